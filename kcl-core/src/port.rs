@@ -1,0 +1,17 @@
+//! The doors to the outside, on one page.
+//!
+//! * [`processor`](RecordProcessor): what the user writes.
+//! * [`source`](RecordSource): where batches come from; polling here, fan-out in `kcl-efo`.
+//! * [`ownership`](Ownership): who may read which shard, and where checkpoints go; `kcl-lease`.
+//!
+//! The worker knows nothing else of the world.
+
+mod ownership;
+mod processor;
+mod source;
+
+pub use ownership::{
+    CommitError, Grant, Ownership, OwnershipControl, OwnershipRun, OwnershipStart, Right, Standing,
+};
+pub use processor::{BoxError, Checkpointer, ProcessorResult, RecordProcessor, ShardContext};
+pub use source::{BatchSender, Feed, FeedError, OpenFeed, RecordSource};
