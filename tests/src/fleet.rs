@@ -1,0 +1,13 @@
+//! Real processes on real sockets: the emulator's binary, `record-printer` processes, and a producer.
+//!
+//! It owns the processes (all are killed when their handle is dropped) and the merged list of what
+//! the printers delivered. It decides nothing: the experiments are in [`experiment`].
+
+pub mod experiment;
+mod output;
+mod process;
+mod producer;
+
+pub use output::{Delivery, Output};
+pub use process::{EmulatorProcess, Printer, PrinterSettings, binaries};
+pub use producer::{Producer, preload};
