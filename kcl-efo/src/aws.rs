@@ -1,0 +1,120 @@
+//! What the answers of Kinesis mean. One function per question, by error code and never by message
+//! text. Called by `consumer.rs`.
+
+use aws_sdk_kinesis::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use kcl_core::error::{Error, ErrorKind};
+
+/// What a failed call means for whoever made it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Meaning {
+    /// The stream or consumer is not there.
+    NotFound,
+    /// It is being made, changed or deleted by somebody.
+    InUse,
+    /// Too many calls, or too many of the thing itself.
+    Limit,
+    /// Credentials are missing, wrong or lack a permission.
+    Denied,
+    /// The request makes no sense to the service.
+    Invalid,
+    /// No answer, or an internal error of the service.
+    Unavailable,
+    /// An answer that is not one of Kinesis.
+    Unreadable,
+}
+
+/// Classifies a failed call.
+pub(crate) fn meaning<E, R>(error: &SdkError<E, R>) -> Meaning
+where
+    E: ProvideErrorMetadata,
+{
+    match error {
+        // The request was never sent: in practice there are no credentials or no region.
+        SdkError::ConstructionFailure(_) => Meaning::Denied,
+        // Credentials are looked up while it is being sent.
+        SdkError::DispatchFailure(failure) if failure.is_user() => Meaning::Denied,
+        SdkError::ResponseError(_) => Meaning::Unreadable,
+        SdkError::ServiceError(refusal) => refusal
+            .err()
+            .code()
+            .map_or(Meaning::Unavailable, meaning_of_code),
+        // The type is open to new kinds; what is not known is worth another try.
+        SdkError::DispatchFailure(_) | SdkError::TimeoutError(_) | _ => Meaning::Unavailable,
+    }
+}
+
+fn meaning_of_code(code: &str) -> Meaning {
+    match code {
+        "ResourceNotFoundException" => Meaning::NotFound,
+        "ResourceInUseException" => Meaning::InUse,
+        "LimitExceededException" | "ThrottlingException" | "Throttling" => Meaning::Limit,
+        "AccessDeniedException"
+        | "UnrecognizedClientException"
+        | "InvalidSignatureException"
+        | "SignatureDoesNotMatch"
+        | "MissingAuthenticationTokenException"
+        | "IncompleteSignatureException"
+        | "ExpiredTokenException"
+        | "InvalidClientTokenId" => Meaning::Denied,
+        "InvalidArgumentException" | "ValidationException" | "SerializationException" => {
+            Meaning::Invalid
+        }
+        _ => Meaning::Unavailable,
+    }
+}
+
+/// The error of a failed call, for the reader: what was wrong, what to do, and the cause in short.
+pub(crate) fn failed<E, R>(action: &'static str, what: &str, error: &SdkError<E, R>) -> Error
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    R: std::fmt::Debug,
+{
+    let (kind, hint) = match meaning(error) {
+        Meaning::NotFound => (
+            ErrorKind::NotFound,
+            "check the name, the region and the account".to_owned(),
+        ),
+        Meaning::Denied => (
+            ErrorKind::Denied,
+            format!("give usable credentials that are allowed kinesis:{action}"),
+        ),
+        Meaning::Invalid => (ErrorKind::Invalid, "check the names and the ARN".to_owned()),
+        Meaning::Unreadable => (
+            ErrorKind::Data,
+            "check the endpoint: something else may have answered".to_owned(),
+        ),
+        Meaning::InUse | Meaning::Limit | Meaning::Unavailable => (
+            ErrorKind::Unavailable,
+            "check the endpoint and the network, or try again later".to_owned(),
+        ),
+    };
+    Error::new(kind, format!("{action} failed for {what}"))
+        .with_hint(hint)
+        .with_source(cause(error))
+}
+
+/// The service's own words where there are any: the SDK's chain says "service error" first.
+fn cause<E, R>(error: &SdkError<E, R>) -> String
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+    R: std::fmt::Debug,
+{
+    let service = error.as_service_error();
+    match service.and_then(|inner| inner.code().zip(inner.message())) {
+        Some((code, message)) => format!("{code}: {message}"),
+        None => DisplayErrorContext(error).to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_code_is_worth_another_try_and_the_known_ones_are_told_apart() {
+        assert_eq!(meaning_of_code("InternalFailure"), Meaning::Unavailable);
+        assert_eq!(meaning_of_code("ResourceInUseException"), Meaning::InUse);
+        assert_eq!(meaning_of_code("ExpiredTokenException"), Meaning::Denied);
+        assert_eq!(meaning_of_code("LimitExceededException"), Meaning::Limit);
+    }
+}

@@ -1,0 +1,293 @@
+//! The table of all transitions, and what holds for every history of events.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn seconds(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+fn number(n: u64) -> SequenceNumber {
+    SequenceNumber::new(n.to_string()).unwrap()
+}
+
+fn after(n: u64) -> Position {
+    Position::AfterSequence(number(n))
+}
+
+fn arrival(continuation: Option<u64>, has_records: bool, has_children: bool) -> Event {
+    Event::Received(Arrival {
+        continuation: continuation.map(number),
+        has_records,
+        has_children,
+    })
+}
+
+/// A session whose cursor stands after 10, in this state at `now`; accepted long ago.
+fn session(state: State) -> Session {
+    let mut session = Session::new(
+        after(10),
+        SystemTime::UNIX_EPOCH,
+        SubscriptionSettings::default(),
+    );
+    session.state = state;
+    session
+}
+
+#[test]
+#[expect(clippy::too_many_lines, reason = "a table is read as one piece")]
+fn every_state_answers_every_event_as_the_table_says() {
+    let now = Instant::now();
+    let (past, later) = (now, now + seconds(60));
+    let idle = State::Idle;
+    let opening = State::Opening { until: later };
+    let opening_late = State::Opening { until: past };
+    let fresh = State::Listening {
+        silent_at: later,
+        renew_at: later,
+        heard: false,
+    };
+    let listening = State::Listening {
+        silent_at: later,
+        renew_at: later,
+        heard: true,
+    };
+    let silent = State::Listening {
+        silent_at: past,
+        renew_at: later,
+        heard: true,
+    };
+    let expiring = State::Listening {
+        silent_at: later,
+        renew_at: past,
+        heard: true,
+    };
+    let delivering = State::Delivering { renew_at: later };
+    let delivering_late = State::Delivering { renew_at: past };
+    let waiting = State::Waiting { until: later };
+    let waiting_over = State::Waiting { until: past };
+    let ended = State::Ended;
+
+    let subscribe = || Action::Subscribe(after(10));
+    let start = || Event::Start;
+    let records = || arrival(Some(20), true, false);
+    let empty = || arrival(Some(20), false, false);
+    let last = || arrival(None, true, true);
+    let refused = Event::Refused;
+
+    let table = [
+        (idle, start(), subscribe()),
+        (idle, Event::Accepted, Action::Ignore),
+        (idle, records(), Action::Ignore),
+        (idle, Event::Delivered, Action::Ignore),
+        (idle, Event::Closed, Action::Ignore),
+        (idle, refused(Refusal::Final), Action::Ignore),
+        (idle, Event::Due, Action::Ignore),
+        (opening, start(), Action::Ignore),
+        (opening, Event::Accepted, Action::Listen),
+        (opening, records(), Action::Ignore),
+        (opening, Event::Delivered, Action::Ignore),
+        (opening, Event::Closed, Action::Wait),
+        (opening, refused(Refusal::InUse), Action::Wait),
+        (opening, refused(Refusal::Throttled), Action::Wait),
+        (opening, refused(Refusal::Unavailable), Action::Wait),
+        (opening, refused(Refusal::Final), Action::Fail),
+        (opening, Event::Due, Action::Ignore),
+        (opening_late, Event::Due, Action::Wait),
+        (listening, start(), Action::Ignore),
+        (listening, Event::Accepted, Action::Ignore),
+        (listening, records(), Action::Deliver),
+        (listening, empty(), Action::Listen),
+        (listening, last(), Action::DeliverLast),
+        (listening, arrival(None, true, false), Action::Wait),
+        (listening, arrival(Some(10), false, false), Action::Listen),
+        (listening, arrival(Some(10), true, false), Action::Wait),
+        (listening, arrival(Some(9), true, false), Action::Wait),
+        (listening, arrival(Some(20), true, true), Action::Deliver),
+        (listening, Event::Delivered, Action::Ignore),
+        (listening, Event::Closed, subscribe()),
+        (listening, refused(Refusal::InUse), Action::Wait),
+        (listening, refused(Refusal::Throttled), Action::Wait),
+        (listening, refused(Refusal::Unavailable), Action::Wait),
+        (listening, refused(Refusal::Final), Action::Fail),
+        (listening, Event::Due, Action::Ignore),
+        (fresh, Event::Closed, Action::Wait),
+        (silent, Event::Due, Action::Wait),
+        (expiring, Event::Due, subscribe()),
+        (expiring, empty(), Action::Subscribe(after(20))),
+        (expiring, records(), Action::Deliver),
+        (delivering, start(), Action::Ignore),
+        (delivering, Event::Accepted, Action::Ignore),
+        (delivering, records(), Action::Ignore),
+        (delivering, Event::Delivered, Action::Listen),
+        (delivering, Event::Closed, Action::Ignore),
+        (delivering, refused(Refusal::Final), Action::Ignore),
+        (delivering, Event::Due, Action::Ignore),
+        (delivering_late, Event::Delivered, subscribe()),
+        (waiting, start(), Action::Ignore),
+        (waiting, Event::Accepted, Action::Ignore),
+        (waiting, records(), Action::Ignore),
+        (waiting, Event::Delivered, Action::Ignore),
+        (waiting, Event::Closed, Action::Ignore),
+        (waiting, refused(Refusal::Final), Action::Ignore),
+        (waiting, Event::Due, Action::Ignore),
+        (waiting_over, Event::Due, subscribe()),
+        (ended, start(), Action::Ignore),
+        (ended, Event::Accepted, Action::Ignore),
+        (ended, records(), Action::Ignore),
+        (ended, Event::Delivered, Action::Ignore),
+        (ended, Event::Closed, Action::Ignore),
+        (ended, refused(Refusal::Final), Action::Ignore),
+        (ended, Event::Due, Action::Ignore),
+    ];
+    for (state, event, expected) in table {
+        let action = session(state).on(now, &event, &mut fastrand::Rng::with_seed(1));
+        assert_eq!(action, expected, "{state:?} on {event:?}");
+    }
+}
+
+#[test]
+fn in_use_is_retried_at_the_same_pace_however_often() {
+    let mut rng = fastrand::Rng::with_seed(7);
+    let mut now = Instant::now();
+    let mut session = session(State::Idle);
+    session.on(now, &Event::Start, &mut rng);
+    for _ in 0..50 {
+        session.on(now, &Event::Refused(Refusal::InUse), &mut rng);
+        let until = session.next_deadline().unwrap();
+        assert!((seconds(1)..=Duration::from_millis(1250)).contains(&(until - now)));
+        now = until;
+        assert!(matches!(
+            session.on(now, &Event::Due, &mut rng),
+            Action::Subscribe(_)
+        ));
+    }
+}
+
+#[test]
+fn other_refusals_back_off_up_to_the_longest_pause_and_an_event_ends_that() {
+    let mut rng = fastrand::Rng::with_seed(7);
+    let mut now = Instant::now();
+    let mut session = session(State::Idle);
+    session.on(now, &Event::Start, &mut rng);
+    let mut pauses = Vec::new();
+    for _ in 0..8 {
+        session.on(now, &Event::Refused(Refusal::Throttled), &mut rng);
+        let until = session.next_deadline().unwrap();
+        pauses.push(until - now);
+        now = until;
+        session.on(now, &Event::Due, &mut rng);
+    }
+    assert!(
+        pauses.windows(2).take(4).all(|pair| pair[0] < pair[1]),
+        "{pauses:?}"
+    );
+    assert!(
+        pauses.iter().all(|pause| *pause <= seconds(30)),
+        "{pauses:?}"
+    );
+
+    session.on(now, &Event::Accepted, &mut rng);
+    session.on(now, &arrival(Some(20), false, false), &mut rng);
+    session.on(
+        now + seconds(20),
+        &Event::Refused(Refusal::Unavailable),
+        &mut rng,
+    );
+    let pause = session.next_deadline().unwrap() - (now + seconds(20));
+    assert!(pause <= seconds(1), "{pause:?}");
+}
+
+#[test]
+fn latest_is_fixed_to_a_time_so_that_a_second_try_skips_nothing() {
+    let wall = SystemTime::UNIX_EPOCH + seconds(99);
+    let mut session = Session::new(Position::Latest, wall, SubscriptionSettings::default());
+    let action = session.on(
+        Instant::now(),
+        &Event::Start,
+        &mut fastrand::Rng::with_seed(1),
+    );
+    assert_eq!(action, Action::Subscribe(Position::AtTimestamp(wall)));
+}
+
+fn any_event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        2 => Just(Event::Start),
+        6 => Just(Event::Accepted),
+        8 => (proptest::option::weighted(0.9, 1_u64..200), any::<bool>(), proptest::bool::weighted(0.2))
+            .prop_map(|(continuation, records, children)| arrival(continuation, records, children)),
+        6 => Just(Event::Delivered),
+        3 => Just(Event::Closed),
+        3 => prop_oneof![
+            Just(Refusal::InUse),
+            Just(Refusal::Throttled),
+            Just(Refusal::Unavailable),
+        ].prop_map(Event::Refused),
+        8 => Just(Event::Due),
+    ]
+}
+
+/// A history: how long after the one before, in milliseconds, and what. `None` waits until due.
+fn any_history() -> impl Strategy<Value = Vec<(Option<u64>, Event)>> {
+    proptest::collection::vec((proptest::option::of(0_u64..20_000), any_event()), 0..200)
+}
+
+proptest! {
+    #[test]
+    fn no_history_skips_repeats_or_floods(history in any_history(), seed: u64) {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let mut session =
+            Session::new(Position::TrimHorizon, SystemTime::UNIX_EPOCH, SubscriptionSettings::default());
+        let mut now = Instant::now();
+        let mut handed_on: Option<SequenceNumber> = None;
+        let (mut accepted, mut subscribed, mut over) = (None::<Instant>, None::<Instant>, false);
+        for (step, event) in history {
+            let event = match (step, session.next_deadline()) {
+                (None, Some(deadline)) => {
+                    now = now.max(deadline);
+                    Event::Due
+                }
+                (step, _) => {
+                    now += Duration::from_millis(step.unwrap_or(0));
+                    event
+                }
+            };
+            let before = session.clone();
+            let action = session.on(now, &event, &mut rng);
+            if event == Event::Accepted && action == Action::Listen {
+                accepted = Some(now);
+            }
+            if let Event::Received(Arrival { continuation, has_children, .. }) = &event {
+                match action {
+                    Action::Deliver => {
+                        prop_assert!(*continuation > handed_on, "a step back was delivered");
+                        handed_on.clone_from(continuation);
+                    }
+                    // An empty event moves the cursor as well.
+                    Action::Listen | Action::Subscribe(_) => handed_on.clone_from(continuation),
+                    Action::DeliverLast => {
+                        prop_assert!(*has_children && continuation.is_none());
+                    }
+                    Action::Wait | Action::Ignore => {}
+                    Action::Fail => prop_assert!(false, "an event is no refusal"),
+                }
+            }
+            if let Action::Subscribe(from) = &action {
+                let expected = handed_on.clone().map_or(Position::TrimHorizon, Position::AfterSequence);
+                prop_assert_eq!(from, &expected, "not from the cursor");
+                prop_assert!(accepted.is_none_or(|at| now >= at + seconds(5)), "within five seconds");
+                prop_assert!(subscribed.is_none_or(|at| now >= at + seconds(1)), "within a second");
+                subscribed = Some(now);
+            }
+            // A deadline that has come always leads somewhere: no session hangs.
+            if event == Event::Due && before.next_deadline().is_some_and(|at| now >= at) {
+                prop_assert_ne!(&action, &Action::Ignore, "stuck in {:?}", before.state);
+            }
+            prop_assert!(!over || action == Action::Ignore, "life after the end");
+            over |= action == Action::DeliverLast;
+            let mute = matches!(session.state, State::Idle | State::Delivering { .. } | State::Ended);
+            prop_assert_eq!(session.next_deadline().is_none(), mute);
+        }
+    }
+}
