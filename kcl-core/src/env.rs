@@ -19,17 +19,20 @@ impl Env {
     /// The real clock, and a seed from the operating system.
     #[must_use]
     pub fn system() -> Self {
-        #[expect(clippy::disallowed_methods, reason = "the one reader of the wall clock")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the one reader of the wall clock"
+        )]
         let wall = SystemTime::now;
-        Self { wall: Arc::new(wall), rng: Arc::new(Mutex::new(fastrand::Rng::new())) }
+        Self {
+            wall: Arc::new(wall),
+            rng: Arc::new(Mutex::new(fastrand::Rng::new())),
+        }
     }
 
     /// A clock and a seed of your own: the same seed gives the same run.
     #[must_use]
-    pub fn simulated(
-        wall: impl Fn() -> SystemTime + Send + Sync + 'static,
-        seed: u64,
-    ) -> Self {
+    pub fn simulated(wall: impl Fn() -> SystemTime + Send + Sync + 'static, seed: u64) -> Self {
         Self {
             wall: Arc::new(wall),
             rng: Arc::new(Mutex::new(fastrand::Rng::with_seed(seed))),
@@ -45,7 +48,10 @@ impl Env {
     /// A generator of its own for one task, split off in the order of the calls.
     #[must_use]
     pub fn rng(&self) -> fastrand::Rng {
-        self.rng.lock().unwrap_or_else(PoisonError::into_inner).fork()
+        self.rng
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .fork()
     }
 }
 

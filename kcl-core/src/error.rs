@@ -40,7 +40,12 @@ impl Error {
     /// An error of this kind. The message says what was wrong, without its cause.
     #[must_use]
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self(Box::new(Inner { kind, message: message.into(), hint: None, source: None }))
+        Self(Box::new(Inner {
+            kind,
+            message: message.into(),
+            hint: None,
+            source: None,
+        }))
     }
 
     /// Adds what the reader can do about it.
@@ -126,7 +131,10 @@ impl Problem {
     /// A problem with one setting.
     #[must_use]
     pub fn new(setting: impl Into<String>, rule: impl Into<String>) -> Self {
-        Self { setting: setting.into(), rule: rule.into() }
+        Self {
+            setting: setting.into(),
+            rule: rule.into(),
+        }
     }
 }
 

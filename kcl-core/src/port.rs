@@ -13,5 +13,6 @@ mod source;
 pub use ownership::{
     CommitError, Grant, Ownership, OwnershipControl, OwnershipRun, OwnershipStart, Right, Standing,
 };
+pub(crate) use processor::CheckpointRequest;
 pub use processor::{BoxError, Checkpointer, ProcessorResult, RecordProcessor, ShardContext};
 pub use source::{BatchSender, Feed, FeedError, OpenFeed, RecordSource};

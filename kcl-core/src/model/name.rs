@@ -130,6 +130,9 @@ mod tests {
             let error = StreamName::new(bad).unwrap_err().to_string();
             assert!(error.contains("1 to 128"), "{error}");
         }
-        assert_eq!(StreamName::new("orders-1.eu_west").unwrap().as_str(), "orders-1.eu_west");
+        assert_eq!(
+            StreamName::new("orders-1.eu_west").unwrap().as_str(),
+            "orders-1.eu_west"
+        );
     }
 }

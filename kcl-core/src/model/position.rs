@@ -65,7 +65,10 @@ impl Checkpoint {
     /// The checkpoint at a whole record.
     #[must_use]
     pub const fn at(sequence: SequenceNumber) -> Self {
-        Self::Sequence { sequence, subsequence: 0 }
+        Self::Sequence {
+            sequence,
+            subsequence: 0,
+        }
     }
 
     /// Whether the shard is finished.
@@ -94,9 +97,10 @@ impl Checkpoint {
     pub fn covers(&self, sequence: &SequenceNumber, subsequence: u64) -> bool {
         match self {
             Self::TrimHorizon | Self::Latest | Self::AtTimestamp(_) => false,
-            Self::Sequence { sequence: done, subsequence: sub } => {
-                (sequence, subsequence) <= (done, *sub)
-            }
+            Self::Sequence {
+                sequence: done,
+                subsequence: sub,
+            } => (sequence, subsequence) <= (done, *sub),
             Self::ShardEnd => true,
         }
     }
@@ -115,8 +119,14 @@ impl PartialOrd for Checkpoint {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         match (self, other) {
             (
-                Self::Sequence { sequence: a, subsequence: x },
-                Self::Sequence { sequence: b, subsequence: y },
+                Self::Sequence {
+                    sequence: a,
+                    subsequence: x,
+                },
+                Self::Sequence {
+                    sequence: b,
+                    subsequence: y,
+                },
             ) => Some((a, x).cmp(&(b, y))),
             _ if self == other => Some(Ordering::Equal),
             _ => match self.rank().cmp(&other.rank()) {
@@ -133,8 +143,14 @@ impl fmt::Display for Checkpoint {
             Self::TrimHorizon => f.write_str("TRIM_HORIZON"),
             Self::Latest => f.write_str("LATEST"),
             Self::AtTimestamp(_) => f.write_str("AT_TIMESTAMP"),
-            Self::Sequence { sequence, subsequence: 0 } => sequence.fmt(f),
-            Self::Sequence { sequence, subsequence } => write!(f, "{sequence}/{subsequence}"),
+            Self::Sequence {
+                sequence,
+                subsequence: 0,
+            } => sequence.fmt(f),
+            Self::Sequence {
+                sequence,
+                subsequence,
+            } => write!(f, "{sequence}/{subsequence}"),
             Self::ShardEnd => f.write_str("SHARD_END"),
         }
     }
@@ -145,12 +161,21 @@ mod tests {
     use super::*;
 
     fn at(number: u64, subsequence: u64) -> Checkpoint {
-        Checkpoint::Sequence { sequence: SequenceNumber::new(number.to_string()).unwrap(), subsequence }
+        Checkpoint::Sequence {
+            sequence: SequenceNumber::new(number.to_string()).unwrap(),
+            subsequence,
+        }
     }
 
     #[test]
     fn checkpoints_grow_from_start_over_numbers_to_the_end() {
-        let ladder = [Checkpoint::TrimHorizon, at(9, 0), at(9, 1), at(10, 0), Checkpoint::ShardEnd];
+        let ladder = [
+            Checkpoint::TrimHorizon,
+            at(9, 0),
+            at(9, 1),
+            at(10, 0),
+            Checkpoint::ShardEnd,
+        ];
         for pair in ladder.windows(2) {
             assert!(pair[0] < pair[1], "{} < {}", pair[0], pair[1]);
         }
@@ -158,7 +183,10 @@ mod tests {
 
     #[test]
     fn two_starting_points_are_not_ordered() {
-        assert_eq!(Checkpoint::TrimHorizon.partial_cmp(&Checkpoint::Latest), None);
+        assert_eq!(
+            Checkpoint::TrimHorizon.partial_cmp(&Checkpoint::Latest),
+            None
+        );
     }
 
     #[test]

@@ -60,7 +60,10 @@ impl Batch {
     /// Payload and partition keys in bytes: what the prefetch budget counts.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.records.iter().map(|record| record.data.len() + record.partition_key.len()).sum()
+        self.records
+            .iter()
+            .map(|record| record.data.len() + record.partition_key.len())
+            .sum()
     }
 
     /// The checkpoint after the last record, if there is one.

@@ -25,7 +25,11 @@ impl SequenceNumber {
         if text.is_empty() || text.len() > 128 || !text.bytes().all(|b| b.is_ascii_digit()) {
             return Err(InvalidSequenceNumber(text));
         }
-        let zeros = text.bytes().take_while(|b| *b == b'0').count().min(text.len() - 1);
+        let zeros = text
+            .bytes()
+            .take_while(|b| *b == b'0')
+            .count()
+            .min(text.len() - 1);
         if zeros > 0 {
             text.drain(..zeros);
         }
@@ -41,7 +45,10 @@ impl SequenceNumber {
 
 impl Ord for SequenceNumber {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.0.len().cmp(&other.0.len()).then_with(|| self.0.cmp(&other.0))
+        self.0
+            .len()
+            .cmp(&other.0.len())
+            .then_with(|| self.0.cmp(&other.0))
     }
 }
 

@@ -60,7 +60,10 @@ impl HashKeyRange {
     /// If either is not a decimal number below 2^128.
     pub fn parse(start: &str, end: &str) -> Result<Self, InvalidHashKey> {
         let number = |text: &str| text.parse().map_err(|_| InvalidHashKey(text.to_owned()));
-        Ok(Self { start: number(start)?, end: number(end)? })
+        Ok(Self {
+            start: number(start)?,
+            end: number(end)?,
+        })
     }
 }
 

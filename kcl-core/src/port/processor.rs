@@ -8,7 +8,9 @@ use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::Error;
-use crate::model::{ApplicationName, Batch, Checkpoint, Epoch, Record, ShardId, StreamName, WorkerId};
+use crate::model::{
+    ApplicationName, Batch, Checkpoint, Epoch, Record, ShardId, StreamName, WorkerId,
+};
 
 /// Whatever went wrong in user code.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -179,6 +181,8 @@ impl Checkpointer {
 
 impl fmt::Debug for Checkpointer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Checkpointer").field("shard", &self.shard).finish_non_exhaustive()
+        f.debug_struct("Checkpointer")
+            .field("shard", &self.shard)
+            .finish_non_exhaustive()
     }
 }

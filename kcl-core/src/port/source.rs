@@ -71,8 +71,15 @@ impl Feed {
         let units = u32::try_from(budget.div_ceil(UNIT).max(1)).unwrap_or(u32::MAX);
         let budget = Arc::new(Semaphore::new(units as usize));
         let mut task = JoinSet::new();
-        task.spawn(read(BatchSender { sender, budget, units }));
-        Self { batches, _task: task }
+        task.spawn(read(BatchSender {
+            sender,
+            budget,
+            units,
+        }));
+        Self {
+            batches,
+            _task: task,
+        }
     }
 
     /// The next batch. Cancel-safe.
@@ -116,7 +123,11 @@ impl BatchSender {
     /// out alone. False if nobody listens any more.
     pub async fn send(&self, batch: Batch) -> bool {
         let units = u32::try_from(batch.bytes().div_ceil(UNIT).max(1)).unwrap_or(u32::MAX);
-        let permit = self.budget.clone().acquire_many_owned(units.min(self.units)).await;
+        let permit = self
+            .budget
+            .clone()
+            .acquire_many_owned(units.min(self.units))
+            .await;
         let Ok(permit) = permit else { return false };
         self.sender.send((Ok(batch), permit)).await.is_ok()
     }

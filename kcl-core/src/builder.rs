@@ -1,0 +1,175 @@
+//! Describes a worker and checks the description, all at once, without any I/O.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::env::Env;
+use crate::error::{Error, ErrorKind, Problem};
+use crate::model::{ApplicationName, InitialPosition, InvalidName, StreamName, WorkerId};
+use crate::port::{Ownership, RecordProcessor, RecordSource, ShardContext};
+use crate::run::guard::Factory;
+use crate::run::worker::Worker;
+use crate::settings::Settings;
+
+/// Describes a [`Worker`]. A source, an ownership and a processor are required.
+#[must_use]
+pub struct WorkerBuilder {
+    application: String,
+    stream: String,
+    worker: Option<String>,
+    initial_position: InitialPosition,
+    source: Option<Arc<dyn RecordSource>>,
+    ownership: Option<Box<dyn Ownership>>,
+    factory: Option<Factory>,
+    settings: Settings,
+    env: Env,
+}
+
+impl WorkerBuilder {
+    pub(crate) fn new(application: String, stream: String) -> Self {
+        Self {
+            application,
+            stream,
+            worker: None,
+            initial_position: InitialPosition::default(),
+            source: None,
+            ownership: None,
+            factory: None,
+            settings: Settings::default(),
+            env: Env::system(),
+        }
+    }
+
+    /// Where records come from: [`Polling`](crate::Polling), or fan-out from `kcl-efo`. Required.
+    pub fn with_source(mut self, source: impl RecordSource) -> Self {
+        self.source = Some(Arc::new(source));
+        self
+    }
+
+    /// Who says which shards this worker may read: the leases of `kcl-lease`. Required.
+    pub fn with_ownership(mut self, ownership: impl Ownership) -> Self {
+        self.ownership = Some(Box::new(ownership));
+        self
+    }
+
+    /// Makes a processor for each grant of a shard, and again after a failure. Required.
+    pub fn with_processor<P: RecordProcessor>(
+        mut self,
+        make: impl Fn(&ShardContext) -> P + Send + Sync + 'static,
+    ) -> Self {
+        self.factory = Some(Arc::new(move |shard| Box::new(make(shard))));
+        self
+    }
+
+    /// The name of this worker, unique among the running workers of the application. Default: the
+    /// host's name, if `HOSTNAME` is set when the worker runs, and a random number.
+    pub fn with_worker_id(mut self, worker: impl Into<String>) -> Self {
+        self.worker = Some(worker.into());
+        self
+    }
+
+    /// Where shards start that the application has never read. Default: the oldest record.
+    pub fn with_initial_position(mut self, position: InitialPosition) -> Self {
+        self.initial_position = position;
+        self
+    }
+
+    /// All settings that are not about the source or the ownership.
+    pub fn with_settings(mut self, settings: Settings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// A wall clock and random numbers of your own, for simulation. Default: the system's.
+    pub fn with_env(mut self, env: Env) -> Self {
+        self.env = env;
+        self
+    }
+
+    /// Checks everything. Touches neither the network nor the environment.
+    ///
+    /// # Errors
+    /// One error of kind [`Invalid`](ErrorKind::Invalid) that names every problem there is.
+    pub fn build(self) -> Result<Worker, Error> {
+        let mut problems = Problems(self.settings.problems());
+        let application = problems.name("application", ApplicationName::new(&self.application));
+        let stream = problems.name("stream", StreamName::new(&self.stream));
+        let worker = match &self.worker {
+            Some(worker) => problems.name("worker_id", WorkerId::new(worker)).map(Some),
+            None => Some(None),
+        };
+        let source = problems.required("source", "with_source", self.source);
+        let ownership = problems.required("ownership", "with_ownership", self.ownership);
+        let factory = problems.required("processor", "with_processor", self.factory);
+        problems
+            .0
+            .extend(source.iter().flat_map(|source| source.problems()));
+        problems
+            .0
+            .extend(ownership.iter().flat_map(|ownership| ownership.problems()));
+        match (application, stream, worker, source, ownership, factory) {
+            (
+                Some(application),
+                Some(stream),
+                Some(worker),
+                Some(source),
+                Some(ownership),
+                Some(factory),
+            ) if problems.0.is_empty() => Ok(Worker {
+                application,
+                stream,
+                worker,
+                initial_position: self.initial_position,
+                source,
+                ownership,
+                factory,
+                settings: Arc::new(self.settings),
+                env: self.env,
+            }),
+            _ => Err(problems.into_error()),
+        }
+    }
+}
+
+impl fmt::Debug for WorkerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WorkerBuilder")
+            .field("application", &self.application)
+            .field("stream", &self.stream)
+            .field("worker", &self.worker)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+struct Problems(Vec<Problem>);
+
+impl Problems {
+    fn name<T>(&mut self, setting: &str, name: Result<T, InvalidName>) -> Option<T> {
+        match name {
+            Ok(name) => Some(name),
+            Err(error) => {
+                self.0.push(Problem::new(setting, error.to_string()));
+                None
+            }
+        }
+    }
+
+    fn required<T>(&mut self, setting: &str, method: &str, value: Option<T>) -> Option<T> {
+        if value.is_none() {
+            self.0.push(Problem::new(
+                setting,
+                format!("is missing; give one by {method}"),
+            ));
+        }
+        value
+    }
+
+    fn into_error(self) -> Error {
+        let list: Vec<_> = self.0.iter().map(ToString::to_string).collect();
+        Error::new(
+            ErrorKind::Invalid,
+            format!("the worker cannot be built: {}", list.join("; ")),
+        )
+    }
+}

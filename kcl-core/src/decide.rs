@@ -1,0 +1,11 @@
+//! Everything that chooses. Pure: time and randomness are arguments, nothing awaits.
+//!
+//! * [`shard`]: the life of one shard consumer; `run::shard` carries out what it says.
+//! * [`progress`]: delivered, acknowledged, durable; when a commit is due.
+//! * [`pace`]: when the next call to the service may go.
+//! * [`backoff`]: how long to wait after a failure.
+
+pub(crate) mod backoff;
+pub(crate) mod pace;
+pub(crate) mod progress;
+pub(crate) mod shard;

@@ -1,0 +1,73 @@
+//! When the next call to the service may go: a token bucket, kept as the one instant at which it
+//! would be full again. Called by `poll::feed` only; owns no timer.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// At most `burst` calls at once, and one more for every `interval`.
+#[derive(Debug)]
+pub(crate) struct Pace {
+    interval: Duration,
+    slack: Duration,
+    full_at: Instant,
+}
+
+impl Pace {
+    /// A full bucket.
+    pub(crate) fn new(per_second: u32, burst: u32, now: Instant) -> Self {
+        let interval = Duration::from_secs(1) / per_second.max(1);
+        Self {
+            interval,
+            slack: interval * (burst.max(1) - 1),
+            full_at: now,
+        }
+    }
+
+    /// Takes a token, and says from when on it is good.
+    pub(crate) fn take(&mut self, now: Instant) -> Instant {
+        let at = match self.full_at.checked_duration_since(now) {
+            Some(debt) if debt > self.slack => now + (debt - self.slack),
+            Some(_) | None => now,
+        };
+        self.full_at = self.full_at.max(at) + self.interval;
+        at
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_burst_goes_at_once_and_the_rest_at_the_rate() {
+        let now = Instant::now();
+        let mut pace = Pace::new(5, 5, now);
+        let waits: Vec<_> = (0..8).map(|_| (pace.take(now) - now).as_millis()).collect();
+        assert_eq!(waits, [0, 0, 0, 0, 0, 200, 400, 600]);
+    }
+
+    proptest! {
+        #[test]
+        fn no_window_has_more_calls_than_rate_and_burst_allow(
+            gaps in prop::collection::vec(0_u64..500, 1..60), rate in 1_u32..20, burst in 1_u32..10,
+        ) {
+            let start = Instant::now();
+            let mut pace = Pace::new(rate, burst, start);
+            let mut now = start;
+            let mut calls = Vec::new();
+            for gap in gaps {
+                now += Duration::from_millis(gap);
+                now = pace.take(now);
+                calls.push(now);
+            }
+            for (first, begin) in calls.iter().enumerate() {
+                for (count, end) in calls[first..].iter().enumerate() {
+                    let allowed = f64::from(burst) + (*end - *begin).as_secs_f64() * f64::from(rate);
+                    prop_assert!(f64::from(u32::try_from(count).unwrap()) < allowed + 1e-6);
+                }
+            }
+        }
+    }
+}

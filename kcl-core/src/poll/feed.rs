@@ -1,0 +1,178 @@
+//! The loop of one shard: wait for room and for the pace, fetch, send. One task for each feed,
+//! spawned by [`super::Polling`]; it ends with its shard, or when nobody listens any more.
+
+use std::time::Duration;
+
+use aws_sdk_kinesis::Client;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::PollSettings;
+use super::aws::{self, Page, Refused, Target};
+use super::iterator::Cursor;
+use crate::decide::backoff::Backoff;
+use crate::decide::pace::Pace;
+use crate::env::Env;
+use crate::error::{Error, ErrorKind};
+use crate::port::{BatchSender, OpenFeed};
+
+/// Failures that go on are told of this often.
+const WARN_EVERY: Duration = Duration::from_secs(30);
+
+pub(super) struct Reader {
+    client: Client,
+    settings: PollSettings,
+    target: Target,
+    cursor: Cursor,
+    env: Env,
+    rng: fastrand::Rng,
+    pace: Pace,
+    backoff: Backoff,
+    failures: Failures,
+    sender: BatchSender,
+}
+
+/// Whether the loop goes on.
+enum Flow {
+    /// Fetch with this iterator; without one, get one first.
+    On(Option<String>),
+    Over,
+}
+
+impl Reader {
+    pub(super) fn new(
+        client: Client,
+        settings: PollSettings,
+        request: OpenFeed,
+        sender: BatchSender,
+    ) -> Self {
+        let OpenFeed {
+            stream,
+            shard,
+            from,
+            env,
+        } = request;
+        let now = Instant::now();
+        Self {
+            pace: Pace::new(settings.calls_per_second, settings.calls_burst, now),
+            backoff: Backoff::new(settings.retry_delay_min, settings.retry_delay_max, now),
+            client,
+            settings,
+            target: Target::new(stream, shard),
+            cursor: Cursor::new(from),
+            rng: env.rng(),
+            env,
+            failures: Failures::default(),
+            sender,
+        }
+    }
+
+    pub(super) async fn run(mut self) {
+        let mut iterator = None;
+        loop {
+            let flow = match iterator {
+                None => self.open().await,
+                Some(iterator) => self.fetch(iterator).await,
+            };
+            match flow {
+                Flow::On(next) => iterator = next,
+                Flow::Over => return,
+            }
+        }
+    }
+
+    async fn open(&mut self) -> Flow {
+        let wall_now = self.env.wall();
+        match aws::iterator(&self.client, &self.target, &self.cursor.position()).await {
+            Ok(iterator) => {
+                self.cursor.opened(wall_now);
+                Flow::On(Some(iterator))
+            }
+            Err(Refused::Never(error))
+                if error.kind() == ErrorKind::Invalid && self.cursor.time_is_ahead() =>
+            {
+                tracing::warn!(%error, "the time to start at is yet to come; starting now");
+                Flow::On(None)
+            }
+            Err(refused) => self.refused(refused, None).await,
+        }
+    }
+
+    async fn fetch(&mut self, iterator: String) -> Flow {
+        if !self.sender.ready().await {
+            return Flow::Over;
+        }
+        let go = self.pace.take(Instant::now());
+        sleep_until(go).await;
+        let limit = i32::try_from(self.settings.records_max).unwrap_or(i32::MAX);
+        let after = self.cursor.last();
+        match aws::page(&self.client, &self.target, &iterator, limit, after).await {
+            Ok(page) => self.take(page).await,
+            Err(refused) => self.refused(refused, Some(iterator)).await,
+        }
+    }
+
+    async fn take(&mut self, page: Page) -> Flow {
+        self.backoff.reset(Instant::now());
+        self.failures.over();
+        let Page { batch, next } = page;
+        let at_tip = batch.records.is_empty() && batch.lag.is_none_or(|lag| lag.is_zero());
+        if let Some(last) = batch.records.last() {
+            self.cursor.read(last.sequence_number.clone());
+        }
+        let ends = batch.children.is_some();
+        if (ends || !batch.records.is_empty()) && !self.sender.send(batch).await {
+            return Flow::Over;
+        }
+        if ends {
+            return Flow::Over;
+        }
+        if at_tip {
+            sleep(self.idle()).await;
+        }
+        Flow::On(next)
+    }
+
+    /// The iterator that is kept: `good` unless it was refused itself.
+    async fn refused(&mut self, refused: Refused, good: Option<String>) -> Flow {
+        let (error, keep) = match refused {
+            Refused::Never(error) => {
+                self.sender.fail(error).await;
+                return Flow::Over;
+            }
+            Refused::Iterator(error) => (error, None),
+            Refused::Throttled(error) | Refused::Later(error) => (error, good),
+        };
+        let now = Instant::now();
+        let pause = self.backoff.after_failure(now, &mut self.rng);
+        self.failures.one_more(&error, now);
+        sleep(pause).await;
+        Flow::On(keep)
+    }
+
+    fn idle(&mut self) -> Duration {
+        let idle = self.settings.idle;
+        idle.mul_f64(0.9 + 0.2 * self.rng.f64())
+    }
+}
+
+/// Failures in a row, for a log that is not flooded.
+#[derive(Debug, Default)]
+struct Failures {
+    count: u32,
+    told: Option<Instant>,
+}
+
+impl Failures {
+    fn one_more(&mut self, error: &Error, now: Instant) {
+        self.count = self.count.saturating_add(1);
+        if self.told.is_none_or(|told| now >= told + WARN_EVERY) {
+            self.told = Some(now);
+            let cause = std::error::Error::source(error).map(ToString::to_string);
+            tracing::warn!(%error, cause, failures = self.count, "a read is tried again");
+        }
+    }
+
+    fn over(&mut self) {
+        self.count = 0;
+    }
+}

@@ -1,0 +1,345 @@
+//! The task of one shard: waits for the next event, asks `decide::shard` what follows, does it.
+//!
+//! It owns the feed, the user's processor and the pen of the grant; it is spawned and joined by
+//! `run::worker`. It chooses nothing.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, sleep_until};
+
+use super::guard::{Callback, Factory, Handed, UserCode};
+use super::report::Counters;
+use crate::decide::progress::AskId;
+use crate::decide::shard::{Action, Call, End, Event, ShardMachine, Start, Write};
+use crate::env::Env;
+use crate::error::{Error, ErrorKind};
+use crate::model::{Batch, Checkpoint, ShardId};
+use crate::port::{
+    CheckpointRequest, Checkpointer, CommitError, Feed, FeedError, Grant, OpenFeed, RecordSource,
+    Right, ShardContext, Standing,
+};
+use crate::settings::Settings;
+
+/// Requests for checkpoints that may wait: user code waits for its answer, so more than one only
+/// comes from a processor that spawns tasks of its own.
+const REQUESTS_WAITING_MAX: usize = 1;
+
+/// What all shards of a worker share.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    pub(crate) source: Arc<dyn RecordSource>,
+    pub(crate) factory: Factory,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) env: Env,
+    pub(crate) counters: Arc<Counters>,
+}
+
+/// Reads one shard by one grant, until it is over for this worker.
+pub(crate) async fn run(
+    shared: Shared,
+    grant: Grant,
+    context: ShardContext,
+    stop: oneshot::Receiver<()>,
+) -> End {
+    let Grant {
+        shard,
+        epoch: _,
+        checkpoint,
+        standing,
+        right,
+    } = grant;
+    let start = Start {
+        shard: shard.id.clone(),
+        checkpoint,
+        settings: shared.settings.clone(),
+        rng: shared.env.rng(),
+    };
+    let (machine, actions) = ShardMachine::new(start, Instant::now());
+    let (checkpointer, requests) = checkpointer(&shard.id);
+    let mut task = ShardTask {
+        user: UserCode::new(shared.factory.clone()),
+        shared,
+        machine,
+        context: Arc::new(context),
+        standing: Some(standing),
+        stop: Some(stop),
+        feed: None,
+        pen: Pen {
+            right: Some(right),
+            writing: None,
+        },
+        checkpointer,
+        requests,
+        asks: BTreeMap::new(),
+        asked: 0,
+    };
+    if let Some(end) = task.carry_out_all(actions) {
+        return end;
+    }
+    let mut event = task.stands();
+    loop {
+        let actions = task.machine.on(Instant::now(), event);
+        if let Some(end) = task.carry_out_all(actions) {
+            return end;
+        }
+        event = task.next_event().await;
+    }
+}
+
+struct ShardTask {
+    shared: Shared,
+    machine: ShardMachine,
+    context: Arc<ShardContext>,
+    /// Nothing once the grant is known to be lost.
+    standing: Option<watch::Receiver<Standing>>,
+    /// Nothing once the worker has said it.
+    stop: Option<oneshot::Receiver<()>>,
+    feed: Option<Feed>,
+    user: UserCode,
+    pen: Pen,
+    checkpointer: Checkpointer,
+    requests: mpsc::Receiver<CheckpointRequest>,
+    asks: BTreeMap<AskId, oneshot::Sender<Result<(), Error>>>,
+    asked: AskId,
+}
+
+impl ShardTask {
+    async fn next_event(&mut self) -> Event {
+        enum Woken {
+            Stop,
+            Standing,
+            Event(Event),
+            Asked(CheckpointRequest),
+            Feed(Result<Batch, FeedError>),
+        }
+        let reads = self.machine.wants_batch();
+        let deadline = self.machine.next_deadline();
+        // ORDER: what forbids comes first, then what user code waits for, then data, then time.
+        let woken = tokio::select! {
+            biased;
+            () = stopped(&mut self.stop) => Woken::Stop,
+            () = changed(&mut self.standing) => Woken::Standing,
+            outcome = self.user.outcome(), if self.user.is_running() => {
+                Woken::Event(Event::Returned(outcome))
+            }
+            Some(request) = self.requests.recv() => Woken::Asked(request),
+            result = self.pen.written(), if self.pen.is_writing() => {
+                Woken::Event(Event::Written(result))
+            }
+            batch = next_batch(&mut self.feed), if reads => Woken::Feed(batch),
+            () = at(deadline) => Woken::Event(Event::Time),
+        };
+        match woken {
+            Woken::Stop => {
+                self.stop = None;
+                Event::Stop
+            }
+            Woken::Standing => self.stands(),
+            Woken::Event(event) => event,
+            Woken::Asked(request) => self.asked(request),
+            Woken::Feed(Ok(batch)) => Event::Batch(batch),
+            Woken::Feed(Err(error)) => Event::FeedFailed(self.feed_error(error)),
+        }
+    }
+
+    /// How the grant stands, as an event. A closed channel means it is lost.
+    fn stands(&mut self) -> Event {
+        let stands = match &mut self.standing {
+            Some(standing) if standing.has_changed().is_ok() => *standing.borrow_and_update(),
+            Some(_) | None => Standing::Lost,
+        };
+        if stands == Standing::Lost {
+            self.standing = None;
+        }
+        Event::Standing(stands)
+    }
+
+    fn asked(&mut self, request: CheckpointRequest) -> Event {
+        let id = self.asked;
+        self.asked += 1;
+        self.asks.insert(id, request.answer);
+        Event::Asked {
+            id,
+            upto: request.upto,
+        }
+    }
+
+    fn feed_error(&self, error: FeedError) -> Error {
+        match error {
+            FeedError::Fatal(error) => error,
+            FeedError::Gone => Error::new(
+                ErrorKind::Internal,
+                format!(
+                    "the feed of shard {} ended unexpectedly",
+                    self.context.shard
+                ),
+            )
+            .with_source(error),
+        }
+    }
+
+    fn carry_out_all(&mut self, actions: Vec<Action>) -> Option<End> {
+        actions
+            .into_iter()
+            .find_map(|action| self.carry_out(action))
+    }
+
+    fn carry_out(&mut self, action: Action) -> Option<End> {
+        match action {
+            Action::OpenFeed(after) => self.open_feed(&after),
+            Action::CloseFeed => self.feed = None,
+            Action::Call(call) => self.call(call),
+            Action::TellLost => self.start_call(Callback::LeaseLost),
+            Action::CancelCall => self.user.cancel(),
+            Action::DropProcessor => {
+                self.user.drop_processor();
+                (self.checkpointer, self.requests) = checkpointer(&self.context.shard);
+            }
+            Action::Write(write) => self.pen.start(write),
+            Action::DropRight => self.pen = Pen::default(),
+            Action::Answer(id, answer) => {
+                if let Some(waiting) = self.asks.remove(&id)
+                    && waiting.send(answer).is_err()
+                {
+                    tracing::debug!("nobody waits for the answer to a checkpoint any more");
+                }
+            }
+            Action::Done(end) => return Some(end),
+        }
+        None
+    }
+
+    fn open_feed(&mut self, after: &Checkpoint) {
+        self.feed = after.resume().map(|from| {
+            self.shared.source.open(OpenFeed {
+                stream: self.context.stream.clone(),
+                shard: self.context.shard.clone(),
+                from,
+                env: self.shared.env.clone(),
+            })
+        });
+    }
+
+    fn call(&mut self, call: Call) {
+        let callback = match call {
+            Call::Initialize => {
+                let context = Arc::make_mut(&mut self.context);
+                context.checkpoint = self.machine.durable().clone();
+                context.lag = None;
+                Callback::Initialize
+            }
+            Call::Process(batch) => {
+                self.shared.counters.delivered(batch.records.len());
+                if batch.lag != self.context.lag {
+                    Arc::make_mut(&mut self.context).lag = batch.lag;
+                }
+                Callback::Process(batch)
+            }
+            Call::ShardEnded => Callback::ShardEnded,
+            Call::ShutdownRequested => Callback::ShutdownRequested,
+        };
+        self.start_call(callback);
+    }
+
+    fn start_call(&mut self, callback: Callback) {
+        let handed = Handed {
+            context: self.context.clone(),
+            checkpointer: self.checkpointer.clone(),
+        };
+        self.user.start(callback, handed);
+    }
+}
+
+/// The pen of the grant: the right, or the write that has it.
+#[derive(Default)]
+struct Pen {
+    right: Option<Box<dyn Right>>,
+    writing: Option<BoxFuture<'static, Written>>,
+}
+
+/// The right comes back with the outcome.
+type Written = (Box<dyn Right>, Result<(), CommitError>);
+
+impl Pen {
+    const fn is_writing(&self) -> bool {
+        self.writing.is_some()
+    }
+
+    fn start(&mut self, write: Write) {
+        let Some(mut right) = self.right.take() else {
+            debug_assert!(
+                false,
+                "two writes at once, or one after the right was dropped"
+            );
+            return;
+        };
+        self.writing = Some(Box::pin(async move {
+            let result = match &write {
+                Write::Commit(checkpoint) => right.commit(checkpoint).await,
+                Write::Finish(children) => right.finish(children).await,
+                Write::Release => right.release().await,
+            };
+            (right, result)
+        }));
+    }
+
+    /// The outcome of the write that runs. Cancel-safe; pending for ever if none runs.
+    async fn written(&mut self) -> Result<(), CommitError> {
+        let Some(writing) = &mut self.writing else {
+            return std::future::pending().await;
+        };
+        let (right, result) = writing.await;
+        *self = Self {
+            right: Some(right),
+            writing: None,
+        };
+        result
+    }
+}
+
+fn checkpointer(shard: &ShardId) -> (Checkpointer, mpsc::Receiver<CheckpointRequest>) {
+    let (requests, inbox) = mpsc::channel(REQUESTS_WAITING_MAX);
+    (
+        Checkpointer {
+            shard: Arc::new(shard.clone()),
+            requests,
+        },
+        inbox,
+    )
+}
+
+/// Resolves when the worker says stop. A worker that is gone says nothing: it aborts its tasks.
+async fn stopped(stop: &mut Option<oneshot::Receiver<()>>) {
+    if let Some(receiver) = stop
+        && receiver.await.is_ok()
+    {
+        return;
+    }
+    *stop = None;
+    std::future::pending().await
+}
+
+async fn changed(standing: &mut Option<watch::Receiver<Standing>>) {
+    match standing {
+        // A closed channel is a change as well: it means that the grant is lost.
+        Some(standing) => drop(standing.changed().await),
+        None => std::future::pending().await,
+    }
+}
+
+async fn next_batch(feed: &mut Option<Feed>) -> Result<Batch, FeedError> {
+    match feed {
+        Some(feed) => feed.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn at(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}

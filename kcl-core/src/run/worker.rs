@@ -1,0 +1,349 @@
+//! The root task: starts the ownership, turns each grant into a shard task, and leaves in order.
+//!
+//! It owns the set of shard tasks and the hold on the ownership. It reads no record and writes no
+//! checkpoint. [`crate::builder`] makes it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::pin::pin;
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::{Instant, sleep_until, timeout_at};
+use tracing::Instrument;
+
+use super::guard::Factory;
+use super::report::{Counters, EndReason, Report};
+use super::shard::{self, Shared};
+use super::shutdown::{Drain, Why};
+use crate::builder::WorkerBuilder;
+use crate::decide::shard::End;
+use crate::env::Env;
+use crate::error::{Error, ErrorKind};
+use crate::model::{ApplicationName, InitialPosition, ShardId, StreamName, WorkerId};
+use crate::port::{
+    Grant, Ownership, OwnershipControl, OwnershipRun, OwnershipStart, RecordSource, ShardContext,
+};
+use crate::settings::Settings;
+
+/// A consumer of one stream, in one process of one application. Made by [`Worker::builder`], run
+/// once by [`Worker::run`].
+pub struct Worker {
+    pub(crate) application: ApplicationName,
+    pub(crate) stream: StreamName,
+    pub(crate) worker: Option<WorkerId>,
+    pub(crate) initial_position: InitialPosition,
+    pub(crate) source: Arc<dyn RecordSource>,
+    pub(crate) ownership: Box<dyn Ownership>,
+    pub(crate) factory: Factory,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) env: Env,
+}
+
+impl Worker {
+    /// Starts to describe a worker of this application on this stream. Names are checked by
+    /// [`WorkerBuilder::build`], with everything else.
+    pub fn builder(application: impl Into<String>, stream: impl Into<String>) -> WorkerBuilder {
+        WorkerBuilder::new(application.into(), stream.into())
+    }
+
+    /// Reads shards until `shutdown` resolves, then drains: calls in hand finish, processors get
+    /// `shutdown_requested`, what is acknowledged is committed and every shard is given back. It
+    /// returns when every task has ended.
+    ///
+    /// Dropping the future is a crash: nothing is committed or given back, and the shards wait for
+    /// their lease time to be over.
+    ///
+    /// # Errors
+    /// If the application cannot be joined, if the stream or the lease table is gone or not
+    /// permitted, or if a processor failed and [`FailurePolicy`](crate::FailurePolicy) says to
+    /// stop. What could be drained has been drained then as well.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<Report, Error> {
+        let mut shutdown = pin!(shutdown);
+        let worker = self.worker.unwrap_or_else(|| name(&self.env));
+        let start = OwnershipStart {
+            application: self.application.clone(),
+            stream: self.stream.clone(),
+            worker: worker.clone(),
+            initial_position: self.initial_position,
+            env: self.env.clone(),
+        };
+        let counters = Arc::new(Counters::default());
+        let mut root = Root {
+            shared: Shared {
+                source: self.source,
+                factory: self.factory,
+                settings: self.settings,
+                env: self.env,
+                counters,
+            },
+            application: self.application,
+            stream: self.stream,
+            worker,
+            tasks: JoinSet::new(),
+            names: BTreeMap::new(),
+            shards: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+            ended: Ended::default(),
+            drain: None,
+        };
+        tracing::info!(worker = %root.worker, stream = %root.stream, "the worker starts");
+        let run = tokio::select! {
+            biased;
+            () = &mut shutdown => return Ok(root.report(EndReason::Shutdown)),
+            run = self.ownership.start(start) => run?,
+        };
+        let OwnershipRun {
+            mut grants,
+            mut control,
+        } = run;
+        root.work(&mut grants, control.as_mut(), shutdown).await;
+        root.leave(control).await
+    }
+}
+
+impl fmt::Debug for Worker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Worker")
+            .field("application", &self.application)
+            .field("stream", &self.stream)
+            .field("worker", &self.worker)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A name that is most likely unique: the host's, if the environment has it, and a random number.
+fn name(env: &Env) -> WorkerId {
+    let host = std::env::var("HOSTNAME").unwrap_or_default();
+    let number = env.rng().u32(..);
+    WorkerId::new(format!("{host}-{number:08x}"))
+        .or_else(|_| WorkerId::new(format!("worker-{number:08x}")))
+        .expect("a word and a number are a valid worker id")
+}
+
+/// How many shards ended in which way.
+#[derive(Debug, Default)]
+struct Ended {
+    finished: u64,
+    released: u64,
+    lost: u64,
+    abandoned: u64,
+}
+
+struct Root {
+    shared: Shared,
+    application: ApplicationName,
+    stream: StreamName,
+    worker: WorkerId,
+    tasks: JoinSet<End>,
+    names: BTreeMap<Id, ShardId>,
+    /// The running shards, and the way to stop each.
+    shards: BTreeMap<ShardId, oneshot::Sender<()>>,
+    /// Grants of shards whose former task has not ended yet: a processor that lost its shard may
+    /// still be at work, and must not meet its successor.
+    waiting: BTreeMap<ShardId, Grant>,
+    ended: Ended,
+    drain: Option<Drain>,
+}
+
+impl Root {
+    /// Until there is nothing more to do, or no more time for it.
+    async fn work(
+        &mut self,
+        grants: &mut mpsc::Receiver<Grant>,
+        control: &mut dyn OwnershipControl,
+        mut shutdown: std::pin::Pin<&mut impl Future<Output = ()>>,
+    ) {
+        enum Woken {
+            Shutdown,
+            Failed(Error),
+            Joined(Result<(Id, End), JoinError>),
+            Granted(Option<Grant>),
+            Time,
+        }
+        let (mut running, mut granting) = (true, true);
+        loop {
+            if self.tasks.is_empty() && (self.drain.is_some() || !granting) {
+                return;
+            }
+            let until = self.drain.as_ref().map(Drain::until);
+            // ORDER: stop, control, ends of shards before grants of the same ones, time.
+            let woken = tokio::select! {
+                biased;
+                () = &mut shutdown, if running && self.drain.is_none() => Woken::Shutdown,
+                error = control.failed(), if running => Woken::Failed(error),
+                Some(joined) = self.tasks.join_next_with_id() => Woken::Joined(joined),
+                grant = grants.recv(), if granting => Woken::Granted(grant),
+                () = deadline(until) => Woken::Time,
+            };
+            let why = match woken {
+                Woken::Shutdown => Some(Why::Ends(EndReason::Shutdown)),
+                Woken::Failed(error) => {
+                    running = false;
+                    Some(Why::Fails(error))
+                }
+                Woken::Joined(joined) => self.joined(joined).map(Why::Fails),
+                Woken::Granted(Some(grant)) => {
+                    self.granted(grant);
+                    None
+                }
+                Woken::Granted(None) => {
+                    granting = false;
+                    None
+                }
+                Woken::Time => return,
+            };
+            if let Some(why) = why {
+                self.start_drain(why, control);
+            }
+        }
+    }
+
+    fn start_drain(&mut self, why: Why, control: &mut dyn OwnershipControl) {
+        match (&mut self.drain, why) {
+            (Some(drain), Why::Fails(error)) => return drain.also(error),
+            (Some(_), Why::Ends(_)) => return,
+            (drain @ None, why) => {
+                let settings = &self.shared.settings.shutdown;
+                *drain = Some(Drain::new(why, settings, Instant::now()));
+            }
+        }
+        control.stop_taking();
+        tracing::info!(shards = self.shards.len(), "the worker drains");
+        self.stop_shards();
+    }
+
+    fn granted(&mut self, grant: Grant) {
+        let shard = grant.shard.id.clone();
+        if self.names.values().any(|running| *running == shard) {
+            self.waiting.insert(shard, grant);
+        } else {
+            self.start(grant);
+        }
+    }
+
+    fn start(&mut self, grant: Grant) {
+        let shard = grant.shard.id.clone();
+        tracing::info!(%shard, epoch = %grant.epoch, checkpoint = %grant.checkpoint, "shard acquired");
+        let context = ShardContext {
+            application: self.application.clone(),
+            stream: self.stream.clone(),
+            worker: self.worker.clone(),
+            shard: shard.clone(),
+            epoch: grant.epoch,
+            checkpoint: grant.checkpoint.clone(),
+            lag: None,
+        };
+        let (stop, stopped) = oneshot::channel();
+        self.shards.insert(shard.clone(), stop);
+        let span = tracing::info_span!("shard", %shard, epoch = %grant.epoch);
+        let task = shard::run(self.shared.clone(), grant, context, stopped).instrument(span);
+        let id = self.tasks.spawn(task).id();
+        self.names.insert(id, shard);
+        if self.drain.is_some() {
+            // It came too late, and only passes through to be given back.
+            self.stop_shards();
+        }
+    }
+
+    fn stop_shards(&mut self) {
+        for (shard, stop) in std::mem::take(&mut self.shards) {
+            if stop.send(()).is_err() {
+                tracing::debug!(%shard, "the shard ended before it could be told to");
+            }
+        }
+    }
+
+    /// Counts the end of a shard. An error if the worker has to stop for it.
+    fn joined(&mut self, joined: Result<(Id, End), JoinError>) -> Option<Error> {
+        let id = match &joined {
+            Ok((id, _)) => *id,
+            Err(error) => error.id(),
+        };
+        let shard = self.names.remove(&id)?;
+        self.shards.remove(&shard);
+        let error = match joined {
+            Ok((_, end)) => self.ended(&shard, end),
+            Err(error) => Some(
+                Error::new(
+                    ErrorKind::Internal,
+                    format!("the task of shard {shard} panicked"),
+                )
+                .with_source(error),
+            ),
+        };
+        if let Some(grant) = self.waiting.remove(&shard) {
+            self.start(grant);
+        }
+        error
+    }
+
+    fn ended(&mut self, shard: &ShardId, end: End) -> Option<Error> {
+        let (count, how) = match end {
+            End::Finished => (&mut self.ended.finished, "finished"),
+            End::Released => (&mut self.ended.released, "released"),
+            End::Lost => (&mut self.ended.lost, "lost"),
+            End::Abandoned => (&mut self.ended.abandoned, "abandoned"),
+            End::Failed(error) => {
+                tracing::error!(%shard, %error, "the worker has to stop");
+                return Some(error);
+            }
+        };
+        *count += 1;
+        tracing::info!(%shard, how, "shard ended");
+        None
+    }
+
+    /// Kills what did not drain, and leaves the application.
+    async fn leave(mut self, control: Box<dyn OwnershipControl>) -> Result<Report, Error> {
+        let left = self.tasks.len() + self.waiting.len();
+        if left > 0 {
+            tracing::warn!(
+                left,
+                "the time for draining is over; what is left is dropped"
+            );
+            self.ended.abandoned += left as u64;
+        }
+        self.waiting.clear();
+        self.tasks.shutdown().await;
+        let drain = self.drain.take().unwrap_or_else(|| {
+            let why = Why::Ends(EndReason::NothingLeft);
+            Drain::new(why, &self.shared.settings.shutdown, Instant::now())
+        });
+        match timeout_at(drain.leave_until(Instant::now()), control.leave()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "the other workers could not be told"),
+            Err(_) => tracing::warn!("there was no time to tell the other workers"),
+        }
+        match drain.into_why() {
+            Why::Ends(reason) => {
+                let report = self.report(reason);
+                tracing::info!(%report, "the worker ended");
+                Ok(report)
+            }
+            Why::Fails(error) => Err(error),
+        }
+    }
+
+    fn report(&self, reason: EndReason) -> Report {
+        Report {
+            worker: self.worker.clone(),
+            reason,
+            records: self.shared.counters.records(),
+            batches: self.shared.counters.batches(),
+            finished: self.ended.finished,
+            released: self.ended.released,
+            lost: self.ended.lost,
+            abandoned: self.ended.abandoned,
+        }
+    }
+}
+
+async fn deadline(until: Option<Instant>) {
+    match until {
+        Some(until) => sleep_until(until).await,
+        None => std::future::pending().await,
+    }
+}
