@@ -3,6 +3,8 @@
 
 pub mod aws;
 mod builder;
+#[cfg(any(test, feature = "testing"))]
+pub mod contract;
 mod decide;
 mod decode;
 pub mod env;

@@ -163,7 +163,11 @@ enum Reason {
 #[derive(Debug)]
 enum Pen {
     Idle,
-    Writing(Write),
+    /// A write runs. `lost` if the grant ended while the last one ran, perhaps by it.
+    Writing {
+        write: Write,
+        lost: bool,
+    },
     /// The store did not take the last write; try again then.
     Resting {
         until: Instant,
@@ -286,7 +290,7 @@ impl ShardMachine {
             Some(_) | None => None,
         };
         let write = match &self.pen {
-            Pen::Writing(_) => None,
+            Pen::Writing { .. } => None,
             Pen::Resting { until } => Some(*until),
             Pen::Idle => self.progress.due(),
         };
@@ -301,7 +305,26 @@ impl ShardMachine {
                 self.on_leave(Reason::Asked, now, out);
                 self.on_proven(until, now, out);
             }
-            Standing::Lost => self.lose(End::Lost, now, out),
+            Standing::Lost => match &mut self.pen {
+                // A lease that is given back or finished is not held any more, and that may be
+                // told before the answer to the write is here. The answer says what it was.
+                Pen::Writing {
+                    write: Write::Finish(_) | Write::Release,
+                    lost,
+                } if matches!(self.state, State::Closing) => {
+                    *lost = true;
+                    let until = now + self.settings.shutdown.lost_max;
+                    let leaving = self.leaving.get_or_insert(Leaving {
+                        reason: Reason::Asked,
+                        calls_until: until,
+                        until,
+                    });
+                    leaving.until = leaving.until.min(until);
+                }
+                Pen::Idle | Pen::Writing { .. } | Pen::Resting { .. } => {
+                    self.lose(End::Lost, now, out);
+                }
+            },
         }
     }
 
@@ -470,8 +493,8 @@ impl ShardMachine {
     }
 
     fn on_written(&mut self, result: Result<(), CommitError>, now: Instant, out: &mut Actions) {
-        let write = match mem::replace(&mut self.pen, Pen::Idle) {
-            Pen::Writing(write) => write,
+        let (write, lost) = match mem::replace(&mut self.pen, Pen::Idle) {
+            Pen::Writing { write, lost } => (write, lost),
             pen @ (Pen::Idle | Pen::Resting { .. }) => {
                 debug_assert!(self.is_lost(), "a write came back that nobody made");
                 self.pen = pen;
@@ -486,6 +509,9 @@ impl ShardMachine {
             (Ok(()), Write::Finish(_)) => self.durable_at(Checkpoint::ShardEnd, now, out),
             (Ok(()), Write::Release) => self.released(out),
             (Err(CommitError::Fenced { .. }), _) => self.lose(End::Lost, now, out),
+            (Err(CommitError::Unavailable(_) | CommitError::GoesBack { .. }), _) if lost => {
+                self.lose(End::Lost, now, out);
+            }
             (Err(CommitError::GoesBack { durable, asked, .. }), _) => {
                 tracing::warn!(%durable, %asked, "the stored checkpoint is ahead of this worker's");
                 let answered = self.progress.overtaken(durable, now);
@@ -633,7 +659,10 @@ impl ShardMachine {
             None if closing => Write::Release,
             Some(_) | None => return,
         };
-        self.pen = Pen::Writing(write.clone());
+        self.pen = Pen::Writing {
+            write: write.clone(),
+            lost: false,
+        };
         out.push(Action::Write(write));
     }
 
