@@ -1,6 +1,37 @@
 //! An emulator of Amazon Kinesis Data Streams, and of the DynamoDB calls its consumers make.
+//!
+//! ```
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let emulator = kinesis_emulator::Emulator::start().await?;
+//! println!("streams and tables at {}", emulator.endpoint());
+//! # Ok(())
+//! # }
+//! ```
+//! [`Emulator`] is a [`Service`] behind a socket; a `Service` alone serves requests in process and in
+//! virtual time. The emulator depends on no crate of the framework, so that it stays an independent
+//! judge of it.
 
+mod clock;
 pub mod dynamo;
+mod emulator;
+mod engine;
+mod listener;
+mod ops;
+mod refusal;
 mod scope;
+#[cfg(feature = "sdk")]
+mod sdk;
+mod service;
+mod settings;
+mod wire;
 
+pub use clock::Clock;
+pub use emulator::{Builder, Emulator};
+pub use listener::Listener;
 pub use scope::Scope;
+pub use service::Service;
+pub use settings::{Delays, Settings};
+pub use wire::body::Body;
+
+/// Any error, as HTTP bodies and the SDK hand them around.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

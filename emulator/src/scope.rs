@@ -22,7 +22,10 @@ impl Scope {
 
     /// The scope of `account` in `region`.
     pub fn new(account: impl Into<Arc<str>>, region: impl Into<Arc<str>>) -> Self {
-        Self { account: account.into(), region: region.into() }
+        Self {
+            account: account.into(),
+            region: region.into(),
+        }
     }
 }
 

@@ -1,0 +1,204 @@
+//! The one clock of the emulator: a wall instant plus what tokio's time has moved since.
+//!
+//! Under paused tokio it stands still until the test moves time; otherwise it runs with the machine.
+//! Nothing else in the crate reads time. Read once per request by [`crate::Service`]; the engine only
+//! ever gets a [`Moment`].
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::time::Instant;
+
+/// A virtual clock. Clones show the same time.
+#[derive(Clone, Debug)]
+pub struct Clock {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    anchor: SystemTime,
+    since: Instant,
+    /// Milliseconds added by hand.
+    advanced: AtomicU64,
+}
+
+impl Clock {
+    /// Starts at the machine's wall time.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one reader of the wall clock"
+    )]
+    pub fn system() -> Self {
+        Self::starting_at(SystemTime::now())
+    }
+
+    /// Starts at `wall`, and moves with tokio's time from now on.
+    pub fn starting_at(wall: SystemTime) -> Self {
+        let inner = Inner {
+            anchor: wall,
+            since: Instant::now(),
+            advanced: AtomicU64::new(0),
+        };
+        Self {
+            inner: Arc::new(inner),
+        }
+    }
+
+    /// The time it shows.
+    pub fn now(&self) -> SystemTime {
+        let advanced = Duration::from_millis(self.inner.advanced.load(Ordering::Acquire));
+        self.inner.anchor + self.inner.since.elapsed() + advanced
+    }
+
+    /// Jumps ahead by whole milliseconds of `by`, for everyone who holds this clock.
+    pub fn advance(&self, by: Duration) {
+        let millis = u64::try_from(by.as_millis()).unwrap_or(u64::MAX / 2);
+        self.inner.advanced.fetch_add(millis, Ordering::AcqRel);
+    }
+
+    pub(crate) fn moment(&self) -> Moment {
+        Moment::from_wall(self.now())
+    }
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self::system()
+    }
+}
+
+/// An instant of the virtual clock: milliseconds since the Unix epoch, the service's resolution.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Moment(pub(crate) u64);
+
+impl Moment {
+    /// Never reached.
+    pub(crate) const NEVER: Self = Self(u64::MAX);
+
+    pub(crate) fn from_wall(wall: SystemTime) -> Self {
+        let since = wall.duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    /// From seconds with a fraction, as the wire has them. Before the epoch is the epoch.
+    pub(crate) fn from_seconds(seconds: f64) -> Self {
+        // `as` saturates, and takes not-a-number for zero, which is what is wanted here.
+        Self((seconds * 1000.0).round() as u64)
+    }
+
+    pub(crate) fn millis(self) -> u64 {
+        self.0
+    }
+
+    pub(crate) fn seconds(self) -> u64 {
+        self.0 / 1000
+    }
+
+    pub(crate) fn after(self, by: Duration) -> Self {
+        Self(
+            self.0
+                .saturating_add(u64::try_from(by.as_millis()).unwrap_or(u64::MAX)),
+        )
+    }
+
+    pub(crate) fn before(self, by: Duration) -> Self {
+        Self(
+            self.0
+                .saturating_sub(u64::try_from(by.as_millis()).unwrap_or(u64::MAX)),
+        )
+    }
+
+    /// Milliseconds from `earlier` to here; 0 if it is not earlier.
+    pub(crate) fn millis_since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+/// As the service prints times in its messages: `Thu Jan 22 01:22:02 UTC 2015`.
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+        const MONTHS: [&str; 12] = [
+            "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+        ];
+        let (days, second) = (self.seconds() / 86_400, self.seconds() % 86_400);
+        let weekday = DAYS[usize::try_from(days % 7).unwrap_or_default()];
+        let (year, month, day) = civil(days);
+        let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+        let month = MONTHS[month];
+        write!(
+            f,
+            "{weekday} {month} {day:02} {hour:02}:{minute:02}:{second:02} UTC {year}"
+        )
+    }
+}
+
+/// Year, month (from 0) and day of month of the day `days` after 1970-01-01.
+fn civil(days: u64) -> (u64, usize, u64) {
+    let is_leap = |year: u64| {
+        year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
+    };
+    // 400 years are always 146,097 days, so that the loops below stay short.
+    let mut year = 1970 + days / 146_097 * 400;
+    let mut rest = days % 146_097;
+    loop {
+        let length = if is_leap(year) { 366 } else { 365 };
+        if rest < length {
+            break;
+        }
+        rest -= length;
+        year += 1;
+    }
+    let february = if is_leap(year) { 29 } else { 28 };
+    let lengths = [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    let mut month = 0;
+    while rest >= lengths[month] {
+        rest -= lengths[month];
+        month += 1;
+    }
+    (year, month, rest + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_print_as_the_service_prints_them() {
+        assert_eq!(
+            Moment(1_421_889_722_000).to_string(),
+            "Thu Jan 22 01:22:02 UTC 2015"
+        );
+        assert_eq!(
+            Moment(1_709_164_800_000).to_string(),
+            "Thu Feb 29 00:00:00 UTC 2024"
+        );
+        assert_eq!(
+            Moment(1_704_067_199_999).to_string(),
+            "Sun Dec 31 23:59:59 UTC 2023"
+        );
+    }
+
+    #[test]
+    fn wire_seconds_keep_their_milliseconds() {
+        assert_eq!(
+            Moment::from_seconds(1_538_160_219.636),
+            Moment(1_538_160_219_636)
+        );
+        assert_eq!(Moment::from_seconds(-1.0), Moment(0));
+        assert_eq!(Moment::from_seconds(f64::NAN), Moment(0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_clock_moves_with_paused_time_and_by_hand_only() {
+        let clock = Clock::starting_at(UNIX_EPOCH + Duration::from_secs(100));
+        assert_eq!(clock.moment(), Moment(100_000));
+        tokio::time::advance(Duration::from_millis(1500)).await;
+        assert_eq!(clock.moment(), Moment(101_500));
+        clock.advance(Duration::from_secs(3600));
+        assert_eq!(clock.clone().moment(), Moment(3_701_500));
+    }
+}

@@ -1,0 +1,373 @@
+//! One stream: its state, its shards, and what may be done to it when.
+//!
+//! ```text
+//! CREATING ──▶ ACTIVE ◀──▶ UPDATING ;  any ──▶ DELETING ──▶ gone
+//! ```
+//! States that end by themselves are settled lazily: whoever comes next with a later `now` carries out
+//! what was due, as of the instant it was due. The lock order is state, then a shard's log; a put holds
+//! the state for reading while it appends, so that a reshard closes shards with nothing in flight.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use crate::Scope;
+use crate::clock::Moment;
+use crate::refusal::{Kind, Refusal};
+
+use super::log::{Entry, Payload};
+use super::sequence::{INDEX_END, Sequence};
+use super::shard::{self, Shard};
+use super::topology::Topology;
+
+/// Records of one read, and their bytes, at most.
+pub(crate) const READ_COUNT: usize = 10_000;
+const READ_BYTES: usize = 10 << 20;
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    pub(crate) name: Arc<str>,
+    pub(crate) scope: Scope,
+    /// Tells this stream from earlier and later ones of its name.
+    pub(crate) incarnation: u64,
+    pub(crate) created: Moment,
+    /// When [`Stream::settle`] has something to do, in milliseconds.
+    due: AtomicU64,
+    state: RwLock<State>,
+}
+
+/// What changes about a stream.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) status: Status,
+    pub(crate) mode: Mode,
+    pub(crate) retention: Duration,
+    #[expect(dead_code, reason = "stored from the start; the tag operations will read them")]
+    pub(crate) tags: BTreeMap<String, String>,
+    pub(crate) record_size_max: usize,
+    pub(crate) topology: Topology,
+}
+
+/// Where in its life a stream is.
+#[derive(Debug)]
+pub(crate) enum Status {
+    Creating {
+        since: Moment,
+        until: Moment,
+        shards: u32,
+    },
+    Active,
+    Updating {
+        until: Moment,
+        change: Change,
+    },
+    Deleting {
+        until: Moment,
+    },
+}
+
+/// A reshard that has been accepted.
+#[derive(Debug)]
+pub(crate) enum Change {
+    Split {
+        shard: Arc<Shard>,
+        key: u128,
+    },
+    Merge {
+        lower: Arc<Shard>,
+        upper: Arc<Shard>,
+    },
+}
+
+/// Who sets the number of shards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Provisioned,
+    OnDemand,
+}
+
+/// What a stream is made with.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) shards: u32,
+    pub(crate) mode: Mode,
+    #[expect(dead_code, reason = "stored from the start; the tag operations will read them")]
+    pub(crate) tags: BTreeMap<String, String>,
+}
+
+/// A record to put: where it falls, and what it is.
+#[derive(Debug)]
+pub(crate) struct Put {
+    pub(crate) hash: u128,
+    pub(crate) payload: Payload,
+}
+
+/// Records read, and what comes after them.
+#[derive(Debug)]
+pub(crate) struct Read {
+    pub(crate) shard: Arc<Shard>,
+    pub(crate) entries: Vec<Entry>,
+    /// Where the next read starts; none if the shard has ended and all of it is read.
+    pub(crate) next: Option<u64>,
+    pub(crate) millis_behind: u64,
+}
+
+impl Status {
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Creating { .. } => "CREATING",
+            Self::Active => "ACTIVE",
+            Self::Updating { .. } => "UPDATING",
+            Self::Deleting { .. } => "DELETING",
+        }
+    }
+
+    fn until(&self) -> Moment {
+        match self {
+            Self::Creating { until, .. }
+            | Self::Updating { until, .. }
+            | Self::Deleting { until } => *until,
+            Self::Active => Moment::NEVER,
+        }
+    }
+}
+
+impl Stream {
+    pub(crate) fn new(
+        name: Arc<str>,
+        scope: Scope,
+        incarnation: u64,
+        (now, delay): (Moment, Duration),
+        plan: Plan,
+    ) -> Self {
+        let until = now.after(delay);
+        let state = State {
+            status: Status::Creating {
+                since: now,
+                until,
+                shards: plan.shards,
+            },
+            mode: plan.mode,
+            retention: Duration::from_secs(24 * 3600),
+            tags: plan.tags,
+            record_size_max: 1 << 20,
+            topology: Topology::default(),
+        };
+        let due = AtomicU64::new(until.millis());
+        Self {
+            name,
+            scope,
+            incarnation,
+            created: now,
+            due,
+            state: RwLock::new(state),
+        }
+    }
+
+    pub(crate) fn arn(&self) -> String {
+        let Scope { account, region } = &self.scope;
+        let partition = match region.as_ref() {
+            region if region.starts_with("cn-") => "aws-cn",
+            region if region.starts_with("us-gov-") => "aws-us-gov",
+            _ => "aws",
+        };
+        format!(
+            "arn:{partition}:kinesis:{region}:{account}:stream/{}",
+            self.name
+        )
+    }
+
+    /// The state as of `now`.
+    pub(crate) fn state(&self, now: Moment) -> RwLockReadGuard<'_, State> {
+        if now.millis() >= self.due.load(Ordering::Acquire) {
+            RwLockWriteGuard::downgrade(self.settled(now))
+        } else {
+            self.state.read()
+        }
+    }
+
+    /// Whether it was deleted and its time is over.
+    pub(crate) fn is_gone(&self, now: Moment) -> bool {
+        matches!(self.state(now).status, Status::Deleting { until } if until <= now)
+    }
+
+    /// The trim horizon's instant: nothing readable is older.
+    pub(crate) fn horizon(&self, state: &State, now: Moment) -> Moment {
+        now.before(state.retention).max(self.created)
+    }
+
+    /// Starts the end of the stream; a second time does nothing.
+    pub(crate) fn delete(&self, now: Moment, delay: Duration) {
+        let mut state = self.settled(now);
+        if !matches!(state.status, Status::Deleting { .. }) {
+            state.status = Status::Deleting {
+                until: now.after(delay),
+            };
+            self.set_due(&state);
+        }
+    }
+
+    /// Appends all records, or refuses all. `above` is the number that the new ones must exceed.
+    pub(crate) fn put(
+        &self,
+        now: Moment,
+        puts: Vec<Put>,
+        above: Option<Sequence>,
+    ) -> Result<Vec<(u32, Sequence)>, Refusal> {
+        let state = self.state(now);
+        let oldest = now.before(state.retention);
+        let mut placed = Vec::with_capacity(puts.len());
+        for put in puts {
+            let Some(shard) = state.topology.route(put.hash) else {
+                return Err(Refusal::stream_not_found(&self.name, &self.scope));
+            };
+            let floor = match above {
+                Some(above) => self.floor(shard, above)?,
+                None => 0,
+            };
+            let mut log = shard.log.lock();
+            log.trim(oldest);
+            let (index, arrival) = log.append(now, put.payload, floor);
+            drop(log);
+            placed.push((shard.index, shard.sequence(index, arrival)));
+        }
+        Ok(placed)
+    }
+
+    /// The counter to exceed so that a record of `shard` comes after `above`. Numbers of other shards
+    /// need none: a child's are above its parents' anyway.
+    fn floor(&self, shard: &Shard, above: Sequence) -> Result<u64, Refusal> {
+        if (above.created, above.shard) != (shard.created, shard.index) {
+            return Ok(0);
+        }
+        if above.index > INDEX_END / 2 {
+            return Err(self.ordering_is_invalid(above));
+        }
+        Ok(above.index)
+    }
+
+    /// Refuses a number that this stream cannot have issued by `now`.
+    pub(crate) fn check_ordering(&self, now: Moment, above: Sequence) -> Result<(), Refusal> {
+        let state = self.state(now);
+        let newest = state.topology.listed(None).map(|shard| shard.created).max();
+        let newest = newest.unwrap_or_default().max(now.seconds());
+        if above.second > newest || above.created > newest {
+            return Err(self.ordering_is_invalid(above));
+        }
+        Ok(())
+    }
+
+    fn ordering_is_invalid(&self, above: Sequence) -> Refusal {
+        self.ordering_text_is_invalid(&above.to_string())
+    }
+
+    pub(crate) fn ordering_text_is_invalid(&self, above: &str) -> Refusal {
+        let (name, account) = (&self.name, &self.scope.account);
+        Refusal::invalid(format!(
+            "ExclusiveMinimumSequenceNumber {above} used in PutRecord on stream {name} under \
+             account {account} is invalid."
+        ))
+    }
+
+    /// Reads on from a cursor's place.
+    pub(crate) fn read(
+        &self,
+        now: Moment,
+        shard: u32,
+        from: u64,
+        count: usize,
+    ) -> Result<Read, Refusal> {
+        let state = self.state(now);
+        let shard = self.shard_to_read(&state, shard)?;
+        let mut log = shard.log.lock();
+        log.trim(now.before(state.retention));
+        let page = log.read(from, count, READ_BYTES);
+        drop(log);
+        let has_ended = page.entries.is_empty() && !shard.is_open();
+        let millis_behind = match page.entries.last() {
+            Some(last) if !page.at_tip => now.millis_since(last.arrival),
+            Some(_) | None => 0,
+        };
+        Ok(Read {
+            next: (!has_ended).then_some(page.next),
+            entries: page.entries,
+            millis_behind,
+            shard: Arc::clone(shard),
+        })
+    }
+
+    /// The shard, in the wording of the reading calls if it is not there.
+    pub(crate) fn shard_to_read<'a>(
+        &self,
+        state: &'a State,
+        index: u32,
+    ) -> Result<&'a Arc<Shard>, Refusal> {
+        state.topology.get(index).ok_or_else(|| {
+            Refusal::shard_does_not_exist(&shard::id(index), &self.name, &self.scope)
+        })
+    }
+
+    /// The state to change, settled up to `now`. Whoever sets a status calls [`Self::set_due`].
+    pub(super) fn settled(&self, now: Moment) -> RwLockWriteGuard<'_, State> {
+        let mut state = self.state.write();
+        if state.status.until() <= now {
+            state.finish();
+        }
+        let retention = state.retention;
+        state.topology.expire(now, retention);
+        self.set_due(&state);
+        state
+    }
+
+    /// Remembers when the next thing happens by itself.
+    pub(super) fn set_due(&self, state: &State) {
+        let expiry = state.topology.next_expiry(state.retention);
+        let due = match state.status {
+            // Its end is the realm's to see; its shards need no more care.
+            Status::Deleting { .. } => Moment::NEVER,
+            Status::Creating { .. } | Status::Active | Status::Updating { .. } => {
+                state.status.until().min(expiry)
+            }
+        };
+        self.due.store(due.millis(), Ordering::Release);
+    }
+
+    /// As the service says that a stream is busy.
+    pub(super) fn not_active(&self, status: &Status) -> Refusal {
+        let (name, account, status) = (&self.name, &self.scope.account, status.name());
+        Refusal::new(
+            Kind::ResourceInUse,
+            format!("Stream {name} under account {account} not ACTIVE, instead in state {status}"),
+        )
+    }
+}
+
+impl State {
+    /// Carries out what was due, as of the instant it was due.
+    pub(super) fn finish(&mut self) {
+        match std::mem::replace(&mut self.status, Status::Active) {
+            // The shards exist since the stream does, so that its horizon always has a complete set.
+            Status::Creating { since, shards, .. } => {
+                self.topology = Topology::uniform(shards, since);
+            }
+            Status::Updating {
+                until,
+                change: Change::Split { shard, key },
+            } => {
+                self.topology.split(&shard, key, until);
+            }
+            Status::Updating {
+                until,
+                change: Change::Merge { lower, upper },
+            } => {
+                self.topology.merge(&lower, &upper, until);
+            }
+            Status::Active => {}
+            gone @ Status::Deleting { .. } => self.status = gone,
+        }
+    }
+}

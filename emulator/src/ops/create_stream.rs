@@ -1,0 +1,125 @@
+//! CreateStream.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use crate::engine::stream::{Mode, Plan};
+use crate::refusal::{Kind, Refusal};
+use crate::wire::check::Checks;
+use crate::wire::field::{self, Int, Map, Shape, Text, text};
+
+use super::{Call, Reply};
+
+/// Shards of a new stream on demand.
+const ON_DEMAND_SHARDS: u32 = 4;
+/// Tags of one stream.
+const TAGS_MAX: usize = 50;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Request<'a> {
+    #[serde(borrow)]
+    stream_name: Option<Text<'a>>,
+    shard_count: Option<Int>,
+    #[serde(borrow)]
+    stream_mode_details: Option<Shape<ModeDetails<'a>>>,
+    #[serde(borrow)]
+    tags: Option<Map<'a>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ModeDetails<'a> {
+    #[serde(borrow)]
+    stream_mode: Option<Text<'a>>,
+}
+
+impl Request<'_> {
+    fn check(&self) -> Result<(), Refusal> {
+        let mut checks = Checks::default();
+        if let Some(name) = checks.required(&"streamName", text(&self.stream_name)) {
+            checks.name(&"streamName", name);
+        }
+        if let Some(Int(count)) = self.shard_count {
+            checks.range(&"shardCount", count, (1, i32::MAX));
+        }
+        if let Some(Shape(details)) = &self.stream_mode_details {
+            let path = "streamModeDetails.streamMode";
+            if let Some(mode) = checks.required(&path, text(&details.stream_mode)) {
+                checks.one_of(&path, mode, &["PROVISIONED", "ON_DEMAND"]);
+            }
+        }
+        for (key, value) in self.tags.iter().flat_map(|tags| &tags.0) {
+            checks.length(&"tags", key, (1, 128));
+            checks.length(
+                &format_args!("tags.{key}.member"),
+                text(value).unwrap_or(""),
+                (0, 256),
+            );
+        }
+        checks.finish()
+    }
+
+    fn plan(&self) -> Result<Plan, Refusal> {
+        let mode = self
+            .stream_mode_details
+            .as_ref()
+            .and_then(|Shape(mode)| text(&mode.stream_mode));
+        let count = self
+            .shard_count
+            .and_then(|Int(count)| u32::try_from(count).ok());
+        let (mode, shards) = match (mode, count) {
+            (Some("ON_DEMAND"), Some(_)) => {
+                let text = "ShardCount is not expected when StreamMode=ON_DEMAND";
+                return Err(Refusal::new(Kind::Validation, text));
+            }
+            (Some("PROVISIONED"), None) => {
+                let text = "ShardCount is expected when StreamMode=PROVISIONED";
+                return Err(Refusal::new(Kind::Validation, text));
+            }
+            (_, Some(count)) => (Mode::Provisioned, count),
+            (_, None) => (Mode::OnDemand, ON_DEMAND_SHARDS),
+        };
+        Ok(Plan {
+            shards,
+            mode,
+            tags: self.tags()?,
+        })
+    }
+
+    fn tags(&self) -> Result<BTreeMap<String, String>, Refusal> {
+        let mut tags = BTreeMap::new();
+        for (key, value) in self.tags.iter().flat_map(|tags| &tags.0) {
+            let value = text(value).unwrap_or("");
+            if !key.chars().chain(value.chars()).all(is_tag_char) {
+                return Err(Refusal::invalid(
+                    "Some tags contain invalid characters. Valid characters: Unicode letters, \
+                     digits, white space, _ . / = + - % @.",
+                ));
+            }
+            tags.insert(key.to_string(), value.to_owned());
+        }
+        if tags.len() > TAGS_MAX {
+            let name = text(&self.stream_name).unwrap_or_default();
+            return Err(Refusal::invalid(format!(
+                "Failed to add tags to stream {name} because a given stream cannot have more than \
+                 {TAGS_MAX} tags associated with it."
+            )));
+        }
+        Ok(tags)
+    }
+}
+
+fn is_tag_char(char: char) -> bool {
+    char.is_alphanumeric() || char.is_whitespace() || "_./=+-%@:".contains(char)
+}
+
+pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
+    let request: Request<'_> = field::read(&call.body)?;
+    request.check()?;
+    let plan = request.plan()?;
+    let name = text(&request.stream_name).unwrap_or_default();
+    call.engine.create(&call.realm, call.now, name, plan)?;
+    Ok(Reply::Void)
+}

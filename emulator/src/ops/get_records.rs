@@ -1,0 +1,108 @@
+//! GetRecords.
+//!
+//! QUIRK(kinesis): a closed shard's last records still come with an iterator; only the call that finds
+//! nothing more has none, and names the children instead.
+
+use serde::Deserialize;
+
+use crate::clock::Moment;
+use crate::engine::shard;
+use crate::engine::stream::READ_COUNT;
+use crate::engine::token::{Cursor, LIFE_MILLIS};
+use crate::refusal::{Kind, Refusal};
+use crate::wire::check::{Checks, stream_of_arn};
+use crate::wire::field::{self, Int, Text, text};
+use crate::wire::records::RecordsReply;
+use crate::wire::shape::ChildShard;
+
+use super::{Call, Reply};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Request<'a> {
+    #[serde(borrow)]
+    shard_iterator: Option<Text<'a>>,
+    limit: Option<Int>,
+    #[serde(borrow, rename = "StreamARN")]
+    stream_arn: Option<Text<'a>>,
+}
+
+impl Request<'_> {
+    fn check(&self) -> Result<(), Refusal> {
+        let mut checks = Checks::default();
+        if let Some(Int(limit)) = self.limit {
+            checks.range(&"limit", limit, (1, 10_000));
+        }
+        let iterator = text(&self.shard_iterator);
+        if let Some(iterator) = checks.required(&"shardIterator", iterator) {
+            checks.length(&"shardIterator", iterator, (1, 512));
+        }
+        if let Some(arn) = text(&self.stream_arn) {
+            checks.stream_arn(&"streamARN", arn);
+        }
+        checks.finish()
+    }
+
+    fn cursor(&self, call: &Call<'_>) -> Result<Cursor, Refusal> {
+        let iterator = text(&self.shard_iterator).unwrap_or_default();
+        let cursor = call.engine.mint.open_iterator(iterator);
+        let cursor = cursor.ok_or_else(|| Refusal::invalid("Invalid ShardIterator."))?;
+        if call.now.millis_since(cursor.issued) > LIFE_MILLIS {
+            return Err(expired(cursor.issued, call.now));
+        }
+        let named = text(&self.stream_arn).and_then(stream_of_arn);
+        if named.is_some_and(|named| named != cursor.stream) {
+            return Err(Refusal::invalid(
+                "StreamARN and ShardIterator do not name the same stream.",
+            ));
+        }
+        Ok(cursor)
+    }
+}
+
+fn expired(issued: Moment, now: Moment) -> Refusal {
+    let text = format!(
+        "Iterator expired. The iterator was created at time {issued} while right now it is {now} \
+         which is further in the future than the tolerated delay of {LIFE_MILLIS} milliseconds."
+    );
+    Refusal::new(Kind::ExpiredIterator, text)
+}
+
+pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
+    let request: Request<'_> = field::read(&call.body)?;
+    request.check()?;
+    let cursor = request.cursor(call)?;
+    let stream = call.realm.find(call.now, &cursor.stream);
+    let stream = stream.filter(|stream| stream.incarnation == cursor.incarnation);
+    let stream = stream.ok_or_else(|| {
+        let id = shard::id(cursor.shard);
+        Refusal::shard_does_not_exist(&id, &cursor.stream, &call.realm.scope)
+    })?;
+    let limit = request
+        .limit
+        .and_then(|Int(limit)| usize::try_from(limit).ok());
+    let limit = limit.unwrap_or(READ_COUNT);
+    let read = stream.read(call.now, cursor.shard, cursor.from, limit)?;
+    let next_iterator = read.next.map(|from| {
+        call.engine.mint.iterator(&Cursor {
+            issued: call.now,
+            from,
+            ..cursor
+        })
+    });
+    let children = read.shard.closed.get().filter(|_| next_iterator.is_none());
+    let reply = RecordsReply {
+        shard: &read.shard,
+        entries: &read.entries,
+        next_iterator,
+        millis_behind: read.millis_behind,
+        children: children.map(|closed| {
+            closed
+                .children
+                .iter()
+                .map(|child| ChildShard::from(&**child))
+                .collect()
+        }),
+    };
+    Ok(Reply::Full(reply.to_json()))
+}

@@ -1,0 +1,76 @@
+//! PutRecord.
+
+use std::iter;
+
+use serde::Deserialize;
+
+use crate::engine::sequence::Sequence;
+use crate::engine::stream::Stream;
+use crate::refusal::Refusal;
+use crate::wire::check::Checks;
+use crate::wire::field::{self, Blob, Text, text};
+use crate::wire::records::place_to_json;
+
+use super::address::Address;
+use super::put::{self, Record};
+use super::{Call, Reply};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Request<'a> {
+    #[serde(borrow)]
+    stream_name: Option<Text<'a>>,
+    #[serde(borrow, rename = "StreamARN")]
+    stream_arn: Option<Text<'a>>,
+    #[serde(borrow)]
+    data: Option<Blob<'a>>,
+    #[serde(borrow)]
+    partition_key: Option<Text<'a>>,
+    #[serde(borrow)]
+    explicit_hash_key: Option<Text<'a>>,
+    #[serde(borrow)]
+    sequence_number_for_ordering: Option<Text<'a>>,
+}
+
+pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
+    let request: Request<'_> = field::read(&call.body)?;
+    let record = Record::new(
+        &request.data,
+        &request.partition_key,
+        &request.explicit_hash_key,
+    );
+    let decoded = put::decode(iter::once(record))?;
+    let address = Address::new(&request.stream_name, &request.stream_arn);
+    let above = text(&request.sequence_number_for_ordering);
+    let mut checks = Checks::default();
+    if let Some(above) = above {
+        checks.sequence(&"sequenceNumberForOrdering", above);
+    }
+    record.check(&mut checks, &"");
+    address.check(&mut checks);
+    checks.finish()?;
+    let stream = address.stream(call)?;
+    let limit = {
+        let state = stream.state(call.now);
+        state.record_size_max
+    };
+    put::check_has_shards(&stream, call.now)?;
+    record.check_size(&"", limit)?;
+    let puts = put::places(iter::once(record), decoded)?;
+    let above = above
+        .map(|above| ordering(call, &stream, above))
+        .transpose()?;
+    let placed = stream.put(call.now, puts, above)?;
+    Ok(Reply::Full(
+        placed
+            .first()
+            .map_or_else(Vec::new, |place| place_to_json(*place)),
+    ))
+}
+
+/// The number that the record's own must exceed.
+fn ordering(call: &Call<'_>, stream: &Stream, above: &str) -> Result<Sequence, Refusal> {
+    let number = Sequence::parse(above).ok_or_else(|| stream.ordering_text_is_invalid(above))?;
+    stream.check_ordering(call.now, number)?;
+    Ok(number)
+}

@@ -1,0 +1,101 @@
+//! Why a call was refused: the service's error types and the texts that several calls share.
+//!
+//! Made by the operations and the engine, turned into bytes by [`crate::wire`]. A text that belongs to
+//! one operation stands in that operation's file.
+
+use crate::Scope;
+
+/// A refused call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) kind: Kind,
+    pub(crate) message: Option<String>,
+}
+
+/// The service's error types.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    ExpiredIterator,
+    ExpiredNextToken,
+    InvalidArgument,
+    LimitExceeded,
+    ResourceInUse,
+    ResourceNotFound,
+    Serialization,
+    UnknownOperation,
+    Validation,
+}
+
+impl Kind {
+    /// The bare name, as the error's body has it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::ExpiredIterator => "ExpiredIteratorException",
+            Self::ExpiredNextToken => "ExpiredNextTokenException",
+            Self::InvalidArgument => "InvalidArgumentException",
+            Self::LimitExceeded => "LimitExceededException",
+            Self::ResourceInUse => "ResourceInUseException",
+            Self::ResourceNotFound => "ResourceNotFoundException",
+            Self::Serialization => "SerializationException",
+            Self::UnknownOperation => "UnknownOperationException",
+            Self::Validation => "ValidationException",
+        }
+    }
+}
+
+impl Refusal {
+    pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: Some(message.into()),
+        }
+    }
+
+    /// A refusal that says no more than its name.
+    pub(crate) fn bare(kind: Kind) -> Self {
+        Self {
+            kind,
+            message: None,
+        }
+    }
+
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+        Self::new(Kind::InvalidArgument, message)
+    }
+
+    pub(crate) fn stream_not_found(stream: &str, scope: &Scope) -> Self {
+        let account = &scope.account;
+        Self::new(
+            Kind::ResourceNotFound,
+            format!("Stream {stream} under account {account} not found."),
+        )
+    }
+
+    /// For an id that cannot be one, or that resharding does not know.
+    pub(crate) fn shard_not_found(shard: &str, stream: &str, scope: &Scope) -> Self {
+        let account = &scope.account;
+        Self::new(
+            Kind::ResourceNotFound,
+            format!("Could not find shard {shard} in stream {stream} under account {account}."),
+        )
+    }
+
+    /// The wording of the reading calls.
+    pub(crate) fn shard_does_not_exist(shard: &str, stream: &str, scope: &Scope) -> Self {
+        let account = &scope.account;
+        Self::new(
+            Kind::ResourceNotFound,
+            format!("Shard {shard} in stream {stream} under account {account} does not exist"),
+        )
+    }
+
+    pub(crate) fn on_demand(stream: &str, scope: &Scope) -> Self {
+        let account = &scope.account;
+        Self::new(
+            Kind::Validation,
+            format!(
+                "Request is invalid. Stream {stream} under account {account} is in On-Demand mode."
+            ),
+        )
+    }
+}

@@ -1,0 +1,288 @@
+//! The heart: one request in, one answer out. The socket listener, the in-process transport of the SDK
+//! and the fuzzer all call [`Service::serve`], and nothing else.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, ORIGIN};
+use http::{Method, Request, Response, StatusCode};
+
+use crate::dynamo::Dynamo;
+use crate::engine::{Engine, Realm};
+use crate::ops::{self, Call, Operation, Reply};
+use crate::refusal::{Kind, Refusal};
+use crate::wire::answer::{self, RequestIds};
+use crate::wire::body::{self, Body, Unreadable};
+use crate::wire::field;
+use crate::{BoxError, Clock, Scope, Settings};
+
+const TARGET: &str = "x-amz-target";
+const KINESIS: &str = "Kinesis_20131202.";
+const DYNAMO: &str = "DynamoDB_20120810.";
+
+/// All streams and tables of one emulator, and the one function that serves them. A clone is the same
+/// service.
+#[derive(Clone, Debug)]
+pub struct Service {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    clock: Clock,
+    scope: Scope,
+    engine: Engine,
+    dynamo: Dynamo,
+    ids: RequestIds,
+}
+
+impl Service {
+    /// A service without streams or tables.
+    pub fn new(settings: Settings) -> Self {
+        let seed = settings.seed.unwrap_or_else(|| fastrand::u64(..));
+        let inner = Inner {
+            engine: Engine::new(&settings, seed),
+            dynamo: Dynamo::new(),
+            ids: RequestIds::new(seed),
+            clock: settings.clock,
+            scope: settings.scope,
+        };
+        Self {
+            inner: Arc::new(inner),
+        }
+    }
+
+    /// The clock that all of it goes by.
+    pub fn clock(&self) -> &Clock {
+        &self.inner.clock
+    }
+
+    /// The tables.
+    pub fn dynamo(&self) -> &Dynamo {
+        &self.inner.dynamo
+    }
+
+    /// Account and region of requests that do not say.
+    pub fn scope(&self) -> &Scope {
+        &self.inner.scope
+    }
+
+    /// Answers one request. Never fails and never waits for anything but the request's body.
+    pub async fn serve<B>(&self, request: Request<B>) -> Response<Body>
+    where
+        B: http_body::Body<Data = Bytes>,
+        B::Error: Into<BoxError>,
+    {
+        let (head, body) = request.into_parts();
+        let (mut answer, has_second_id) = match body::collect(body).await {
+            Ok(body) => self.dispatch(&head.method, &head.headers, body),
+            Err(Unreadable::TooLarge) => (answer::too_large(), true),
+            Err(Unreadable::Broken(error)) => {
+                tracing::debug!(%error, "a request's body broke off");
+                (answer::refused(&Refusal::bare(Kind::Serialization)), true)
+            }
+        };
+        self.inner.ids.stamp(&mut answer, has_second_id);
+        if head.headers.contains_key(ORIGIN) {
+            allow_origin(&mut answer, &head.method, &head.headers);
+        }
+        answer
+    }
+
+    /// The answer, and whether it carries the second request id.
+    fn dispatch(
+        &self,
+        method: &Method,
+        headers: &HeaderMap,
+        body: Bytes,
+    ) -> (Response<Body>, bool) {
+        let target = headers.get(TARGET).and_then(|target| target.to_str().ok());
+        if method == Method::OPTIONS && headers.contains_key(ORIGIN) {
+            return (answer::answer(StatusCode::OK, None, ""), false);
+        }
+        if method != Method::POST {
+            return (answer::not_authorized(), true);
+        }
+        if let Some(operation) = target.and_then(|target| target.strip_prefix(DYNAMO)) {
+            return (self.call_dynamo(headers, operation, &body), false);
+        }
+        (self.call_kinesis(headers, target, body), true)
+    }
+
+    fn call_kinesis(
+        &self,
+        headers: &HeaderMap,
+        target: Option<&str>,
+        body: Bytes,
+    ) -> Response<Body> {
+        let operation = target
+            .and_then(|target| target.strip_prefix(KINESIS))
+            .and_then(Operation::parse);
+        let content_type = headers
+            .get(CONTENT_TYPE)
+            .and_then(|kind| kind.to_str().ok());
+        let content_type = content_type.unwrap_or_default();
+        let content_type = content_type.split(';').next().unwrap_or_default().trim();
+        let is_json = content_type == "application/x-amz-json-1.1";
+        if body.is_empty() {
+            let kind = if operation.is_some() {
+                Kind::Serialization
+            } else {
+                Kind::UnknownOperation
+            };
+            let refusal = Refusal::bare(kind);
+            // QUIRK(kinesis): without a body CBOR is spoken to everyone but the JSON clients.
+            return if is_json {
+                answer::refused(&refusal)
+            } else {
+                answer::refused_in_cbor(&refusal)
+            };
+        }
+        match content_type {
+            "application/x-amz-json-1.1" => {}
+            "application/x-amz-cbor-1.1" => {
+                tracing::warn!("a client speaks CBOR, which this emulator does not do yet");
+                let text = "This emulator does not speak CBOR yet; set the client to JSON.";
+                return answer::refused_in_cbor(&Refusal::new(Kind::UnknownOperation, text));
+            }
+            "application/json" if field::is_object(&body) => {
+                return answer::wrapped(Kind::UnknownOperation);
+            }
+            "application/json" => return answer::wrapped(Kind::Serialization),
+            _ if target.is_some() => return answer::unknown_in_xml(),
+            _ => return answer::not_authorized(),
+        }
+        let Some(operation) = operation else {
+            let is_sound = field::is_object(&body);
+            let kind = if is_sound {
+                Kind::UnknownOperation
+            } else {
+                Kind::Serialization
+            };
+            return answer::refused(&Refusal::bare(kind));
+        };
+        let (engine, realm) = (&self.inner.engine, self.realm(headers));
+        let call = Call {
+            engine,
+            realm,
+            now: self.inner.clock.moment(),
+            body,
+        };
+        match ops::run(operation, &call) {
+            Ok(Reply::Void) => answer::answer(StatusCode::OK, Some(answer::JSON_1_1), ""),
+            Ok(Reply::Full(body)) => answer::answer(StatusCode::OK, Some(answer::JSON_1_1), body),
+            Err(refusal) => {
+                tracing::debug!(?operation, ?refusal, "refused");
+                answer::refused(&refusal)
+            }
+        }
+    }
+
+    fn call_dynamo(&self, headers: &HeaderMap, operation: &str, body: &[u8]) -> Response<Body> {
+        let realm = self.realm(headers);
+        let now = self.inner.clock.now();
+        let (status, body) = match self.inner.dynamo.call(&realm.scope, now, operation, body) {
+            Ok(body) => (StatusCode::OK, body),
+            Err(refusal) => {
+                tracing::debug!(operation, kind = refusal.kind, "refused");
+                let status = StatusCode::from_u16(refusal.status);
+                (status.unwrap_or(StatusCode::BAD_REQUEST), refusal.body)
+            }
+        };
+        let checksum = HeaderValue::from(crc32fast::hash(&body));
+        let mut answer = answer::answer(status, Some(answer::JSON_1_0), body);
+        answer.headers_mut().insert(answer::CRC32, checksum);
+        answer
+    }
+
+    /// Whose streams a request speaks of.
+    fn realm(&self, headers: &HeaderMap) -> Arc<Realm> {
+        let Inner { scope, engine, .. } = &*self.inner;
+        let authorization = headers
+            .get(AUTHORIZATION)
+            .and_then(|value| value.to_str().ok());
+        let (account, region) = authorization.map_or((None, None), credential_scope);
+        engine.realm(
+            account.unwrap_or(&scope.account),
+            region.unwrap_or(&scope.region),
+        )
+    }
+}
+
+impl Default for Service {
+    fn default() -> Self {
+        Self::new(Settings::default())
+    }
+}
+
+/// Account and region of an `Authorization` header. An access key of twelve digits names the account.
+fn credential_scope(authorization: &str) -> (Option<&str>, Option<&str>) {
+    let Some((_, credential)) = authorization.split_once("Credential=") else {
+        return (None, None);
+    };
+    let mut parts = credential
+        .split([',', ' '])
+        .next()
+        .unwrap_or_default()
+        .split('/');
+    let is_account = |key: &&str| key.len() == 12 && key.bytes().all(|byte| byte.is_ascii_digit());
+    let account = parts.next().filter(is_account);
+    let is_region = |region: &&str| {
+        let is_part = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        (1..=32).contains(&region.len()) && region.bytes().all(is_part)
+    };
+    (account, parts.nth(1).filter(is_region))
+}
+
+/// What a browser wants to see.
+fn allow_origin(answer: &mut Response<Body>, method: &Method, headers: &HeaderMap) {
+    let copy = |name: &str| headers.get(name).cloned();
+    let out = answer.headers_mut();
+    out.insert("access-control-allow-origin", HeaderValue::from_static("*"));
+    if method == Method::OPTIONS {
+        if let Some(asked) = copy("access-control-request-headers") {
+            out.insert("access-control-allow-headers", asked);
+        }
+        if let Some(asked) = copy("access-control-request-method") {
+            out.insert("access-control-allow-methods", asked);
+        }
+        out.insert("access-control-max-age", HeaderValue::from_static("172800"));
+    } else {
+        let exposed = "x-amzn-RequestId,x-amzn-ErrorType,x-amz-request-id,x-amz-id-2,\
+                       x-amzn-ErrorMessage,Date";
+        out.insert(
+            "access-control-expose-headers",
+            HeaderValue::from_static(exposed),
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn account_and_region_come_from_the_credential_scope() {
+        let header = |key: &str| {
+            format!(
+                "AWS4-HMAC-SHA256 Credential={key}/20250101/eu-west-1/kinesis/aws4_request, \
+                 SignedHeaders=host, Signature=00"
+            )
+        };
+        assert_eq!(credential_scope(&header("test")), (None, Some("eu-west-1")));
+        let named = header("123456789012");
+        assert_eq!(
+            credential_scope(&named),
+            (Some("123456789012"), Some("eu-west-1"))
+        );
+        for garbage in [
+            "",
+            "Bearer x",
+            "Credential=",
+            "Credential=a/b",
+            "Credential=a/b/?/c",
+        ] {
+            assert_eq!(credential_scope(garbage), (None, None), "{garbage}");
+        }
+    }
+}

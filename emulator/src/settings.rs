@@ -1,0 +1,46 @@
+//! What can be set about a service. Data only; read once when it is made.
+
+use std::time::Duration;
+
+use crate::{Clock, Scope};
+
+/// The settings of a [`crate::Service`].
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The clock. Default: the machine's, moving with tokio's time.
+    pub clock: Clock,
+    /// How long changes of state take. Default: no time at all.
+    pub delays: Delays,
+    /// Account and region of requests that do not say. Default: `000000000000`, `us-east-1`.
+    pub scope: Scope,
+    /// Open shards that all streams of one account and region may have together, as the service
+    /// limits them. Default: 20,000. Too low refuses streams, too high lets one call take all memory.
+    pub shard_limit: u32,
+    /// Whence request ids and token keys come. Default: none, every service has its own. With a seed
+    /// two services that get the same requests at the same times give the same answers.
+    pub seed: Option<u64>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            clock: Clock::system(),
+            delays: Delays::default(),
+            scope: Scope::default(),
+            shard_limit: 20_000,
+            seed: None,
+        }
+    }
+}
+
+/// How long a stream stays in a passing state. All zero by default; the service takes seconds to
+/// tens of seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Delays {
+    /// CREATING until ACTIVE.
+    pub create: Duration,
+    /// DELETING until gone.
+    pub delete: Duration,
+    /// UPDATING until a split or merge has happened.
+    pub reshard: Duration,
+}

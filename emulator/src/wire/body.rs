@@ -1,0 +1,144 @@
+//! Bodies: the answer's, and how a request's is taken in.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::{Buf, Bytes, BytesMut};
+use http_body::{Frame, SizeHint};
+use http_body_util::BodyExt;
+
+use crate::BoxError;
+
+/// Larger requests are refused: 10 MiB of payload in base64, 500 keys and the frame fit well.
+pub(crate) const REQUEST_MAX: usize = 16 << 20;
+/// How much of a refused request is still read, so that its sender gets to see the answer.
+const DRAINED_MAX: usize = 64 << 20;
+
+/// The body of an answer.
+#[derive(Debug, Default)]
+pub struct Body {
+    bytes: Option<Bytes>,
+}
+
+impl Body {
+    pub(crate) fn full(bytes: impl Into<Bytes>) -> Self {
+        Self {
+            bytes: Some(bytes.into()).filter(|bytes| !bytes.is_empty()),
+        }
+    }
+
+    /// All of it, without waiting, if it is all there.
+    pub fn into_bytes(self) -> Bytes {
+        self.bytes.unwrap_or_default()
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(self.bytes.take().map(|bytes| Ok(Frame::data(bytes))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.bytes.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(
+            self.bytes
+                .as_ref()
+                .map_or(0, Bytes::len)
+                .try_into()
+                .unwrap_or(0),
+        )
+    }
+}
+
+/// Why a request's body could not be taken in.
+#[derive(Debug)]
+pub(crate) enum Unreadable {
+    TooLarge,
+    Broken(BoxError),
+}
+
+/// The whole body of a request. One frame is taken as it is; several are copied once.
+pub(crate) async fn collect<B>(body: B) -> Result<Bytes, Unreadable>
+where
+    B: http_body::Body<Data = Bytes>,
+    B::Error: Into<BoxError>,
+{
+    let mut body = std::pin::pin!(body);
+    let foretold = body
+        .size_hint()
+        .exact()
+        .and_then(|size| usize::try_from(size).ok());
+    let mut whole = BytesMut::new();
+    let mut first: Option<Bytes> = None;
+    let mut total = 0_usize;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| Unreadable::Broken(error.into()))?;
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        total = total.saturating_add(data.len());
+        if total > DRAINED_MAX {
+            return Err(Unreadable::TooLarge);
+        }
+        if total > REQUEST_MAX {
+            (whole, first) = (BytesMut::new(), None);
+        } else if total == data.len() {
+            first = Some(data);
+        } else {
+            if let Some(first) = first.take() {
+                whole.reserve(foretold.unwrap_or_default().clamp(total, REQUEST_MAX));
+                whole.extend_from_slice(&first);
+            }
+            whole.extend_from_slice(data.chunk());
+        }
+    }
+    if total > REQUEST_MAX {
+        return Err(Unreadable::TooLarge);
+    }
+    Ok(first.unwrap_or_else(|| whole.freeze()))
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::{Full, StreamBody};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn frames_are_put_together() {
+        let frames = ["", "a", "bc", "", "def"].map(|text| Ok(Frame::data(Bytes::from(text))));
+        let body = StreamBody::new(Frames(frames.into_iter().collect()));
+        assert_eq!(collect(body).await.unwrap(), "abcdef");
+        assert_eq!(collect(Full::new(Bytes::from("abc"))).await.unwrap(), "abc");
+        assert_eq!(collect(Full::new(Bytes::new())).await.unwrap(), "");
+    }
+
+    #[tokio::test]
+    async fn what_is_too_large_is_refused() {
+        let body = Full::new(Bytes::from(vec![0; REQUEST_MAX + 1]));
+        assert!(matches!(collect(body).await, Err(Unreadable::TooLarge)));
+    }
+
+    struct Frames(std::collections::VecDeque<Result<Frame<Bytes>, Infallible>>);
+
+    impl http_body::Body for Frames {
+        type Data = Bytes;
+        type Error = Infallible;
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            Poll::Ready(self.0.pop_front())
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! The shapes that several replies share, as the service's model names them.
+
+use serde::{Serialize, Serializer};
+
+use crate::clock::Moment;
+use crate::engine::hash::HashRange;
+use crate::engine::shard::{Shard, id};
+use crate::engine::stream::Mode;
+
+/// An instant in a reply: seconds with milliseconds as their fraction.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Timestamp(pub(crate) Moment);
+
+impl Timestamp {
+    /// As the service shows when a stream was made: in whole seconds.
+    pub(crate) fn whole_seconds(moment: Moment) -> Self {
+        Self(Moment(moment.seconds() * 1000))
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // Exact to the millisecond for as long as 2^53 milliseconds last.
+        serializer.serialize_f64(self.0.millis() as f64 / 1000.0)
+    }
+}
+
+/// A shard as listings show it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct ShardShape {
+    shard_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parent_shard_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    adjacent_parent_shard_id: Option<String>,
+    hash_key_range: HashKeyRange,
+    sequence_number_range: SequenceNumberRange,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct HashKeyRange {
+    starting_hash_key: String,
+    ending_hash_key: String,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct SequenceNumberRange {
+    starting_sequence_number: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ending_sequence_number: Option<String>,
+}
+
+/// A shard as the end of its parent shows it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct ChildShard {
+    shard_id: String,
+    parent_shards: Vec<String>,
+    hash_key_range: HashKeyRange,
+}
+
+/// Who sets the number of shards.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct StreamModeDetails {
+    stream_mode: &'static str,
+}
+
+/// Metrics per shard. None is ever on so far.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct EnhancedMetrics {
+    shard_level_metrics: [&'static str; 0],
+}
+
+impl EnhancedMetrics {
+    pub(crate) const OFF: [Self; 1] = [Self {
+        shard_level_metrics: [],
+    }];
+}
+
+impl From<&Shard> for ShardShape {
+    fn from(shard: &Shard) -> Self {
+        Self {
+            shard_id: shard.id(),
+            parent_shard_id: shard.parent.map(id),
+            adjacent_parent_shard_id: shard.adjacent_parent.map(id),
+            hash_key_range: shard.range.into(),
+            sequence_number_range: SequenceNumberRange {
+                starting_sequence_number: shard.starting_sequence().to_string(),
+                ending_sequence_number: shard.ending_sequence().map(|end| end.to_string()),
+            },
+        }
+    }
+}
+
+impl From<&Shard> for ChildShard {
+    fn from(shard: &Shard) -> Self {
+        let parents = [shard.parent, shard.adjacent_parent];
+        Self {
+            shard_id: shard.id(),
+            parent_shards: parents.into_iter().flatten().map(id).collect(),
+            hash_key_range: shard.range.into(),
+        }
+    }
+}
+
+impl From<HashRange> for HashKeyRange {
+    fn from(range: HashRange) -> Self {
+        Self {
+            starting_hash_key: range.start.to_string(),
+            ending_hash_key: range.end.to_string(),
+        }
+    }
+}
+
+impl From<Mode> for StreamModeDetails {
+    fn from(mode: Mode) -> Self {
+        let stream_mode = match mode {
+            Mode::Provisioned => "PROVISIONED",
+            Mode::OnDemand => "ON_DEMAND",
+        };
+        Self { stream_mode }
+    }
+}
