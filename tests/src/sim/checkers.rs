@@ -1,0 +1,297 @@
+//! The promises, as rules over a history: each reads what is known before an event and judges it.
+//!
+//! The rules are numbered as in the invariants they check: S1 to S7, S9 and S10, and besides L for
+//! what must hold at the end, C for the order of calls into one processor, K for what a dead process
+//! must not do. The same rules judge hand-made histories in the tests of this package.
+
+mod delivery;
+mod rest;
+mod table;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use super::history::{Call, Event, LeaseRow, Step};
+use super::ledger::{Expectations, Ledger};
+
+/// A promise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rule {
+    /// No record is skipped: what a checkpoint covers is processed, and all is processed at the end.
+    S1,
+    /// Checkpoints never go back, and the end of a shard is final.
+    S2,
+    /// Only the holder of the current epoch writes a checkpoint.
+    S3,
+    /// No call starts for an epoch that is over.
+    S4,
+    /// Records come in order: by shard without gaps, by key across shards.
+    S5,
+    /// Parents are finished before children are delivered.
+    S6,
+    /// A shard is finished only when it is closed and all of it is processed.
+    S7,
+    /// Every reachable shard has a lease or is done, and a finished one is never made again.
+    S8,
+    /// The initial position applies only to shards nobody ever read.
+    S9,
+    /// Duplicates are bounded, and absent when nothing fails.
+    S10,
+    /// Records come from the shard they are in.
+    S12,
+    /// The calls into one processor keep their order.
+    C,
+    /// A dead process does nothing.
+    K,
+    /// In the end everything converges.
+    L,
+}
+
+/// A broken promise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Which.
+    pub rule: Rule,
+    /// When.
+    pub at: Duration,
+    /// The number of the event.
+    pub number: u64,
+    /// What happened.
+    pub detail: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{:?} violated at {:.6} s (event {}): {}",
+            self.rule,
+            self.at.as_secs_f64(),
+            self.number,
+            self.detail
+        )
+    }
+}
+
+/// What a rule says to an event: nothing, or what is wrong.
+type Verdict = Result<(), String>;
+
+/// A rule: reads what is known before the event, and judges the event.
+type Check = fn(&Ledger, &Event) -> Verdict;
+
+const RULES: &[(Rule, Check)] = &[
+    (Rule::C, delivery::calls_keep_their_order),
+    (Rule::K, delivery::the_dead_do_nothing),
+    (Rule::S12, delivery::records_come_from_their_shard),
+    (Rule::S4, delivery::no_call_for_an_epoch_that_is_over),
+    (Rule::S5, delivery::records_come_in_order_without_gaps),
+    (Rule::S5, delivery::keys_keep_their_order),
+    (Rule::S6, delivery::parents_are_finished_first),
+    (Rule::S10, delivery::nothing_twice_when_nothing_fails),
+    (Rule::S1, table::what_a_checkpoint_covers_is_processed),
+    (Rule::S2, table::checkpoints_never_go_back),
+    (Rule::S3, table::only_the_holder_writes),
+    (Rule::S3, table::nothing_is_taken_from_the_living),
+    (Rule::S7, table::the_end_is_true),
+    (Rule::S8, table::the_finished_are_not_made_again),
+    (Rule::S9, table::leases_start_where_they_should),
+    (Rule::S1, rest::everything_is_processed),
+    (Rule::S8, rest::every_shard_has_its_lease),
+    (Rule::L, rest::everything_is_durable),
+    (Rule::L, rest::leases_stand_still),
+    (Rule::L, rest::shares_are_even),
+    (Rule::L, rest::exits_are_clean),
+];
+
+/// Judges a history as it grows.
+#[derive(Debug)]
+pub struct Oracle {
+    ledger: Ledger,
+    violations: Vec<Violation>,
+    seen: BTreeMap<String, u64>,
+}
+
+impl Oracle {
+    /// An oracle that knows nothing yet.
+    #[must_use]
+    pub fn new(expect: Expectations) -> Self {
+        Self {
+            ledger: Ledger::new(expect),
+            violations: Vec::new(),
+            seen: BTreeMap::new(),
+        }
+    }
+
+    /// Judges an event, then adds it to what is known.
+    pub fn observe(&mut self, at: Duration, number: u64, event: &Event) {
+        self.ledger.now = at;
+        self.ledger.number = number;
+        for (rule, check) in RULES {
+            if let Err(detail) = check(&self.ledger, event)
+                && !self.violations.iter().any(|known| known.rule == *rule)
+            {
+                self.violations.push(Violation {
+                    rule: *rule,
+                    at,
+                    number,
+                    detail,
+                });
+            }
+        }
+        self.count(event);
+        self.ledger.add(event);
+    }
+
+    /// The first violation of each rule.
+    #[must_use]
+    pub fn violations(&self) -> &[Violation] {
+        &self.violations
+    }
+
+    /// What is known.
+    #[must_use]
+    pub const fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// How often faults struck and critical states were reached.
+    #[must_use]
+    pub const fn seen(&self) -> &BTreeMap<String, u64> {
+        &self.seen
+    }
+
+    fn saw(&mut self, what: impl Into<String>) {
+        *self.seen.entry(what.into()).or_default() += 1;
+    }
+
+    /// Counts what a campaign must have seen to mean anything.
+    fn count(&mut self, event: &Event) {
+        match event {
+            Event::Sent { fate, .. } => self.saw(format!("net: {fate}")),
+            Event::Refused {
+                error, operation, ..
+            } => {
+                self.saw(format!("refused: {operation} {error}"));
+            }
+            Event::Incident(text) => {
+                let kind = text.split(' ').next().unwrap_or_default();
+                self.saw(format!("incident: {kind}"));
+            }
+            Event::Lease {
+                heard,
+                before,
+                after,
+                ..
+            } => {
+                self.count_lease(*heard, before.as_ref(), after.as_ref());
+            }
+            Event::WorkerRow {
+                by,
+                incarnation,
+                counter: None,
+            } => {
+                let own = self.ledger.incarnations.get(incarnation) == Some(by);
+                self.saw(if own {
+                    "state: worker left"
+                } else {
+                    "state: worker evicted"
+                });
+            }
+            Event::Life { step, .. } => self.saw(match step {
+                Step::Started => "life: started",
+                Step::Killed => "life: killed",
+                Step::StopAsked => "life: stop asked",
+                Step::Exited(Ok(())) => "life: stopped",
+                Step::Exited(Err(_)) => "life: failed",
+            }),
+            Event::Called { shard, call, .. } => self.count_call(shard, call),
+            Event::Returned { ok: false, .. } => self.saw("processor: failed"),
+            Event::Acknowledged { ok, .. } => {
+                self.saw(if *ok {
+                    "processor: checkpoint"
+                } else {
+                    "processor: checkpoint refused"
+                });
+            }
+            Event::WorkerRow { .. }
+            | Event::ShardMade { .. }
+            | Event::ShardClosed { .. }
+            | Event::Produced { .. }
+            | Event::Acknowledges { .. }
+            | Event::Returned { .. }
+            | Event::Healed
+            | Event::Finished => {}
+        }
+    }
+
+    fn count_lease(&mut self, heard: bool, before: Option<&LeaseRow>, after: Option<&LeaseRow>) {
+        if !heard {
+            self.saw("state: write applied, outcome unknown");
+        }
+        let (Some(before), Some(after)) = (before, after) else {
+            self.saw(if after.is_some() {
+                "state: lease made"
+            } else {
+                "state: lease removed"
+            });
+            return;
+        };
+        if after.checkpoint.is_end() && !before.checkpoint.is_end() {
+            self.saw("state: shard finished");
+        } else if after.epoch != before.epoch {
+            self.saw(match (&before.incarnation, &after.incarnation) {
+                (Some(_), Some(_)) => "state: takeover from the dead",
+                (None, Some(_)) => "state: free lease taken",
+                (_, None) => "state: lease released",
+            });
+        } else {
+            self.saw("state: checkpoint written");
+        }
+    }
+
+    fn count_call(&mut self, shard: &kcl_core::model::ShardId, call: &Call) {
+        match call {
+            Call::Initialize => self.saw("call: initialize"),
+            Call::LeaseLost => self.saw("call: lease_lost"),
+            Call::ShardEnded => {
+                if self
+                    .ledger
+                    .shards
+                    .get(shard)
+                    .is_some_and(|of| of.records.is_empty())
+                {
+                    self.saw("state: empty shard ended");
+                }
+                self.saw("call: shard_ended");
+            }
+            Call::ShutdownRequested => self.saw("call: shutdown_requested"),
+            Call::Process(ids) => {
+                let again = |id: &&u32| {
+                    self.ledger
+                        .records
+                        .get(**id as usize)
+                        .is_some_and(|known| known.deliveries > 0)
+                };
+                let again = ids.iter().filter(again).count() as u64;
+                *self.seen.entry("records: delivered".into()).or_default() += ids.len() as u64;
+                *self
+                    .seen
+                    .entry("records: delivered again".into())
+                    .or_default() += again;
+                let overdue = self
+                    .ledger
+                    .shards
+                    .values()
+                    .filter(|of| of.parents.len() == 2);
+                let late = overdue.filter(|of| {
+                    let ended = |id| self.ledger.shards.get(id).is_some_and(|known| known.ended);
+                    of.parents.iter().any(ended) && !of.parents.iter().all(ended)
+                });
+                if late.count() > 0 {
+                    self.saw("state: delivery while one parent of a merge is late");
+                }
+            }
+        }
+    }
+}

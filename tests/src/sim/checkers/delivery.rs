@@ -1,0 +1,283 @@
+//! Rules about calls into processors: C, K, S4, S5, S6, S10, S12.
+
+use std::collections::BTreeMap;
+
+use kcl_core::model::ShardId;
+
+use super::Verdict;
+use crate::sim::history::{Call, Event, RecordId};
+use crate::sim::ledger::{Ledger, Start};
+
+/// C: one call at a time, and none after a failed call, `lease_lost` or `shard_ended`.
+pub(super) fn calls_keep_their_order(ledger: &Ledger, event: &Event) -> Verdict {
+    let Event::Called {
+        instance,
+        call,
+        shard,
+        epoch,
+        ..
+    } = event
+    else {
+        return Ok(());
+    };
+    let Some(known) = ledger.instances.get(instance) else {
+        return match call {
+            Call::Initialize => Ok(()),
+            other => Err(format!(
+                "processor {instance} of {shard}: first call is {other:?}"
+            )),
+        };
+    };
+    if let Some(running) = &known.call {
+        return Err(format!(
+            "processor {instance}: {call:?} while {running:?} still runs"
+        ));
+    }
+    if let Some(over) = known.over {
+        return Err(format!("processor {instance}: {call:?} after {over}"));
+    }
+    if *call == Call::Initialize {
+        return Err(format!("processor {instance}: initialized twice"));
+    }
+    if known.shard != *shard || known.epoch != *epoch {
+        return Err(format!(
+            "processor {instance} of {} e{} is called for {shard} e{epoch}",
+            known.shard, known.epoch
+        ));
+    }
+    Ok(())
+}
+
+/// K: a killed or exited process sends nothing and calls nothing.
+pub(super) fn the_dead_do_nothing(ledger: &Ledger, event: &Event) -> Verdict {
+    let process = match event {
+        Event::Called { process, .. } | Event::Sent { process, .. } => process,
+        Event::ShardMade { .. }
+        | Event::ShardClosed { .. }
+        | Event::Produced { .. }
+        | Event::Life { .. }
+        | Event::Refused { .. }
+        | Event::Incident(_)
+        | Event::WorkerRow { .. }
+        | Event::Lease { .. }
+        | Event::Acknowledges { .. }
+        | Event::Acknowledged { .. }
+        | Event::Returned { .. }
+        | Event::Healed
+        | Event::Finished => return Ok(()),
+    };
+    match ledger.processes.get(process) {
+        Some(known) if known.running => Ok(()),
+        _ => Err(format!("{process} does not run any more, yet: {event}")),
+    }
+}
+
+/// The records of a delivery, with its shard and epoch.
+fn delivery(event: &Event) -> Option<(&ShardId, u64, &[RecordId])> {
+    match event {
+        Event::Called {
+            shard,
+            epoch,
+            call: Call::Process(ids),
+            ..
+        } => Some((shard, *epoch, ids)),
+        Event::Called { .. }
+        | Event::ShardMade { .. }
+        | Event::ShardClosed { .. }
+        | Event::Produced { .. }
+        | Event::Life { .. }
+        | Event::Sent { .. }
+        | Event::Refused { .. }
+        | Event::Incident(_)
+        | Event::WorkerRow { .. }
+        | Event::Lease { .. }
+        | Event::Acknowledges { .. }
+        | Event::Acknowledged { .. }
+        | Event::Returned { .. }
+        | Event::Healed
+        | Event::Finished => None,
+    }
+}
+
+/// S12: every record of a delivery exists, and is in the shard it is delivered for.
+pub(super) fn records_come_from_their_shard(ledger: &Ledger, event: &Event) -> Verdict {
+    let Some((shard, _, ids)) = delivery(event) else {
+        return Ok(());
+    };
+    for id in ids {
+        match ledger.records.get(*id as usize) {
+            None => return Err(format!("record {id} was never produced")),
+            Some(record) if record.shard != *shard => {
+                return Err(format!(
+                    "record {id} of {} is delivered for {shard}",
+                    record.shard
+                ));
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// S4: a delivery starts only while the table says that its epoch is the current one, its process
+/// the owner. No run here stalls a process, so there is no excuse.
+pub(super) fn no_call_for_an_epoch_that_is_over(ledger: &Ledger, event: &Event) -> Verdict {
+    let Event::Called {
+        process,
+        shard,
+        epoch,
+        call,
+        ..
+    } = event
+    else {
+        return Ok(());
+    };
+    if *call == Call::LeaseLost {
+        return Ok(());
+    }
+    let row = ledger.shards.get(shard).and_then(|of| of.row.as_ref());
+    let Some(row) = row else {
+        return Err(format!(
+            "{process} calls {call:?} for {shard} e{epoch}, which has no lease"
+        ));
+    };
+    let ours = ledger
+        .processes
+        .get(process)
+        .and_then(|known| known.incarnation.as_ref());
+    if row.epoch == *epoch && row.incarnation.as_ref() == ours {
+        return Ok(());
+    }
+    Err(format!(
+        "{process} calls {call:?} for {shard} e{epoch}, but the lease stands at {row:?}"
+    ))
+}
+
+/// S5, S10: within a shard records come one after the other. The first batch of a processor goes on
+/// behind what is acknowledged in its epoch or else durable, and every later one behind the last.
+pub(super) fn records_come_in_order_without_gaps(ledger: &Ledger, event: &Event) -> Verdict {
+    let Some((shard, epoch, ids)) = delivery(event) else {
+        return Ok(());
+    };
+    let Event::Called { instance, .. } = event else {
+        return Ok(());
+    };
+    let Some(records) = ledger.records_of(ids) else {
+        return Ok(());
+    };
+    let (Some(first), Some(of)) = (records.first(), ledger.shards.get(shard)) else {
+        return Ok(());
+    };
+    for pair in records.windows(2) {
+        if pair[1].place != pair[0].place + 1 {
+            return Err(format!(
+                "{shard}: place {} after {}",
+                pair[1].place, pair[0].place
+            ));
+        }
+    }
+    if let Some(reached) = ledger
+        .instances
+        .get(instance)
+        .and_then(|known| known.reached)
+    {
+        return if first.place == reached {
+            Ok(())
+        } else {
+            Err(format!(
+                "{shard} e{epoch}: place {} where {reached} is due",
+                first.place
+            ))
+        };
+    }
+    let Some(grant) = of.grants.get(&epoch) else {
+        return Ok(());
+    };
+    let covered = |checkpoint| of.covered(checkpoint, ledger.expect.wall_zero);
+    let granted = covered(&grant.checkpoint).unwrap_or_default();
+    let durable = of
+        .row
+        .as_ref()
+        .and_then(|row| covered(&row.checkpoint))
+        .unwrap_or_default();
+    let least = grant.acknowledged.unwrap_or(granted.0);
+    let most = least.max(durable.1);
+    if (least..=most).contains(&first.place) {
+        return Ok(());
+    }
+    Err(format!(
+        "{shard} e{epoch}: a new processor starts at place {}, due is {least} to {most}",
+        first.place
+    ))
+}
+
+/// S5: first deliveries of a key keep the order of production, across splits and merges.
+pub(super) fn keys_keep_their_order(ledger: &Ledger, event: &Event) -> Verdict {
+    let Some((shard, _, ids)) = delivery(event) else {
+        return Ok(());
+    };
+    let Some(records) = ledger.records_of(ids) else {
+        return Ok(());
+    };
+    let mut reached = BTreeMap::new();
+    for record in records.into_iter().filter(|record| record.deliveries == 0) {
+        let next = reached
+            .get(&record.key)
+            .copied()
+            .or_else(|| ledger.keys.get(&record.key).and_then(|key| key.next));
+        if next.is_some_and(|next| next != record.key_place) {
+            return Err(format!(
+                "{shard}: key {} gets its record {} where {next:?} is due",
+                record.key, record.key_place
+            ));
+        }
+        reached.insert(record.key, record.key_place + 1);
+    }
+    Ok(())
+}
+
+/// S6: every parent is durably finished. Only a parent that was closed before the application
+/// first started, and that it was not asked to read, may have no lease at all.
+pub(super) fn parents_are_finished_first(ledger: &Ledger, event: &Event) -> Verdict {
+    let Some((shard, ..)) = delivery(event) else {
+        return Ok(());
+    };
+    let Some(of) = ledger.shards.get(shard) else {
+        return Ok(());
+    };
+    for parent in &of.parents {
+        let Some(known) = ledger.shards.get(parent) else {
+            continue;
+        };
+        let before = |closed| ledger.first_start.is_none_or(|start| closed <= start);
+        let unread = ledger.expect.start != Start::TrimHorizon
+            && known.first.is_none()
+            && known.closed.is_some_and(before);
+        if !known.ended && !unread {
+            return Err(format!(
+                "{shard} is delivered before its parent {parent} is finished"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// S10: in a run where nothing fails, no record is delivered twice.
+pub(super) fn nothing_twice_when_nothing_fails(ledger: &Ledger, event: &Event) -> Verdict {
+    let Some((shard, epoch, ids)) = delivery(event) else {
+        return Ok(());
+    };
+    if !ledger.expect.clean {
+        return Ok(());
+    }
+    let again = |id: &&RecordId| {
+        ledger
+            .records
+            .get(**id as usize)
+            .is_some_and(|record| record.deliveries > 0)
+    };
+    match ids.iter().find(again) {
+        None => Ok(()),
+        Some(id) => Err(format!("record {id} of {shard} comes again in e{epoch}")),
+    }
+}

@@ -1,0 +1,197 @@
+//! Rules about the end of a run, when everything must have come to rest: S1, S8, L.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::Verdict;
+use crate::sim::history::{Event, Process, Step};
+use crate::sim::ledger::{Ledger, ShardLedger, Start};
+
+/// For how long no lease may have moved at the end of a run.
+const STILL: Duration = Duration::from_secs(45);
+
+/// How long the fleet may take to settle in a run where nothing happens.
+const SETTLED: Duration = Duration::from_secs(60);
+
+/// How long a stop may take where nothing fails.
+const STOP_MAX: Duration = Duration::from_secs(35);
+
+/// Whether the application was never asked to read this shard: it starts later, and the shard was
+/// closed before it first started.
+fn unread(ledger: &Ledger, of: &ShardLedger) -> bool {
+    let before = |closed| ledger.first_start.is_none_or(|start| closed <= start);
+    ledger.expect.start != Start::TrimHorizon && of.first.is_none() && of.closed.is_some_and(before)
+}
+
+/// S1: at the end, every record from the start on is processed.
+pub(super) fn everything_is_processed(ledger: &Ledger, event: &Event) -> Verdict {
+    if *event != Event::Finished {
+        return Ok(());
+    }
+    for (shard, of) in &ledger.shards {
+        let from = of
+            .first
+            .as_ref()
+            .and_then(|first| of.covered(first, ledger.expect.wall_zero));
+        let from = match (from, ledger.expect.start) {
+            (Some((_, from)), _) => from,
+            (None, _) if unread(ledger, of) => of.records.len(),
+            (None, Start::TrimHorizon | Start::Latest | Start::At(_)) => 0,
+        };
+        let lost = |id: &&u32| {
+            let record = ledger.records.get(**id as usize);
+            record.is_some_and(|record| record.place >= from && !record.done)
+        };
+        let lost: Vec<_> = of.records.iter().filter(lost).collect();
+        if let Some(first) = lost.first() {
+            return Err(format!(
+                "{shard}: {} of {} records are not processed, the first is {first}; row {:?}",
+                lost.len(),
+                of.records.len(),
+                of.row
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// S8, L1: at the end every open shard is held by a running process, every closed one is finished.
+pub(super) fn every_shard_has_its_lease(ledger: &Ledger, event: &Event) -> Verdict {
+    if *event != Event::Finished {
+        return Ok(());
+    }
+    for (shard, of) in &ledger.shards {
+        if of.ended || unread(ledger, of) {
+            continue;
+        }
+        if of.closed.is_some() {
+            return Err(format!(
+                "{shard} is closed but never finished: {:?}",
+                of.row
+            ));
+        }
+        let owner = of.row.as_ref().and_then(|row| row.incarnation.as_ref());
+        let process = owner.and_then(|owner| ledger.incarnations.get(owner));
+        if !process.is_some_and(|process| ledger.processes[process].running) {
+            return Err(format!("{shard} is held by nobody who runs: {:?}", of.row));
+        }
+    }
+    Ok(())
+}
+
+/// L: at the end the checkpoint of every open shard covers all of it.
+pub(super) fn everything_is_durable(ledger: &Ledger, event: &Event) -> Verdict {
+    if *event != Event::Finished {
+        return Ok(());
+    }
+    for (shard, of) in ledger.shards.iter().filter(|(_, of)| of.closed.is_none()) {
+        let row = of.row.as_ref();
+        let durable = row.and_then(|row| of.covered(&row.checkpoint, ledger.expect.wall_zero));
+        if durable.is_none_or(|(_, durable)| durable < of.records.len()) {
+            return Err(format!(
+                "{shard}: {durable:?} of {} are durable",
+                of.records.len()
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// L3: at the end no lease has moved for a while; where nothing happens at all, none moves once
+/// the fleet has settled.
+pub(super) fn leases_stand_still(ledger: &Ledger, event: &Event) -> Verdict {
+    if let Event::Lease {
+        before: Some(before),
+        after: Some(after),
+        shard,
+        ..
+    } = event
+        && ledger.expect.still
+        && before.epoch != after.epoch
+        && ledger.now > ledger.first_start.unwrap_or_default() + SETTLED
+    {
+        return Err(format!(
+            "{shard} moves although nothing happened: {before:?} to {after:?}"
+        ));
+    }
+    if *event != Event::Finished {
+        return Ok(());
+    }
+    let moved = |of: &ShardLedger| of.moved.filter(|moved| *moved + STILL > ledger.now);
+    match ledger
+        .shards
+        .iter()
+        .find_map(|(shard, of)| moved(of).map(|at| (shard, at)))
+    {
+        None => Ok(()),
+        Some((shard, at)) => Err(format!("{shard} still moved at {:.3} s", at.as_secs_f64())),
+    }
+}
+
+/// L4: at the end the shares of the running processes differ by at most one.
+pub(super) fn shares_are_even(ledger: &Ledger, event: &Event) -> Verdict {
+    if *event != Event::Finished {
+        return Ok(());
+    }
+    let running = ledger.processes.iter().filter(|(_, known)| known.running);
+    let mut shares: BTreeMap<Process, usize> = running.map(|(process, _)| (*process, 0)).collect();
+    for of in ledger.shards.values().filter(|of| of.closed.is_none()) {
+        let owner = of.row.as_ref().and_then(|row| row.incarnation.as_ref());
+        let share = owner
+            .and_then(|owner| ledger.incarnations.get(owner))
+            .and_then(|process| shares.get_mut(process));
+        if let Some(share) = share {
+            *share += 1;
+        }
+    }
+    let (least, most) = (shares.values().min(), shares.values().max());
+    match (least, most) {
+        (Some(least), Some(most)) if most - least > 1 => Err(format!("shares are {shares:?}")),
+        _ => Ok(()),
+    }
+}
+
+/// L6: where nothing fails, a process runs until it is asked to stop, stops in time without an
+/// error, and leaves nothing behind.
+pub(super) fn exits_are_clean(ledger: &Ledger, event: &Event) -> Verdict {
+    let Event::Life {
+        process,
+        step: Step::Exited(outcome),
+    } = event
+    else {
+        return Ok(());
+    };
+    let Some(known) = ledger
+        .processes
+        .get(process)
+        .filter(|_| ledger.expect.clean)
+    else {
+        return Ok(());
+    };
+    if let Err(error) = outcome {
+        return Err(format!("{process} failed although nothing did: {error}"));
+    }
+    let Some(asked) = known.asked else {
+        return Err(format!("{process} ended although nobody asked it to"));
+    };
+    if ledger.now > asked + STOP_MAX {
+        return Err(format!(
+            "{process} took {:?} to stop",
+            ledger.now.saturating_sub(asked)
+        ));
+    }
+    let Some(incarnation) = &known.incarnation else {
+        return Ok(());
+    };
+    if ledger.workers.contains_key(incarnation) {
+        return Err(format!("{process} left its worker row behind"));
+    }
+    let held = ledger.shards.iter().find(|(_, of)| {
+        let row = of.row.as_ref().filter(|row| !row.checkpoint.is_end());
+        row.is_some_and(|row| row.incarnation.as_ref() == Some(incarnation))
+    });
+    match held {
+        None => Ok(()),
+        Some((shard, _)) => Err(format!("{process} ended and still holds {shard}")),
+    }
+}

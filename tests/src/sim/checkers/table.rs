@@ -1,0 +1,256 @@
+//! Rules about changes of the lease table: S1, S2, S3, S7, S8, S9.
+
+use kcl_core::model::{Checkpoint, ShardId};
+
+use super::Verdict;
+use crate::sim::history::{Event, LeaseRow, Process};
+use crate::sim::ledger::{Ledger, Start, millis};
+
+/// A change of a lease row.
+struct Change<'a> {
+    by: Process,
+    sent: u64,
+    shard: &'a ShardId,
+    before: Option<&'a LeaseRow>,
+    after: Option<&'a LeaseRow>,
+}
+
+impl<'a> Change<'a> {
+    fn of(event: &'a Event) -> Option<Self> {
+        let Event::Lease {
+            by,
+            sent,
+            shard,
+            before,
+            after,
+            ..
+        } = event
+        else {
+            return None;
+        };
+        let (before, after) = (before.as_ref(), after.as_ref());
+        Some(Self {
+            by: *by,
+            sent: *sent,
+            shard,
+            before,
+            after,
+        })
+    }
+
+    /// The rows before and after, if the checkpoint is another one now.
+    fn of_checkpoint(event: &'a Event) -> Option<(Self, &'a LeaseRow, &'a LeaseRow)> {
+        let change = Self::of(event)?;
+        let (before, after) = (change.before?, change.after?);
+        (before.checkpoint != after.checkpoint).then_some((change, before, after))
+    }
+}
+
+/// S1: every record that the new checkpoint covers is processed.
+pub(super) fn what_a_checkpoint_covers_is_processed(ledger: &Ledger, event: &Event) -> Verdict {
+    let Some((change, before, after)) = Change::of_checkpoint(event) else {
+        return Ok(());
+    };
+    let Some(of) = ledger.shards.get(change.shard) else {
+        return Ok(());
+    };
+    let covered = |row: &LeaseRow| of.covered(&row.checkpoint, ledger.expect.wall_zero);
+    let Some((_, now)) = covered(after) else {
+        return Err(format!(
+            "{}: no record is at {}",
+            change.shard, after.checkpoint
+        ));
+    };
+    let (_, known) = covered(before).unwrap_or_default();
+    let open = (known..now).find(|place| {
+        let id = of.records[*place];
+        ledger
+            .records
+            .get(id as usize)
+            .is_none_or(|record| !record.done)
+    });
+    match open {
+        None => Ok(()),
+        Some(place) => Err(format!(
+            "{}: the checkpoint {} covers {now} records, place {place} is not processed",
+            change.shard, after.checkpoint
+        )),
+    }
+}
+
+/// S2: a checkpoint only grows, an epoch too, and a lease is not removed before the shard's end.
+pub(super) fn checkpoints_never_go_back(_: &Ledger, event: &Event) -> Verdict {
+    let Some(change) = Change::of(event) else {
+        return Ok(());
+    };
+    let Some(before) = change.before else {
+        return Ok(());
+    };
+    let Some(after) = change.after else {
+        return if before.checkpoint.is_end() {
+            Ok(())
+        } else {
+            Err(format!(
+                "{}: the lease is removed at {before:?}",
+                change.shard
+            ))
+        };
+    };
+    let grows = before.checkpoint <= after.checkpoint;
+    if !grows || after.epoch < before.epoch {
+        return Err(format!("{}: {before:?} becomes {after:?}", change.shard));
+    }
+    if after.incarnation.is_some()
+        && after.incarnation != before.incarnation
+        && after.epoch == before.epoch
+    {
+        return Err(format!(
+            "{}: a new owner without a new epoch, {after:?}",
+            change.shard
+        ));
+    }
+    Ok(())
+}
+
+/// S3: a checkpoint is written by the process that holds the lease, with a request it sent after
+/// it was granted.
+pub(super) fn only_the_holder_writes(ledger: &Ledger, event: &Event) -> Verdict {
+    let Some((change, before, after)) = Change::of_checkpoint(event) else {
+        return Ok(());
+    };
+    let (by, shard) = (change.by, change.shard);
+    let writer = ledger
+        .processes
+        .get(&by)
+        .and_then(|known| known.incarnation.as_ref());
+    if before.incarnation.is_none() || before.incarnation.as_ref() != writer {
+        return Err(format!(
+            "{shard}: {by} ({writer:?}) makes {before:?} into {after:?}"
+        ));
+    }
+    let grant = ledger
+        .shards
+        .get(shard)
+        .and_then(|of| of.grants.get(&before.epoch));
+    match grant {
+        Some(grant) if change.sent >= grant.number => Ok(()),
+        _ => Err(format!(
+            "{shard}: a write of {by} from before the grant e{} makes {after:?}",
+            before.epoch
+        )),
+    }
+}
+
+/// S3: a lease changes from one owner to another only when the first one's worker row is gone.
+pub(super) fn nothing_is_taken_from_the_living(ledger: &Ledger, event: &Event) -> Verdict {
+    let Some(change) = Change::of(event) else {
+        return Ok(());
+    };
+    let (Some(before), Some(after)) = (change.before, change.after) else {
+        return Ok(());
+    };
+    let Some(owner) = &before.incarnation else {
+        return Ok(());
+    };
+    let by_owner = ledger.incarnations.get(owner) == Some(&change.by);
+    let moved = after.incarnation.as_ref() != Some(owner) || after.epoch != before.epoch;
+    if moved && !by_owner && ledger.workers.contains_key(owner) {
+        return Err(format!(
+            "{}: {} takes it from the living {owner}",
+            change.shard, change.by
+        ));
+    }
+    Ok(())
+}
+
+/// S7: `SHARD_END` is written only for a closed shard, when every record is processed and the
+/// processor of that epoch agreed.
+pub(super) fn the_end_is_true(ledger: &Ledger, event: &Event) -> Verdict {
+    let Some((change, before, after)) = Change::of_checkpoint(event) else {
+        return Ok(());
+    };
+    if !after.checkpoint.is_end() {
+        return Ok(());
+    }
+    let shard = change.shard;
+    let Some(of) = ledger.shards.get(shard) else {
+        return Ok(());
+    };
+    if of.closed.is_none() {
+        return Err(format!("{shard} is finished but open"));
+    }
+    if !of
+        .grants
+        .get(&before.epoch)
+        .is_some_and(|grant| grant.end_agreed)
+    {
+        return Err(format!(
+            "{shard} is finished, but no processor of e{} agreed",
+            before.epoch
+        ));
+    }
+    let children = ledger
+        .shards
+        .iter()
+        .filter(|(_, child)| child.parents.contains(shard));
+    match children
+        .into_iter()
+        .find(|(_, child)| child.first.is_none())
+    {
+        None => Ok(()),
+        Some((child, _)) => Err(format!("{shard} is finished before {child} has a lease")),
+    }
+}
+
+/// S8: a finished shard never gets a lease again.
+pub(super) fn the_finished_are_not_made_again(ledger: &Ledger, event: &Event) -> Verdict {
+    let Some(change) = Change::of(event) else {
+        return Ok(());
+    };
+    let ended = ledger.shards.get(change.shard).is_some_and(|of| of.ended);
+    if change.before.is_none() && ended {
+        return Err(format!("{}: a finished lease is made again", change.shard));
+    }
+    Ok(())
+}
+
+/// S9: the initial position holds for shards that nobody ever read; their children start at their
+/// first record.
+pub(super) fn leases_start_where_they_should(ledger: &Ledger, event: &Event) -> Verdict {
+    let Some(change) = Change::of(event) else {
+        return Ok(());
+    };
+    let (None, Some(row)) = (change.before, change.after) else {
+        return Ok(());
+    };
+    let now = u64::try_from(ledger.now.as_millis()).unwrap_or(u64::MAX);
+    let first = ledger.first_start.unwrap_or_default().as_millis();
+    let at = |time| millis(time, ledger.expect.wall_zero);
+    let read = |parent: &ShardId| {
+        ledger
+            .shards
+            .get(parent)
+            .is_some_and(|of| of.first.is_some())
+    };
+    let parents = ledger
+        .shards
+        .get(change.shard)
+        .map(|of| of.parents.as_slice());
+    let follows = parents.unwrap_or_default().iter().any(read);
+    let right = match (ledger.expect.start, &row.checkpoint) {
+        (_, Checkpoint::TrimHorizon) if follows => true,
+        (Start::TrimHorizon, Checkpoint::TrimHorizon) => true,
+        (Start::Latest, Checkpoint::AtTimestamp(time)) => {
+            !follows && at(*time) <= now && u128::from(at(*time)) >= first
+        }
+        (Start::At(start), Checkpoint::AtTimestamp(time)) => at(*time) == start,
+        (Start::TrimHorizon | Start::Latest | Start::At(_), _) => false,
+    };
+    if right {
+        return Ok(());
+    }
+    Err(format!(
+        "{} (follows on a read shard: {follows}) gets its first lease at {:?}",
+        change.shard, row.checkpoint
+    ))
+}

@@ -1,0 +1,491 @@
+//! Everything that is known of a run so far, folded from its events.
+//!
+//! It judges nothing: the rules in [`checkers`](super::checkers) read it before each event is added.
+//! Records of a shard are counted by their place in it, so that a checkpoint is a number: how many
+//! records of the shard it covers.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, SystemTime};
+
+use kcl_core::model::{Checkpoint, SequenceNumber, ShardId};
+
+use super::history::{Call, Event, InstanceId, LeaseRow, Process, RecordId, Step};
+
+/// Where the application starts, and how strict the rules are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Expectations {
+    /// The wall clock of the service at the start of the run.
+    pub wall_zero: SystemTime,
+    /// Where unread shards start.
+    pub start: Start,
+    /// Nothing fails in this run: no duplicates, no failed exits.
+    pub clean: bool,
+    /// Nothing happens to the fleet or the stream in this run either: no lease moves once settled.
+    pub still: bool,
+}
+
+/// Where unread shards start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// At the oldest record.
+    TrimHorizon,
+    /// At the time the lease is made.
+    Latest,
+    /// At this time, in milliseconds since the start of the run.
+    At(u64),
+}
+
+/// A record.
+#[derive(Clone, Debug)]
+pub struct RecordLedger {
+    /// Where it is.
+    pub shard: ShardId,
+    /// Its place there, from 0.
+    pub place: usize,
+    /// Its partition key.
+    pub key: u32,
+    /// Its place among the records of its key, from 0.
+    pub key_place: u32,
+    /// When it arrived, in milliseconds.
+    pub arrival: u64,
+    /// How often a call with it started.
+    pub deliveries: u32,
+    /// Whether it was processed: a call with it returned `Ok`, or it was acknowledged by hand.
+    pub done: bool,
+}
+
+/// A shard.
+#[derive(Clone, Debug, Default)]
+pub struct ShardLedger {
+    /// What it came from.
+    pub parents: Vec<ShardId>,
+    /// When the service closed it.
+    pub closed: Option<Duration>,
+    /// Its records in order.
+    pub records: Vec<RecordId>,
+    /// Their places by sequence number.
+    pub places: BTreeMap<SequenceNumber, usize>,
+    /// Their times of arrival, ascending.
+    pub arrivals: Vec<u64>,
+    /// The row as it stands.
+    pub row: Option<LeaseRow>,
+    /// The checkpoint of the first row.
+    pub first: Option<Checkpoint>,
+    /// Whether `SHARD_END` was ever durable.
+    pub ended: bool,
+    /// The grants so far, by epoch.
+    pub grants: BTreeMap<u64, GrantLedger>,
+    /// When the row last changed hands.
+    pub moved: Option<Duration>,
+}
+
+impl ShardLedger {
+    /// How many records the checkpoint covers: at least and at most. The two differ only where a
+    /// start by time falls into a millisecond that has records. Nothing if the record is unknown.
+    #[must_use]
+    pub fn covered(
+        &self,
+        checkpoint: &Checkpoint,
+        wall_zero: SystemTime,
+    ) -> Option<(usize, usize)> {
+        match checkpoint {
+            Checkpoint::TrimHorizon => Some((0, 0)),
+            Checkpoint::Latest => None,
+            Checkpoint::AtTimestamp(time) => {
+                let at = millis(*time, wall_zero);
+                let least = self.arrivals.partition_point(|arrival| *arrival < at);
+                Some((
+                    least,
+                    self.arrivals.partition_point(|arrival| *arrival <= at),
+                ))
+            }
+            Checkpoint::Sequence { sequence, .. } => self
+                .places
+                .get(sequence)
+                .map(|place| (place + 1, place + 1)),
+            Checkpoint::ShardEnd => Some((self.records.len(), self.records.len())),
+        }
+    }
+}
+
+/// Milliseconds of the service's clock since the start of the run.
+#[must_use]
+pub fn millis(time: SystemTime, wall_zero: SystemTime) -> u64 {
+    let since = time
+        .duration_since(wall_zero)
+        .unwrap_or_default()
+        .as_millis();
+    u64::try_from(since).unwrap_or(u64::MAX)
+}
+
+/// A grant: one epoch of one shard.
+#[derive(Clone, Debug)]
+pub struct GrantLedger {
+    /// The incarnation it was given to.
+    pub incarnation: String,
+    /// The number of the event that gave it.
+    pub number: u64,
+    /// What was durable then.
+    pub checkpoint: Checkpoint,
+    /// How many records of the shard are acknowledged by its processors, and confirmed.
+    pub acknowledged: Option<usize>,
+    /// Whether `shard_ended` returned `Ok`, or asked for the final checkpoint by hand.
+    pub end_agreed: bool,
+}
+
+/// A processor.
+#[derive(Clone, Debug)]
+pub struct InstanceLedger {
+    /// Where it runs.
+    pub process: Process,
+    /// Its shard.
+    pub shard: ShardId,
+    /// Its grant.
+    pub epoch: u64,
+    /// The call it is in.
+    pub call: Option<Call>,
+    /// How many records of the shard it was handed so far; nothing before the first.
+    pub reached: Option<usize>,
+    /// Why it must not be called any more.
+    pub over: Option<&'static str>,
+}
+
+/// A process.
+#[derive(Clone, Debug, Default)]
+pub struct ProcessLedger {
+    /// The name it made up for itself.
+    pub incarnation: Option<String>,
+    /// Whether it still runs.
+    pub running: bool,
+    /// Whether it was asked to stop.
+    pub asked: Option<Duration>,
+}
+
+/// A partition key.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct KeyLedger {
+    /// How many records it has.
+    pub produced: u32,
+    /// The place of the record whose first delivery comes next; nothing before the first.
+    pub next: Option<u32>,
+}
+
+/// Everything that is known.
+#[derive(Debug)]
+pub struct Ledger {
+    /// How strict the rules are.
+    pub expect: Expectations,
+    /// The time of the event at hand.
+    pub now: Duration,
+    /// The number of the event at hand.
+    pub number: u64,
+    /// The shards.
+    pub shards: BTreeMap<ShardId, ShardLedger>,
+    /// The records by number.
+    pub records: Vec<RecordLedger>,
+    /// The partition keys.
+    pub keys: BTreeMap<u32, KeyLedger>,
+    /// The processes.
+    pub processes: BTreeMap<Process, ProcessLedger>,
+    /// The process behind each incarnation.
+    pub incarnations: BTreeMap<String, Process>,
+    /// The worker rows in the table.
+    pub workers: BTreeMap<String, u64>,
+    /// The processors.
+    pub instances: BTreeMap<InstanceId, InstanceLedger>,
+    /// When the first process started.
+    pub first_start: Option<Duration>,
+    /// When the world was healed.
+    pub healed: Option<Duration>,
+    /// Incarnations whose row was deleted.
+    pub buried: BTreeSet<String>,
+}
+
+impl Ledger {
+    /// Nothing is known yet.
+    #[must_use]
+    pub fn new(expect: Expectations) -> Self {
+        Self {
+            expect,
+            now: Duration::ZERO,
+            number: 0,
+            shards: BTreeMap::new(),
+            records: Vec::new(),
+            keys: BTreeMap::new(),
+            processes: BTreeMap::new(),
+            incarnations: BTreeMap::new(),
+            workers: BTreeMap::new(),
+            instances: BTreeMap::new(),
+            first_start: None,
+            healed: None,
+            buried: BTreeSet::new(),
+        }
+    }
+
+    /// The records of a call, or nothing if one is unknown.
+    #[must_use]
+    pub fn records_of<'a>(&'a self, ids: &[RecordId]) -> Option<Vec<&'a RecordLedger>> {
+        ids.iter()
+            .map(|id| self.records.get(*id as usize))
+            .collect()
+    }
+
+    /// How many records of the shard the checkpoint covers: at least and at most.
+    #[must_use]
+    pub fn covered(&self, shard: &ShardId, checkpoint: &Checkpoint) -> Option<(usize, usize)> {
+        self.shards
+            .get(shard)?
+            .covered(checkpoint, self.expect.wall_zero)
+    }
+
+    /// Adds an event.
+    pub fn add(&mut self, event: &Event) {
+        match event {
+            Event::ShardMade { shard, parents } => {
+                self.shards
+                    .entry(shard.clone())
+                    .or_default()
+                    .parents
+                    .clone_from(parents);
+            }
+            Event::ShardClosed { shard } => {
+                self.shards.entry(shard.clone()).or_default().closed = Some(self.now);
+            }
+            Event::Produced {
+                shard,
+                sequence,
+                key,
+                arrival,
+                record,
+            } => {
+                self.produced(shard, sequence, *key, *arrival, *record);
+            }
+            Event::Life { process, step } => self.life(*process, step),
+            Event::WorkerRow {
+                by,
+                incarnation,
+                counter,
+            } => {
+                self.worker_row(*by, incarnation, *counter);
+            }
+            Event::Lease {
+                shard,
+                after,
+                before,
+                ..
+            } => {
+                self.lease(shard, before.as_ref(), after.as_ref());
+            }
+            Event::Called {
+                process,
+                instance,
+                shard,
+                epoch,
+                call,
+            } => {
+                self.called(*process, *instance, shard, *epoch, call);
+            }
+            Event::Acknowledges { instance, upto } => self.acknowledges(*instance, *upto),
+            Event::Acknowledged {
+                instance,
+                upto: Some(upto),
+                ok: true,
+            } => {
+                self.confirmed(*instance, *upto);
+            }
+            Event::Returned { instance, ok } => self.returned(*instance, *ok),
+            Event::Healed => self.healed = Some(self.now),
+            Event::Acknowledged { .. }
+            | Event::Sent { .. }
+            | Event::Refused { .. }
+            | Event::Incident(_)
+            | Event::Finished => {}
+        }
+    }
+
+    fn produced(
+        &mut self,
+        shard: &ShardId,
+        sequence: &SequenceNumber,
+        key: u32,
+        arrival: u64,
+        record: RecordId,
+    ) {
+        assert_eq!(
+            record as usize,
+            self.records.len(),
+            "records are numbered in order"
+        );
+        let of = self.shards.entry(shard.clone()).or_default();
+        let place = of.records.len();
+        of.records.push(record);
+        of.places.insert(sequence.clone(), place);
+        of.arrivals.push(arrival);
+        let of_key = self.keys.entry(key).or_default();
+        let key_place = of_key.produced;
+        of_key.produced += 1;
+        self.records.push(RecordLedger {
+            shard: shard.clone(),
+            place,
+            key,
+            key_place,
+            arrival,
+            deliveries: 0,
+            done: false,
+        });
+    }
+
+    fn life(&mut self, process: Process, step: &Step) {
+        let known = self.processes.entry(process).or_default();
+        match step {
+            Step::Started => {
+                known.running = true;
+                self.first_start.get_or_insert(self.now);
+            }
+            Step::StopAsked => known.asked = Some(self.now),
+            Step::Killed | Step::Exited(_) => known.running = false,
+        }
+    }
+
+    fn worker_row(&mut self, by: Process, incarnation: &str, counter: Option<u64>) {
+        match counter {
+            Some(counter) => {
+                // Only its own process ever makes the row of an incarnation.
+                if !self.incarnations.contains_key(incarnation) {
+                    self.incarnations.insert(incarnation.to_owned(), by);
+                    self.processes.entry(by).or_default().incarnation =
+                        Some(incarnation.to_owned());
+                }
+                self.workers.insert(incarnation.to_owned(), counter);
+            }
+            None => {
+                self.workers.remove(incarnation);
+                self.buried.insert(incarnation.to_owned());
+            }
+        }
+    }
+
+    fn lease(&mut self, shard: &ShardId, before: Option<&LeaseRow>, after: Option<&LeaseRow>) {
+        let of = self.shards.entry(shard.clone()).or_default();
+        if let Some(row) = after {
+            of.first.get_or_insert_with(|| row.checkpoint.clone());
+            of.ended |= row.checkpoint.is_end();
+            if before.is_none_or(|before| before.epoch != row.epoch) {
+                of.moved = Some(self.now);
+                if let Some(incarnation) = &row.incarnation {
+                    let grant = GrantLedger {
+                        incarnation: incarnation.clone(),
+                        number: self.number,
+                        checkpoint: row.checkpoint.clone(),
+                        acknowledged: None,
+                        end_agreed: false,
+                    };
+                    of.grants.insert(row.epoch, grant);
+                }
+            }
+        }
+        of.row = after.cloned();
+    }
+
+    fn called(
+        &mut self,
+        process: Process,
+        instance: InstanceId,
+        shard: &ShardId,
+        epoch: u64,
+        call: &Call,
+    ) {
+        let known = self
+            .instances
+            .entry(instance)
+            .or_insert_with(|| InstanceLedger {
+                process,
+                shard: shard.clone(),
+                epoch,
+                call: None,
+                reached: None,
+                over: None,
+            });
+        known.call = Some(call.clone());
+        let Call::Process(ids) = call else { return };
+        for id in ids {
+            let Some(record) = self.records.get_mut(*id as usize) else {
+                continue;
+            };
+            record.deliveries += 1;
+            known.reached = Some(record.place + 1);
+            if record.deliveries == 1 {
+                self.keys.entry(record.key).or_default().next = Some(record.key_place + 1);
+            }
+        }
+    }
+
+    fn acknowledges(&mut self, instance: InstanceId, upto: Option<RecordId>) {
+        let Some(known) = self.instances.get(&instance) else {
+            return;
+        };
+        let Some(of) = self.shards.get_mut(&known.shard) else {
+            return;
+        };
+        let Some(upto) = upto else {
+            if let Some(grant) = of.grants.get_mut(&known.epoch) {
+                grant.end_agreed = true;
+            }
+            return;
+        };
+        let Some(Call::Process(ids)) = &known.call else {
+            return;
+        };
+        for id in ids.iter().filter(|id| **id <= upto) {
+            if let Some(record) = self.records.get_mut(*id as usize) {
+                record.done = true;
+            }
+        }
+    }
+
+    fn confirmed(&mut self, instance: InstanceId, upto: RecordId) {
+        let Some(place) = self.records.get(upto as usize).map(|record| record.place) else {
+            return;
+        };
+        self.acknowledged_upto(instance, place + 1);
+    }
+
+    fn acknowledged_upto(&mut self, instance: InstanceId, count: usize) {
+        let Some(known) = self.instances.get(&instance) else {
+            return;
+        };
+        let of = self.shards.get_mut(&known.shard);
+        if let Some(grant) = of.and_then(|of| of.grants.get_mut(&known.epoch)) {
+            grant.acknowledged = Some(grant.acknowledged.unwrap_or(0).max(count));
+        }
+    }
+
+    fn returned(&mut self, instance: InstanceId, ok: bool) {
+        let Some(known) = self.instances.get_mut(&instance) else {
+            return;
+        };
+        let call = known.call.take();
+        match (&call, ok) {
+            (_, false) => known.over = Some("a call failed"),
+            (Some(Call::LeaseLost), true) => known.over = Some("the lease was lost"),
+            (Some(Call::ShardEnded), true) => {
+                known.over = Some("the shard ended");
+                let of = self.shards.get_mut(&known.shard);
+                if let Some(grant) = of.and_then(|of| of.grants.get_mut(&known.epoch)) {
+                    grant.end_agreed = true;
+                }
+            }
+            (Some(Call::Process(ids)), true) => {
+                for id in ids {
+                    if let Some(record) = self.records.get_mut(*id as usize) {
+                        record.done = true;
+                    }
+                }
+                if let Some(reached) = known.reached {
+                    self.acknowledged_upto(instance, reached);
+                }
+            }
+            (Some(Call::Initialize | Call::ShutdownRequested) | None, true) => {}
+        }
+    }
+}

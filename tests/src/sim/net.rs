@@ -1,0 +1,349 @@
+//! The network of a run: it carries requests of the unmodified SDK to the emulator, in virtual time
+//! and with faults.
+//!
+//! Every exchange is a task of the world, not of the worker that sent it, so that a worker can die
+//! while its write is on the way. It owns no promise; [`watch`] tells the history what was applied.
+
+mod fate;
+mod watch;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::pending;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use fastrand::Rng;
+use kinesis_emulator::Service;
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use fate::{Fate, Passage};
+use watch::Watch;
+
+use super::history::{Event, History, Process};
+use super::scenario::{Cut, Side, Weather};
+
+/// After this long without a byte the other end of a connection is taken for dead, whatever the SDK
+/// is set to: what a kernel does about unacknowledged data.
+const DEAD_PEER: Duration = Duration::from_secs(15 * 60);
+
+/// The service a request is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Peer {
+    /// The stream.
+    Kinesis,
+    /// The lease table.
+    Dynamo,
+}
+
+/// What the client gets: an answer, or a broken connection.
+type Answer = Result<HttpResponse, ConnectorError>;
+
+/// The network. Cheap to clone.
+#[derive(Clone)]
+pub struct Net(Arc<Inner>);
+
+struct Inner {
+    service: Arc<Service>,
+    history: History,
+    watch: Watch,
+    state: Mutex<State>,
+    tasks: Mutex<JoinSet<()>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    weather: Weather,
+    cuts: BTreeMap<(u8, Peer), (Cut, Instant)>,
+    exchanges: u64,
+    panics: u64,
+}
+
+impl Net {
+    /// A network to this service.
+    #[must_use]
+    pub fn new(service: Arc<Service>, history: History, table: &str, stream: &str) -> Self {
+        let watch = Watch::new(service.clone(), history.clone(), table, stream);
+        Self(Arc::new(Inner {
+            service,
+            history,
+            watch,
+            state: Mutex::default(),
+            tasks: Mutex::default(),
+        }))
+    }
+
+    /// The line of one process to the services.
+    #[must_use]
+    pub fn line(&self, process: Process, rng: Rng) -> Line {
+        Line {
+            net: self.clone(),
+            process,
+            rng: Arc::new(Mutex::new(rng)),
+        }
+    }
+
+    /// Changes the weather for all requests to come.
+    pub fn set_weather(&self, weather: Weather) {
+        self.state().weather = weather;
+    }
+
+    /// Disturbs the way between a worker and a service for a while.
+    pub fn cut(&self, worker: u8, side: Side, cut: Cut, length: Duration) {
+        let until = Instant::now() + length;
+        let mut state = self.state();
+        if side != Side::Dynamo {
+            state.cuts.insert((worker, Peer::Kinesis), (cut, until));
+        }
+        if side != Side::Kinesis {
+            state.cuts.insert((worker, Peer::Dynamo), (cut, until));
+        }
+    }
+
+    /// Ends all cuts and all weather but the latency. What is under way stays under way.
+    pub fn heal(&self) {
+        let mut state = self.state();
+        state.cuts.clear();
+        state.weather = Weather {
+            latency: state.weather.latency,
+            ..Weather::default()
+        };
+    }
+
+    /// How many requests there were, and how many exchanges panicked.
+    #[must_use]
+    pub fn counts(&self) -> (u64, u64) {
+        let state = self.state();
+        (state.exchanges, state.panics)
+    }
+
+    /// What is known of the stream, asked for anew.
+    pub async fn refresh(&self) {
+        self.0.watch.refresh_shards().await;
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn cut_of(&self, process: Process, peer: Peer) -> Option<(Cut, Instant)> {
+        let cut = self.state().cuts.get(&(process.worker, peer)).copied();
+        cut.filter(|(_, until)| *until > Instant::now())
+    }
+
+    /// Runs an exchange as a task of the world.
+    fn spawn(&self, exchange: impl Future<Output = ()> + Send + 'static) {
+        let mut tasks = self.0.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        tasks.spawn(exchange);
+        while let Some(ended) = tasks.try_join_next() {
+            self.state().panics += u64::from(ended.is_err());
+        }
+    }
+
+    /// Carries one request there and its answer back. Dropping `reply` is silence.
+    async fn carry(self, parcel: Parcel, reply: oneshot::Sender<Answer>) {
+        let Parcel {
+            process,
+            peer,
+            passage,
+            ..
+        } = parcel;
+        match self.cut_of(process, peer) {
+            Some((Cut::Refused, _)) => {
+                sleep(passage.there).await;
+                return hand_over(reply, Err(broken("connection refused")));
+            }
+            Some((Cut::Deaf, _)) => return,
+            Some((Cut::Held, until)) => sleep_until(until).await,
+            Some((Cut::Mute, _)) | None => {}
+        }
+        sleep(passage.there).await;
+        match passage.fate {
+            Fate::ResetBefore => return hand_over(reply, Err(broken("connection reset"))),
+            Fate::LostRequest => return,
+            Fate::Throttled | Fate::Failed => {
+                let refusal = fate::refusal(passage.fate, peer);
+                sleep(passage.back).await;
+                return hand_over(reply, Ok(refusal));
+            }
+            Fate::Late(by) => {
+                drop(reply);
+                sleep(by).await;
+                self.apply(parcel, false).await;
+                return;
+            }
+            Fate::Fine | Fate::Twice(_) | Fate::ResetAfter | Fate::LostReply => {}
+        }
+        let again = match passage.fate {
+            Fate::Twice(by) => parcel.try_clone().map(|copy| (by, copy)),
+            Fate::Fine | Fate::ResetAfter | Fate::LostReply => None,
+            Fate::ResetBefore | Fate::LostRequest | Fate::Throttled => None,
+            Fate::Failed | Fate::Late(_) => None,
+        };
+        let mute = matches!(self.cut_of(process, peer), Some((Cut::Mute, _)));
+        let heard = !mute && !matches!(passage.fate, Fate::ResetAfter | Fate::LostReply);
+        let response = self.apply(parcel, heard).await;
+        if let Some((Cut::Held, until)) = self.cut_of(process, peer) {
+            sleep_until(until).await;
+        }
+        sleep(passage.back).await;
+        if heard {
+            hand_over(reply, Ok(response));
+        } else if passage.fate == Fate::ResetAfter && !mute {
+            hand_over(reply, Err(broken("connection reset by peer")));
+        } else {
+            drop(reply);
+        }
+        if let Some((by, copy)) = again {
+            sleep(by).await;
+            self.apply(copy, false).await;
+        }
+    }
+
+    async fn apply(&self, parcel: Parcel, heard: bool) -> HttpResponse {
+        let Parcel {
+            process,
+            operation,
+            sent,
+            request,
+            ..
+        } = parcel;
+        let response = self.0.service.exchange(request).await;
+        self.0
+            .watch
+            .applied(process, &operation, sent, heard, &response)
+            .await;
+        response
+    }
+}
+
+impl fmt::Debug for Net {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Net")
+            .field("state", &self.state())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A request under way.
+struct Parcel {
+    process: Process,
+    peer: Peer,
+    operation: String,
+    /// The number of the event that it was sent.
+    sent: u64,
+    passage: Passage,
+    request: HttpRequest,
+}
+
+impl Parcel {
+    fn try_clone(&self) -> Option<Self> {
+        Some(Self {
+            process: self.process,
+            peer: self.peer,
+            operation: self.operation.clone(),
+            sent: self.sent,
+            passage: self.passage,
+            request: self.request.try_clone()?,
+        })
+    }
+}
+
+fn broken(what: &'static str) -> ConnectorError {
+    ConnectorError::io(what.into())
+}
+
+/// A client that gave up or died does not hear its answer.
+fn hand_over(reply: oneshot::Sender<Answer>, answer: Answer) {
+    drop(reply.send(answer));
+}
+
+/// The line of one process: the SDK's HTTP client.
+#[derive(Clone, Debug)]
+pub struct Line {
+    net: Net,
+    process: Process,
+    rng: Arc<Mutex<Rng>>,
+}
+
+impl Line {
+    fn send(&self, request: HttpRequest) -> oneshot::Receiver<Answer> {
+        let target = request.headers().get("x-amz-target").unwrap_or("?.?");
+        let (service, operation) = target.split_once('.').unwrap_or(("?", target));
+        let peer = if service.starts_with("DynamoDB") {
+            Peer::Dynamo
+        } else {
+            Peer::Kinesis
+        };
+        let operation = operation.to_owned();
+        let passage = {
+            let mut rng = self.rng.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut state = self.net.state();
+            state.exchanges += 1;
+            fate::draw(&mut rng, &state.weather)
+        };
+        let sent = self.net.0.history.add(Event::Sent {
+            process: self.process,
+            operation: operation.clone(),
+            fate: passage.fate.name(),
+        });
+        let parcel = Parcel {
+            process: self.process,
+            peer,
+            operation,
+            sent,
+            passage,
+            request,
+        };
+        let (reply, answer) = oneshot::channel();
+        self.net.spawn(self.net.clone().carry(parcel, reply));
+        answer
+    }
+}
+
+impl HttpClient for Line {
+    fn http_connector(
+        &self,
+        settings: &HttpConnectorSettings,
+        _: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        SharedHttpConnector::new(Connector {
+            line: self.clone(),
+            patience: settings.read_timeout().unwrap_or(DEAD_PEER),
+        })
+    }
+}
+
+/// A line with the time-out the SDK asks for. There is no connecting, so only the one for reading.
+#[derive(Debug)]
+struct Connector {
+    line: Line,
+    patience: Duration,
+}
+
+impl HttpConnector for Connector {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let answer = self.line.send(request);
+        let patience = self.patience;
+        HttpConnectorFuture::new(async move {
+            let heard = async {
+                match answer.await {
+                    Ok(answer) => answer,
+                    Err(_silence) => pending().await,
+                }
+            };
+            match timeout(patience, heard).await {
+                Ok(answer) => answer,
+                Err(_elapsed) => Err(ConnectorError::timeout("nothing was heard in time".into())),
+            }
+        })
+    }
+}

@@ -1,0 +1,164 @@
+//! What happens to the stream of a run: it is made, fed, split and merged.
+
+use std::time::Duration;
+
+use base64_simd::STANDARD;
+use fastrand::Rng;
+use kcl_core::model::{SequenceNumber, ShardId};
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::control::Control;
+use super::history::{Event, History, RecordId};
+
+/// No more open shards than this: the point is reshards of reshards, not many shards.
+const OPEN_MAX: usize = 7;
+
+/// The stream of a run.
+#[derive(Clone, Debug)]
+pub struct Stream {
+    control: Control,
+    history: History,
+    name: String,
+}
+
+impl Stream {
+    /// A stream of this name; it is not made yet.
+    #[must_use]
+    pub fn new(control: Control, history: History, name: &str) -> Self {
+        Self {
+            control,
+            history,
+            name: name.to_owned(),
+        }
+    }
+
+    /// Makes it, and waits until it can be used.
+    ///
+    /// # Errors
+    /// The service's answer, if it refuses.
+    pub async fn make(&self, shards: u8) -> Result<(), String> {
+        let input = json!({ "StreamName": self.name, "ShardCount": shards });
+        self.control.call("CreateStream", &input).await?;
+        self.settle().await
+    }
+
+    async fn settle(&self) -> Result<(), String> {
+        loop {
+            let input = json!({ "StreamName": self.name });
+            let answer = self.control.call("DescribeStreamSummary", &input).await?;
+            if answer["StreamDescriptionSummary"]["StreamStatus"] == "ACTIVE" {
+                return Ok(());
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Puts records in until then: one call each `every`, with pauses and bursts.
+    ///
+    /// # Errors
+    /// The service's answer, if it refuses.
+    pub async fn feed(
+        &self,
+        mut rng: Rng,
+        every: Duration,
+        keys: u32,
+        until: Instant,
+    ) -> Result<(), String> {
+        let mut next: RecordId = 0;
+        while Instant::now() < until {
+            let count = match rng.u8(..100) {
+                0 => rng.u32(100..300),
+                _ => rng.u32(1..6),
+            };
+            let keys: Vec<u32> = (0..count).map(|_| rng.u32(..keys)).collect();
+            next = self.put(next, &keys, &mut rng).await?;
+            let pause = if rng.u8(..200) == 0 { 20_000 } else { 0 };
+            let wait = every.mul_f64(0.5 + rng.f64()) + Duration::from_millis(pause);
+            sleep_until(until.min(Instant::now() + wait)).await;
+        }
+        Ok(())
+    }
+
+    /// Puts one record for each key, and returns the number after the last one.
+    async fn put(&self, first: RecordId, keys: &[u32], rng: &mut Rng) -> Result<RecordId, String> {
+        let record = |(id, key): (RecordId, &u32)| {
+            let mut data = id.to_le_bytes().to_vec();
+            data.resize(4 + rng.usize(..60), b'.');
+            json!({ "Data": STANDARD.encode_to_string(data), "PartitionKey": format!("key-{key}") })
+        };
+        let records: Vec<Value> = (first..).zip(keys).map(record).collect();
+        let arrival = self.history.now().as_millis();
+        let arrival = u64::try_from(arrival).expect("minutes");
+        let input = json!({ "StreamName": self.name, "Records": records });
+        let answer = self.control.call("PutRecords", &input).await?;
+        let entries = answer["Records"].as_array().ok_or("no Records")?;
+        for ((record, key), entry) in (first..).zip(keys).zip(entries) {
+            let field = |name: &str| entry[name].as_str().ok_or(format!("refused: {entry}"));
+            let sequence = SequenceNumber::new(field("SequenceNumber")?);
+            self.history.add(Event::Produced {
+                record,
+                shard: ShardId::new(field("ShardId")?),
+                sequence: sequence.map_err(|error| error.to_string())?,
+                key: *key,
+                arrival,
+            });
+        }
+        Ok(first + RecordId::try_from(keys.len()).expect("a few"))
+    }
+
+    /// Splits the open shard at this place, modulo; false if it is not the time for it.
+    pub async fn split(&self, place: u8) -> bool {
+        let open = self.open().await;
+        if open.is_empty() || open.len() >= OPEN_MAX {
+            return false;
+        }
+        let (start, end, id) = &open[usize::from(place) % open.len()];
+        if end - start < 16 {
+            return false;
+        }
+        // Not always in the middle, so that shares of the keys differ.
+        let middle = start + (end - start) / (2 + u128::from(place % 3));
+        let input = json!({
+            "StreamName": self.name,
+            "ShardToSplit": id,
+            "NewStartingHashKey": middle.to_string(),
+        });
+        self.control.call("SplitShard", &input).await.is_ok() && self.settle().await.is_ok()
+    }
+
+    /// Merges the open shard at this place, modulo, with the next one; false if it is not the time.
+    pub async fn merge(&self, place: u8) -> bool {
+        let open = self.open().await;
+        if open.len() < 2 {
+            return false;
+        }
+        let place = usize::from(place) % (open.len() - 1);
+        let input = json!({
+            "StreamName": self.name,
+            "ShardToMerge": open[place].2,
+            "AdjacentShardToMerge": open[place + 1].2,
+        });
+        self.control.call("MergeShards", &input).await.is_ok() && self.settle().await.is_ok()
+    }
+
+    /// The open shards: first and last hash key, and name, in the order of the keys.
+    async fn open(&self) -> Vec<(u128, u128, String)> {
+        let input = json!({ "StreamName": self.name });
+        let Ok(answer) = self.control.call("ListShards", &input).await else {
+            return Vec::new();
+        };
+        let open = |shard: &Value| {
+            if shard["SequenceNumberRange"]["EndingSequenceNumber"].is_string() {
+                return None;
+            }
+            let number = |name: &str| shard["HashKeyRange"][name].as_str()?.parse().ok();
+            let id = shard["ShardId"].as_str()?.to_owned();
+            Some((number("StartingHashKey")?, number("EndingHashKey")?, id))
+        };
+        let shards = answer["Shards"].as_array().into_iter().flatten();
+        let mut open: Vec<_> = shards.filter_map(open).collect();
+        open.sort();
+        open
+    }
+}

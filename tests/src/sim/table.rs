@@ -1,0 +1,105 @@
+//! Reads the lease table as the emulator holds it, by its documented attribute names.
+//!
+//! Written apart from the library's own codec on purpose: what it reads is the contract with others.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, UNIX_EPOCH};
+
+use kcl_core::model::{Checkpoint, SequenceNumber};
+use kinesis_emulator::dynamo::{AttributeValue, Item};
+
+use super::history::LeaseRow;
+
+/// A row of the table.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Row {
+    /// Of a shard.
+    Lease(LeaseRow),
+    /// Of a worker.
+    Worker {
+        /// The last part of its key.
+        incarnation: String,
+        /// `leaseCounter`.
+        counter: u64,
+    },
+    /// Of another kind, or a row that cannot be read.
+    Other,
+}
+
+/// All rows by key.
+#[must_use]
+pub fn read(items: &[Item]) -> BTreeMap<String, Row> {
+    let row = |item| {
+        Some((
+            text(item, "leaseKey")?.to_owned(),
+            row(item).unwrap_or(Row::Other),
+        ))
+    };
+    items.iter().filter_map(row).collect()
+}
+
+fn row(item: &Item) -> Option<Row> {
+    let key = text(item, "leaseKey")?;
+    if let Some(name) = key.strip_prefix("worker/") {
+        let (_, incarnation) = name.rsplit_once('/')?;
+        let counter = number(item, "leaseCounter")?;
+        return Some(Row::Worker {
+            incarnation: incarnation.to_owned(),
+            counter,
+        });
+    }
+    if key.contains('/') {
+        return Some(Row::Other);
+    }
+    Some(Row::Lease(LeaseRow {
+        incarnation: text(item, "leaseOwnerIncarnation").map(str::to_owned),
+        epoch: number(item, "leaseCounter")?,
+        checkpoint: checkpoint(item)?,
+    }))
+}
+
+fn checkpoint(item: &Item) -> Option<Checkpoint> {
+    Some(match text(item, "checkpoint")? {
+        "TRIM_HORIZON" => Checkpoint::TrimHorizon,
+        "LATEST" => Checkpoint::Latest,
+        "SHARD_END" => Checkpoint::ShardEnd,
+        "AT_TIMESTAMP" => {
+            let millis = Duration::from_millis(number(item, "checkpointTimestamp")?);
+            Checkpoint::AtTimestamp(UNIX_EPOCH + millis)
+        }
+        sequence => Checkpoint::Sequence {
+            sequence: SequenceNumber::new(sequence).ok()?,
+            subsequence: number(item, "checkpointSubSequenceNumber").unwrap_or(0),
+        },
+    })
+}
+
+fn text<'a>(item: &'a Item, name: &str) -> Option<&'a str> {
+    match item.get(name)? {
+        AttributeValue::S(text) => Some(text),
+        AttributeValue::N(_)
+        | AttributeValue::B(_)
+        | AttributeValue::Bool(_)
+        | AttributeValue::Null
+        | AttributeValue::Ss(_)
+        | AttributeValue::Ns(_)
+        | AttributeValue::Bs(_)
+        | AttributeValue::L(_)
+        | AttributeValue::M(_) => None,
+    }
+}
+
+fn number(item: &Item, name: &str) -> Option<u64> {
+    match item.get(name)? {
+        AttributeValue::N(number) => number.to_string().parse().ok(),
+        AttributeValue::S(_)
+        | AttributeValue::B(_)
+        | AttributeValue::Bool(_)
+        | AttributeValue::Null
+        | AttributeValue::Ss(_)
+        | AttributeValue::Ns(_)
+        | AttributeValue::Bs(_)
+        | AttributeValue::L(_)
+        | AttributeValue::M(_) => None,
+    }
+}

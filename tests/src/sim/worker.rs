@@ -1,0 +1,267 @@
+//! One worker of a fleet and its lives: started, killed, stopped, and started again.
+//!
+//! A life is an unmodified [`Worker`] with unmodified SDK clients; only their HTTP client, clock and
+//! sleep are the simulation's.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use aws_sdk_kinesis::config::retry::RetryPartition;
+use aws_sdk_kinesis::config::timeout::TimeoutConfig;
+use aws_sdk_kinesis::config::{BehaviorVersion, Credentials, Region, SharedHttpClient};
+use aws_smithy_async::rt::sleep::{AsyncSleep, Sleep};
+use aws_smithy_async::time::TimeSource;
+use fastrand::Rng;
+use kcl_core::env::Env;
+use kcl_core::{Polling, Worker};
+use kcl_lease::DynamoLeases;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep};
+
+use super::history::{Event, History, Process, Step};
+use super::ledger::Start;
+use super::net::Net;
+use super::processor::Processors;
+use super::world::{APPLICATION, STREAM, initial_position, settle, wall_zero};
+
+/// How long a worker that ended by itself stays down.
+const BACK_AFTER_FAILURE: Duration = Duration::from_secs(2);
+
+/// What is done to a worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Dropped without warning.
+    Kill {
+        /// When it comes back.
+        back_after: Duration,
+    },
+    /// Asked to stop.
+    Stop {
+        /// When it comes back, from its end.
+        back_after: Duration,
+    },
+}
+
+/// Keeps one worker running, and carries out commands.
+#[derive(Debug)]
+pub struct Supervisor {
+    /// Which worker.
+    pub worker: u8,
+    /// Where its lives are written down.
+    pub history: History,
+    /// The network.
+    pub net: Net,
+    /// Its user's code.
+    pub processors: Processors,
+    /// The seed of its lives.
+    pub rng: Rng,
+    /// The start of the run.
+    pub zero: Instant,
+    /// By how many milliseconds its wall clock is off.
+    pub skew: i64,
+    /// The SDK's time-out for the first byte, if set.
+    pub read_timeout: Option<Duration>,
+    /// Where the application starts.
+    pub start: Start,
+}
+
+/// What ends the wait for a life.
+enum Woken {
+    Exited(Result<Result<(), String>, tokio::task::JoinError>),
+    Told(Option<Command>),
+}
+
+/// How a life ended.
+enum Ended {
+    BackAfter(Duration),
+    ForGood,
+}
+
+impl Supervisor {
+    /// Runs until the commands end, then stops the worker gracefully.
+    pub async fn run(mut self, first: Duration, mut commands: mpsc::Receiver<Command>) {
+        sleep(first).await;
+        for life in 0.. {
+            let process = Process {
+                worker: self.worker,
+                life,
+            };
+            match self.live(process, &mut commands).await {
+                Ended::ForGood => return,
+                Ended::BackAfter(wait) => sleep(wait).await,
+            }
+        }
+    }
+
+    async fn live(&mut self, process: Process, commands: &mut mpsc::Receiver<Command>) -> Ended {
+        self.add(process, Step::Started);
+        let (stop, stopped) = oneshot::channel::<()>();
+        let mut stop = Some(stop);
+        let run = self.start(process, stopped);
+        let mut task = tokio::spawn(run);
+        let mut back_after = None;
+        let mut last = false;
+        loop {
+            let woken = tokio::select! {
+                biased;
+                exited = &mut task => Woken::Exited(exited),
+                command = commands.recv(), if !last => Woken::Told(command),
+            };
+            match woken {
+                Woken::Exited(exited) => {
+                    let outcome = exited.unwrap_or_else(|error| Err(format!("panic: {error}")));
+                    settle().await;
+                    self.add(process, Step::Exited(outcome));
+                    return match last {
+                        true => Ended::ForGood,
+                        false => Ended::BackAfter(back_after.unwrap_or(BACK_AFTER_FAILURE)),
+                    };
+                }
+                Woken::Told(Some(Command::Kill { back_after })) => {
+                    task.abort();
+                    drop((&mut task).await);
+                    settle().await;
+                    self.add(process, Step::Killed);
+                    return Ended::BackAfter(back_after);
+                }
+                Woken::Told(command) => {
+                    last = command.is_none();
+                    if let Some(Command::Stop { back_after: wait }) = command {
+                        back_after.get_or_insert(wait);
+                    }
+                    if let Some(stop) = stop.take() {
+                        self.add(process, Step::StopAsked);
+                        drop(stop);
+                    }
+                }
+            }
+        }
+    }
+
+    fn add(&self, process: Process, step: Step) {
+        self.history.add(Event::Life { process, step });
+    }
+
+    /// One life of the worker, ready to be polled.
+    fn start(
+        &mut self,
+        process: Process,
+        stopped: oneshot::Receiver<()>,
+    ) -> impl Future<Output = Result<(), String>> + Send + 'static {
+        let clock = WallClock {
+            zero: self.zero,
+            skew: self.skew,
+        };
+        let (kinesis, dynamo) = self.clients(process, clock);
+        let rng = Mutex::new(self.rng.fork());
+        let processors = self.processors.clone();
+        let worker = Worker::builder(APPLICATION, STREAM)
+            .with_worker_id(format!("worker-{}", process.worker))
+            .with_source(Polling::from_client(kinesis.clone()))
+            .with_ownership(DynamoLeases::from_clients(dynamo, kinesis))
+            .with_initial_position(initial_position(self.start))
+            .with_env(Env::simulated(move || clock.now(), self.rng.u64(..)))
+            .with_processor(move |_| {
+                let rng = rng.lock().unwrap_or_else(PoisonError::into_inner).fork();
+                processors.make(process, rng)
+            })
+            .build();
+        async move {
+            let worker = worker.map_err(|error| error.to_string())?;
+            let shutdown = async {
+                // Dropping the sender is the signal.
+                drop(stopped.await);
+            };
+            worker
+                .run(shutdown)
+                .await
+                .map(drop)
+                .map_err(|error| describe(&error))
+        }
+    }
+
+    fn clients(
+        &mut self,
+        process: Process,
+        clock: WallClock,
+    ) -> (aws_sdk_kinesis::Client, aws_sdk_dynamodb::Client) {
+        let line = SharedHttpClient::new(self.net.line(process, self.rng.fork()));
+        let mut timeouts = TimeoutConfig::builder();
+        timeouts.set_read_timeout(self.read_timeout);
+        let timeouts = timeouts.build();
+        // The default partitions are one budget for the whole process: all seeds would share it.
+        let partition = |of: &str| RetryPartition::custom(format!("{of} of {process}")).build();
+        let credentials = Credentials::new("AKIDEXAMPLE", "secret", None, None, "simulation");
+        let region = Region::new("us-east-1");
+        let kinesis = aws_sdk_kinesis::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(region.clone())
+            .credentials_provider(credentials.clone())
+            .endpoint_url("http://emulator")
+            .http_client(line.clone())
+            .sleep_impl(VirtualSleep)
+            .time_source(clock)
+            .timeout_config(timeouts.clone())
+            .retry_partition(partition("kinesis"))
+            .build();
+        let dynamo = aws_sdk_dynamodb::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(region)
+            .credentials_provider(credentials)
+            .endpoint_url("http://emulator")
+            .http_client(line)
+            .sleep_impl(VirtualSleep)
+            .time_source(clock)
+            .timeout_config(timeouts)
+            .retry_partition(partition("dynamo"))
+            .build();
+        let dynamo = aws_sdk_dynamodb::Client::from_conf(dynamo);
+        (aws_sdk_kinesis::Client::from_conf(kinesis), dynamo)
+    }
+}
+
+/// An error with its causes, on one line.
+fn describe(error: &kcl_core::error::Error) -> String {
+    let mut text = format!("{:?}: {error}", error.kind());
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text.push_str(&format!(": {cause}"));
+        source = cause.source();
+    }
+    text
+}
+
+/// The wall clock of one worker.
+#[derive(Clone, Copy, Debug)]
+struct WallClock {
+    zero: Instant,
+    skew: i64,
+}
+
+impl WallClock {
+    fn now(self) -> SystemTime {
+        let skew = Duration::from_millis(self.skew.unsigned_abs());
+        let right = wall_zero() + self.zero.elapsed();
+        if self.skew < 0 {
+            right - skew
+        } else {
+            right + skew
+        }
+    }
+}
+
+impl TimeSource for WallClock {
+    fn now(&self) -> SystemTime {
+        Self::now(*self)
+    }
+}
+
+/// The SDK's timers, on tokio's time.
+#[derive(Debug)]
+struct VirtualSleep;
+
+impl AsyncSleep for VirtualSleep {
+    fn sleep(&self, duration: Duration) -> Sleep {
+        Sleep::new(sleep(duration))
+    }
+}

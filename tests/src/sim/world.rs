@@ -1,0 +1,239 @@
+//! One run: the emulator, the network, the stream and the fleet, in one runtime with paused time.
+//!
+//! It carries out a [`Plan`]; the [`History`] judges what comes of it. [`run`](super::run) calls it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use fastrand::Rng;
+use kinesis_emulator::{Clock, Delays, Service, Settings};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::checkers::Oracle;
+use super::control::Control;
+use super::history::{Event, History};
+use super::ledger::{Expectations, Start};
+use super::net::Net;
+use super::processor::Processors;
+use super::scenario::{Incident, Kind, Plan};
+use super::stream::Stream;
+use super::trace::Trace;
+use super::worker::{Command, Supervisor};
+
+/// The name of the stream of every run.
+pub const STREAM: &str = "orders";
+
+/// The name of the application, and of its table.
+pub const APPLICATION: &str = "billing";
+
+/// How long the fleet gets to stop at the end.
+const STOP: Duration = Duration::from_secs(60);
+
+/// The service's clock at the start of every run: whole seconds, in 2026.
+#[must_use]
+pub fn wall_zero() -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(1_790_000_000)
+}
+
+/// A run under way.
+#[derive(Debug)]
+pub struct World {
+    plan: Plan,
+    history: History,
+    net: Net,
+    stream: Stream,
+    processors: Processors,
+    rng: Rng,
+    zero: Instant,
+}
+
+impl World {
+    /// A world at its start. To be called in a runtime with paused time.
+    #[must_use]
+    pub fn new(plan: Plan, show: Option<fn(&str)>) -> Self {
+        let expect = Expectations {
+            wall_zero: wall_zero(),
+            start: plan.start,
+            clean: plan.kind != Kind::Chaos,
+            still: plan.kind == Kind::Still,
+        };
+        let clock = Clock::starting_at(wall_zero());
+        let history = History::new(Trace::new(show), Oracle::new(expect));
+        let mut rng = Rng::with_seed(plan.seed ^ 0x5eed_7e57);
+        let reshard = Duration::from_millis(rng.u64(..4_000));
+        let settings = Settings {
+            clock,
+            delays: Delays {
+                reshard,
+                ..Delays::default()
+            },
+            seed: Some(plan.seed),
+            ..Settings::default()
+        };
+        let service = Arc::new(Service::new(settings));
+        let control = Control::new(service.clone());
+        Self {
+            net: Net::new(service, history.clone(), APPLICATION, STREAM),
+            stream: Stream::new(control, history.clone(), STREAM),
+            processors: Processors::new(history.clone(), plan.temper),
+            zero: Instant::now(),
+            history,
+            plan,
+            rng,
+        }
+    }
+
+    /// Its history.
+    #[must_use]
+    pub const fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// Runs it to its end, and says how many requests there were.
+    ///
+    /// # Errors
+    /// If the experiment itself failed, which says nothing about what it tests.
+    pub async fn run(mut self) -> Result<u64, String> {
+        self.stream.make(self.plan.shards).await?;
+        self.net.refresh().await;
+        self.net.set_weather(self.plan.weather);
+        let mut side = JoinSet::new();
+        self.feed(&mut side);
+        let mut fleet = JoinSet::new();
+        let commands = self.start_fleet(&mut fleet);
+        self.perform(&commands, &mut side).await;
+        sleep_until(self.zero + self.plan.heal).await;
+        self.heal();
+        sleep_until(self.zero + self.plan.length).await;
+        while let Some(ended) = side.join_next().await {
+            ended.map_err(|error| format!("a task of the experiment: {error}"))??;
+        }
+        self.net.refresh().await;
+        self.history.add(Event::Finished);
+        drop(commands);
+        let stopped = tokio::time::timeout(STOP, async {
+            while let Some(ended) = fleet.join_next().await {
+                ended.map_err(|error| format!("a supervisor: {error}"))?;
+            }
+            Ok::<_, String>(())
+        });
+        stopped
+            .await
+            .map_err(|_| "the fleet does not stop".to_owned())??;
+        let (exchanges, panics) = self.net.counts();
+        if panics > 0 {
+            return Err(format!("{panics} exchanges panicked"));
+        }
+        Ok(exchanges)
+    }
+
+    fn feed(&mut self, side: &mut JoinSet<Result<(), String>>) {
+        let (stream, rng) = (self.stream.clone(), self.rng.fork());
+        let (every, keys) = (self.plan.produce_every, self.plan.keys);
+        let until = self.zero + self.plan.quiet;
+        side.spawn(async move { stream.feed(rng, every, keys, until).await });
+    }
+
+    fn start_fleet(&mut self, fleet: &mut JoinSet<()>) -> BTreeMap<u8, mpsc::Sender<Command>> {
+        let mut commands = BTreeMap::new();
+        for (worker, first) in (0_u8..).zip(self.plan.starts.clone()) {
+            let (sender, receiver) = mpsc::channel(16);
+            let supervisor = Supervisor {
+                worker,
+                history: self.history.clone(),
+                net: self.net.clone(),
+                processors: self.processors.clone(),
+                rng: self.rng.fork(),
+                zero: self.zero,
+                skew: self.plan.skew[usize::from(worker)],
+                read_timeout: self.plan.read_timeout,
+                start: self.plan.start,
+            };
+            fleet.spawn(supervisor.run(first, receiver));
+            commands.insert(worker, sender);
+        }
+        commands
+    }
+
+    async fn perform(
+        &self,
+        commands: &BTreeMap<u8, mpsc::Sender<Command>>,
+        side: &mut JoinSet<Result<(), String>>,
+    ) {
+        for (at, incident) in &self.plan.incidents {
+            sleep_until(self.zero + *at).await;
+            self.history.add(Event::Incident(format!("{incident:?}")));
+            let (worker, command) = match *incident {
+                Incident::Cut {
+                    worker,
+                    side,
+                    cut,
+                    length,
+                } => {
+                    self.net.cut(worker, side, cut, length);
+                    continue;
+                }
+                Incident::Split(place) => {
+                    self.reshard(side, move |stream| async move { stream.split(place).await });
+                    continue;
+                }
+                Incident::Merge(place) => {
+                    self.reshard(side, move |stream| async move { stream.merge(place).await });
+                    continue;
+                }
+                Incident::Kill { worker, back_after } => (worker, Command::Kill { back_after }),
+                Incident::Stop { worker, back_after } => (worker, Command::Stop { back_after }),
+            };
+            if let Some(sender) = commands.get(&worker)
+                && sender.try_send(command).is_err()
+            {
+                self.history
+                    .add(Event::Incident("Skipped: the supervisor is busy".into()));
+            }
+        }
+    }
+
+    /// Reshards beside whatever else happens: it takes its time.
+    fn reshard<F>(
+        &self,
+        side: &mut JoinSet<Result<(), String>>,
+        reshard: impl FnOnce(Stream) -> F + Send + 'static,
+    ) where
+        F: Future<Output = bool> + Send + 'static,
+    {
+        let (stream, net, history) = (self.stream.clone(), self.net.clone(), self.history.clone());
+        side.spawn(async move {
+            let done = reshard(stream).await;
+            history.add(Event::Incident(format!("Resharded {done}")));
+            net.refresh().await;
+            Ok(())
+        });
+    }
+
+    fn heal(&self) {
+        self.net.heal();
+        self.processors.heal();
+        self.history.add(Event::Healed);
+    }
+}
+
+/// Waits at least one tick, so that what was cancelled just now is gone.
+pub(super) async fn settle() {
+    sleep(Duration::from_millis(1)).await;
+}
+
+/// The initial position of a run, as a worker is told.
+#[must_use]
+pub fn initial_position(start: Start) -> kcl_core::model::InitialPosition {
+    use kcl_core::model::InitialPosition;
+    match start {
+        Start::TrimHorizon => InitialPosition::TrimHorizon,
+        Start::Latest => InitialPosition::Latest,
+        Start::At(millis) => {
+            InitialPosition::AtTimestamp(wall_zero() + Duration::from_millis(millis))
+        }
+    }
+}
