@@ -1,0 +1,239 @@
+//! What this process holds now: its present life, and the grants that are out.
+//!
+//! The one place where the keeper (which moves the deadline), the planner (which adds grants) and
+//! the rights (which give them back) meet. A plain lock around a few lines; nothing awaits here.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use kcl_core::model::{Shard, ShardId};
+use kcl_core::port::Standing;
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+
+use crate::row::{Fence, LeaseRow, WorkerKey};
+
+/// How far the worker is on its way out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Phase {
+    /// It takes its share.
+    Sharing,
+    /// It takes no more and gives back what it has.
+    Leaving,
+    /// Everything is given back; the tasks end.
+    Stopped,
+}
+
+/// Shared by the tasks and the rights of one worker.
+#[derive(Debug, Default)]
+pub(crate) struct Holdings {
+    inner: Mutex<Inner>,
+    /// Rung for the planner: something changed that a look at the table may follow from.
+    pub(crate) plan: Notify,
+    /// Rung for the sync: a shard ended, or a child has no row.
+    pub(crate) sync: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    life: Option<Life>,
+    grants: BTreeMap<ShardId, Holding>,
+    /// Rows that rights wrote, for the planner to remember.
+    written: Vec<LeaseRow>,
+    /// The shards as last listed.
+    shards: BTreeMap<ShardId, Shard>,
+}
+
+/// One life of this worker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Life {
+    pub(crate) key: WorkerKey,
+    /// Until when deliveries may start.
+    pub(crate) until: Instant,
+}
+
+#[derive(Debug)]
+struct Holding {
+    fence: Fence,
+    state: State,
+    standing: watch::Sender<Standing>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Held,
+    HandOver,
+    /// Dropped without being given back; the planner releases it.
+    Dropped,
+}
+
+impl Holding {
+    fn publish(&self, until: Instant) {
+        let standing = match self.state {
+            State::Held => Standing::Held { until },
+            State::HandOver | State::Dropped => Standing::HandOver { until },
+        };
+        self.standing.send_replace(standing);
+    }
+}
+
+impl Holdings {
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The present life, if there is one.
+    pub(crate) fn life(&self) -> Option<Life> {
+        self.inner().life.clone()
+    }
+
+    /// A new life begins, with nothing held.
+    pub(crate) fn begin(&self, key: WorkerKey, until: Instant) {
+        self.end();
+        self.inner().life = Some(Life { key, until });
+        self.plan.notify_one();
+    }
+
+    /// Life was proven: everything held stays held until then.
+    pub(crate) fn prolong(&self, until: Instant) {
+        let mut inner = self.inner();
+        if let Some(life) = &mut inner.life {
+            life.until = until;
+        }
+        for holding in inner.grants.values() {
+            holding.publish(until);
+        }
+    }
+
+    /// This life is over: everything held is lost.
+    pub(crate) fn end(&self) {
+        let mut inner = self.inner();
+        inner.life = None;
+        for (_, holding) in std::mem::take(&mut inner.grants) {
+            holding.standing.send_replace(Standing::Lost);
+        }
+    }
+
+    /// Adds a grant. Nothing if the life it was taken in is over.
+    pub(crate) fn add(&self, fence: &Fence) -> Option<watch::Receiver<Standing>> {
+        let mut inner = self.inner();
+        let until = match &inner.life {
+            Some(life) if life.key == fence.holder => life.until,
+            Some(_) | None => return None,
+        };
+        let (standing, receiver) = watch::channel(Standing::Held { until });
+        let holding = Holding {
+            fence: fence.clone(),
+            state: State::Held,
+            standing,
+        };
+        if let Some(before) = inner.grants.insert(fence.shard.clone(), holding) {
+            before.standing.send_replace(Standing::Lost);
+        }
+        Some(receiver)
+    }
+
+    /// Whether this grant is in force.
+    pub(crate) fn holds(&self, fence: &Fence) -> bool {
+        self.inner()
+            .grants
+            .get(&fence.shard)
+            .is_some_and(|holding| holding.fence == *fence)
+    }
+
+    /// The shards held, and whether each is on its way out.
+    pub(crate) fn held(&self) -> BTreeMap<ShardId, bool> {
+        let inner = self.inner();
+        let leaving = |holding: &Holding| holding.state != State::Held;
+        inner
+            .grants
+            .iter()
+            .map(|(shard, holding)| (shard.clone(), leaving(holding)))
+            .collect()
+    }
+
+    /// Asks the consumer of a grant to drain it and give it back.
+    pub(crate) fn hand_over(&self, shard: &ShardId) {
+        let mut inner = self.inner();
+        let Some(until) = inner.life.as_ref().map(|life| life.until) else {
+            return;
+        };
+        if let Some(holding) = inner.grants.get_mut(shard)
+            && holding.state == State::Held
+        {
+            holding.state = State::HandOver;
+            holding.publish(until);
+        }
+    }
+
+    /// The grant is given back, or another worker has it: it is no longer in force.
+    pub(crate) fn remove(&self, fence: &Fence) {
+        let mut inner = self.inner();
+        if inner
+            .grants
+            .get(&fence.shard)
+            .is_some_and(|holding| holding.fence == *fence)
+            && let Some(holding) = inner.grants.remove(&fence.shard)
+        {
+            holding.standing.send_replace(Standing::Lost);
+        }
+    }
+
+    /// A read of the table shows that a lease changed hands: the grant, if it is older, is lost.
+    pub(crate) fn seen(&self, row: &LeaseRow) {
+        let older = |holding: &Holding| {
+            holding.fence.epoch.get() < row.counter
+                || (holding.fence.epoch.get() == row.counter && !row.is_fenced_by(&holding.fence))
+        };
+        let fence = self
+            .inner()
+            .grants
+            .get(&row.shard)
+            .filter(|h| older(h))
+            .map(|h| h.fence.clone());
+        if let Some(fence) = fence {
+            tracing::warn!(shard = %row.shard, epoch = %fence.epoch, "lease lost to another worker");
+            self.remove(&fence);
+        }
+    }
+
+    /// The right was dropped without giving the grant back.
+    pub(crate) fn dropped(&self, fence: &Fence) {
+        let mut inner = self.inner();
+        if let Some(holding) = inner.grants.get_mut(&fence.shard)
+            && holding.fence == *fence
+        {
+            holding.state = State::Dropped;
+        }
+    }
+
+    /// The grants that were dropped and not yet released.
+    pub(crate) fn orphans(&self) -> Vec<Fence> {
+        let inner = self.inner();
+        let dropped = inner
+            .grants
+            .values()
+            .filter(|holding| holding.state == State::Dropped);
+        dropped.map(|holding| holding.fence.clone()).collect()
+    }
+
+    /// Remembers a row as a right wrote it.
+    pub(crate) fn wrote(&self, row: LeaseRow) {
+        self.inner().written.push(row);
+    }
+
+    /// What rights wrote since the last call.
+    pub(crate) fn take_written(&self) -> Vec<LeaseRow> {
+        std::mem::take(&mut self.inner().written)
+    }
+
+    /// Remembers the shards as listed.
+    pub(crate) fn listed(&self, shards: &BTreeMap<ShardId, Shard>) {
+        self.inner().shards.clone_from(shards);
+    }
+
+    /// A shard as it was last listed.
+    pub(crate) fn shard(&self, id: &ShardId) -> Option<Shard> {
+        self.inner().shards.get(id).cloned()
+    }
+}

@@ -1,0 +1,228 @@
+//! The keeper: one task that proves this worker's life and tells every grant how long it holds.
+//!
+//! It awaits nothing but its own row, through a client of its own, so neither a slow scan nor a
+//! thousand takes can make the worker look dead.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kcl_core::error::{Error, ErrorKind};
+use kcl_core::model::WorkerId;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use crate::holdings::{Holdings, Phase};
+use crate::row::{Incarnation, WorkerKey, WorkerRow};
+use crate::settings::LeaseSettings;
+use crate::store::{LeaseStore, Outcome, StoreError};
+
+/// Renews the worker row for as long as the worker runs, under as many incarnations as it takes.
+#[derive(Debug)]
+pub(crate) struct Keeper<S> {
+    pub(crate) store: Arc<S>,
+    pub(crate) settings: LeaseSettings,
+    pub(crate) worker: WorkerId,
+    pub(crate) holdings: Arc<Holdings>,
+    pub(crate) phase: watch::Receiver<Phase>,
+    pub(crate) rng: fastrand::Rng,
+}
+
+/// A life that has just begun.
+#[derive(Clone, Debug)]
+pub(crate) struct Joined {
+    pub(crate) key: WorkerKey,
+    /// A moment before the row was sent.
+    pub(crate) sent: Instant,
+}
+
+/// How a life ended.
+enum End {
+    /// It could not be proven in time, or somebody declared it over.
+    Dead(Option<StoreError>),
+    /// The worker stops.
+    Stopped,
+}
+
+/// What the row is known to say, and what is not known.
+struct Pulse {
+    key: WorkerKey,
+    counter: u64,
+    until: Instant,
+    due: Instant,
+    /// When the first renewal of this counter was sent that got no answer. If it turns out to have
+    /// been applied, life counts from there.
+    unanswered: Option<Instant>,
+    /// Whether the row says that we leave.
+    told_leaving: bool,
+    failure: Option<StoreError>,
+}
+
+impl<S: LeaseStore> Keeper<S> {
+    /// Makes the row of a new life. Sent again until its fate is known, but not for ever.
+    pub(crate) async fn join(&mut self) -> Result<Joined, StoreError> {
+        let incarnation = Incarnation::random(&mut self.rng);
+        let key = WorkerKey {
+            worker: self.worker.clone(),
+            incarnation,
+        };
+        let row = WorkerRow {
+            key: key.clone(),
+            counter: 0,
+            leaving: *self.phase.borrow() != Phase::Sharing,
+            lease_time: self.settings.duration,
+            leases_max: self.settings.leases_max,
+        };
+        let sent = Instant::now();
+        loop {
+            match self.store.join(&row).await {
+                // Refused by our own row: an earlier copy of the request was applied.
+                Ok(Outcome::Applied(()) | Outcome::Refused(Some(_))) => {
+                    return Ok(Joined { key, sent });
+                }
+                Ok(Outcome::Refused(None)) => {}
+                Err(StoreError::Unavailable(_)) if sent.elapsed() < self.settings.renew_every() => {
+                }
+                Err(failure) => return Err(failure),
+            }
+            tokio::time::sleep(self.retry_pause()).await;
+        }
+    }
+
+    /// The task. Ends with the worker, or with the reason why it cannot go on.
+    pub(crate) async fn run(mut self, first: Joined) -> Result<(), Error> {
+        let mut joined = first;
+        loop {
+            self.holdings
+                .begin(joined.key.clone(), joined.sent + self.settings.hold_for());
+            let end = self.live(&joined).await;
+            self.holdings.end();
+            match end {
+                End::Stopped => return Ok(()),
+                End::Dead(Some(StoreError::Fatal(error))) => return Err(error),
+                End::Dead(failure) => {
+                    let cause = failure.map(|failure| failure.into_error().to_string());
+                    tracing::warn!(
+                        worker = %joined.key, cause,
+                        "this worker could not prove its life in time; it lost its leases and joins again",
+                    );
+                }
+            }
+            match self.rejoin(&joined.key).await? {
+                Some(next) => joined = next,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Comes back under a new name. Nothing if the worker stops meanwhile.
+    async fn rejoin(&mut self, dead: &WorkerKey) -> Result<Option<Joined>, Error> {
+        loop {
+            if *self.phase.borrow() == Phase::Stopped {
+                return Ok(None);
+            }
+            // We know best that it is over; nobody needs to watch the row for a whole lease time.
+            if let Err(failure) = self.store.leave(dead).await {
+                tracing::debug!(worker = %dead, error = %failure.into_error(), "the row of a past life stays until others evict it");
+            }
+            match self.join().await {
+                Ok(joined) => return Ok(Some(joined)),
+                Err(StoreError::Fatal(error)) => return Err(error),
+                Err(StoreError::Unavailable(error)) => {
+                    tracing::warn!(worker = %self.worker, %error, "cannot join again yet");
+                }
+            }
+            let pause = sleep_until(Instant::now() + self.settings.renew_every());
+            tokio::select! {
+                biased;
+                changed = self.phase.changed() => if changed.is_err() { return Ok(None) },
+                () = pause => {}
+            }
+        }
+    }
+
+    async fn live(&mut self, joined: &Joined) -> End {
+        let mut pulse = Pulse {
+            key: joined.key.clone(),
+            counter: 0,
+            until: joined.sent + self.settings.hold_for(),
+            due: joined.sent + self.settings.renew_every(),
+            unanswered: None,
+            told_leaving: *self.phase.borrow() != Phase::Sharing,
+            failure: None,
+        };
+        loop {
+            let phase = *self.phase.borrow_and_update();
+            if phase == Phase::Stopped {
+                return End::Stopped;
+            }
+            let leaving = phase == Phase::Leaving;
+            if leaving == pulse.told_leaving {
+                let stop = tokio::select! {
+                    biased;
+                    changed = self.phase.changed() => Some(changed.is_err()),
+                    () = sleep_until(pulse.due.min(pulse.until)) => None,
+                };
+                match stop {
+                    Some(true) => return End::Stopped,
+                    Some(false) => continue,
+                    None => {}
+                }
+            }
+            // After a stall this is the first line to run: what was held is over.
+            if Instant::now() >= pulse.until {
+                return End::Dead(pulse.failure);
+            }
+            if let Err(end) = self.renew(&mut pulse, leaving).await {
+                return end;
+            }
+        }
+    }
+
+    async fn renew(&self, pulse: &mut Pulse, leaving: bool) -> Result<(), End> {
+        let sent = Instant::now();
+        let first_sent = *pulse.unanswered.get_or_insert(sent);
+        let renewal = self.store.renew(&pulse.key, pulse.counter, leaving);
+        let Ok(outcome) = timeout_at(pulse.until, renewal).await else {
+            return Err(End::Dead(pulse.failure.take()));
+        };
+        match outcome {
+            Ok(Outcome::Applied(())) => {
+                pulse.told_leaving = leaving;
+                self.proven(pulse, sent);
+            }
+            // Only this worker writes this counter: an earlier copy of the renewal was applied,
+            // at the earliest when the first one was sent.
+            Ok(Outcome::Refused(Some(row))) if row.counter == pulse.counter + 1 => {
+                pulse.told_leaving = row.leaving;
+                self.proven(pulse, first_sent);
+            }
+            Ok(Outcome::Refused(_)) => return Err(End::Dead(None)),
+            Err(failure) => {
+                let gone = matches!(&failure, StoreError::Fatal(error) if error.kind() == ErrorKind::NotFound);
+                pulse.failure = Some(failure);
+                if gone {
+                    return Err(End::Dead(pulse.failure.take()));
+                }
+                pulse.due = Instant::now() + self.retry_pause();
+                // A leaving mark that could not be written goes with the next try.
+                if leaving != pulse.told_leaving {
+                    sleep_until(pulse.due.min(pulse.until)).await;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn proven(&self, pulse: &mut Pulse, at: Instant) {
+        pulse.counter += 1;
+        pulse.unanswered = None;
+        pulse.failure = None;
+        pulse.until = at + self.settings.hold_for();
+        pulse.due = at + self.settings.renew_every();
+        self.holdings.prolong(pulse.until);
+    }
+
+    fn retry_pause(&self) -> Duration {
+        self.settings.duration / 50
+    }
+}

@@ -1,0 +1,266 @@
+//! `Ownership` made of the three tasks: keeper, planner and sync.
+//!
+//! Owns joining and leaving. The tasks hang from one `JoinSet`; dropping it is what a crash does.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use kcl_core::error::{Error, ErrorKind, Problem};
+use kcl_core::model::Shard;
+use kcl_core::port::{Ownership, OwnershipControl, OwnershipRun, OwnershipStart};
+use tokio::sync::{mpsc, watch};
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::holdings::{Holdings, Phase};
+use crate::keeper::{Joined, Keeper};
+use crate::plan::view::Observer;
+use crate::planner::Planner;
+use crate::settings::LeaseSettings;
+use crate::shards::ShardList;
+use crate::store::{LeaseStore, StoreError};
+use crate::sync::Sync;
+
+/// Leases kept in any store, for the shards of any list.
+///
+/// [`DynamoLeases`](crate::DynamoLeases) and [`MemoryLeases`](crate::MemoryLeases) are this with a
+/// store made ready.
+#[derive(Debug)]
+pub struct Leases<S, L> {
+    store: S,
+    shards: L,
+    settings: LeaseSettings,
+}
+
+/// Grants that wait for the worker to pick them up. A worker picks them up at once; this many only
+/// keep the planner from waiting for it.
+const GRANTS_WAITING_MAX: usize = 256;
+
+/// The pauses between tries at the start.
+const START_PAUSE_FIRST: Duration = Duration::from_millis(50);
+const START_PAUSE_LAST: Duration = Duration::from_secs(2);
+
+impl<S: LeaseStore, L: ShardList> Leases<S, L> {
+    /// Leases in `store` for the shards that `shards` lists.
+    #[must_use]
+    pub fn new(store: S, shards: L) -> Self {
+        Self {
+            store,
+            shards,
+            settings: LeaseSettings::default(),
+        }
+    }
+
+    /// With these settings.
+    #[must_use]
+    pub fn with_settings(mut self, settings: LeaseSettings) -> Self {
+        self.settings = settings;
+        self
+    }
+}
+
+#[async_trait]
+impl<S: LeaseStore, L: ShardList> Ownership for Leases<S, L> {
+    fn problems(&self) -> Vec<Problem> {
+        self.settings.problems()
+    }
+
+    async fn start(self: Box<Self>, start: OwnershipStart) -> Result<OwnershipRun, Error> {
+        let Self {
+            store,
+            shards,
+            settings,
+        } = *self;
+        let (store, shards) = (Arc::new(store), Arc::new(shards));
+        let (phase, phases) = watch::channel(Phase::Sharing);
+        let holdings = Arc::new(Holdings::default());
+        let mut keeper = Keeper {
+            store: Arc::clone(&store),
+            settings: settings.clone(),
+            worker: start.worker.clone(),
+            holdings: Arc::clone(&holdings),
+            phase: phases.clone(),
+            rng: start.env.rng(),
+        };
+        let (listed, joined) = enter(&*shards, &start, &settings, &mut keeper).await?;
+        tracing::info!(worker = %joined.key, application = %start.application, "worker joined");
+        // The keeper does this too, but the planner may run before it.
+        holdings.begin(joined.key.clone(), joined.sent + settings.hold_for());
+
+        let (sender, grants) = mpsc::channel(GRANTS_WAITING_MAX);
+        let planner = Planner {
+            store: Arc::clone(&store),
+            settings: settings.clone(),
+            holdings: Arc::clone(&holdings),
+            phase: phases.clone(),
+            grants: sender,
+            rng: start.env.rng(),
+            observer: Observer::default(),
+            rung_for: BTreeSet::new(),
+        };
+        let sync = Sync {
+            store: Arc::clone(&store),
+            shards,
+            settings: settings.clone(),
+            stream: start.stream.clone(),
+            initial_position: start.initial_position,
+            holdings: Arc::clone(&holdings),
+            phase: phases,
+            env: start.env.clone(),
+        };
+        let mut tasks = JoinSet::new();
+        tasks.spawn(keeper.run(joined));
+        tasks.spawn(sync.run(listed));
+        tasks.spawn(planner.run());
+        let control = Control {
+            store,
+            settings,
+            holdings,
+            phase,
+            tasks,
+        };
+        Ok(OwnershipRun {
+            grants,
+            control: Box::new(control),
+        })
+    }
+}
+
+/// Looks at the stream, makes the table, joins. Tries for a while if nothing answers.
+async fn enter<S: LeaseStore, L: ShardList>(
+    shards: &L,
+    start: &OwnershipStart,
+    settings: &LeaseSettings,
+    keeper: &mut Keeper<S>,
+) -> Result<(Vec<Shard>, Joined), Error> {
+    let deadline = Instant::now() + settings.start_timeout;
+    let mut pause = START_PAUSE_FIRST;
+    loop {
+        let attempt = async {
+            // The stream first: a name with a slip in it must not leave a table behind.
+            let listed = shards.list(&start.stream, None).await?;
+            keeper
+                .store
+                .ensure_table()
+                .await
+                .map_err(StoreError::into_error)?;
+            let joined = keeper.join().await.map_err(StoreError::into_error)?;
+            Ok((listed, joined))
+        };
+        let error: Error = match tokio::time::timeout_at(deadline, attempt).await {
+            Ok(Ok(entered)) => return Ok(entered),
+            Ok(Err(error)) => error,
+            Err(_) => Error::new(
+                ErrorKind::Unavailable,
+                format!(
+                    "worker {} could not join within {:?}",
+                    start.worker, settings.start_timeout
+                ),
+            )
+            .with_hint(
+                "check the region, the endpoint and the network, or raise lease.start_timeout",
+            ),
+        };
+        if error.kind() != ErrorKind::Unavailable || Instant::now() + pause >= deadline {
+            return Err(error);
+        }
+        tracing::warn!(%error, "cannot join yet");
+        sleep(pause).await;
+        pause = (pause * 2).min(START_PAUSE_LAST);
+    }
+}
+
+/// The worker's hold on its tasks.
+struct Control<S> {
+    store: Arc<S>,
+    settings: LeaseSettings,
+    holdings: Arc<Holdings>,
+    phase: watch::Sender<Phase>,
+    tasks: JoinSet<Result<(), Error>>,
+}
+
+impl<S> fmt::Debug for Control<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Control")
+            .field("phase", &*self.phase.borrow())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S> Drop for Control<S> {
+    fn drop(&mut self) {
+        self.holdings.end();
+    }
+}
+
+/// What the end of a task means.
+fn outcome(ended: Result<Result<(), Error>, JoinError>) -> Result<(), Error> {
+    match ended {
+        Ok(outcome) => outcome,
+        Err(cause) if cause.is_cancelled() => Ok(()),
+        Err(cause) => {
+            Err(Error::new(ErrorKind::Internal, "a task of the leases panicked").with_source(cause))
+        }
+    }
+}
+
+#[async_trait]
+impl<S: LeaseStore> OwnershipControl for Control<S> {
+    fn stop_taking(&mut self) {
+        self.phase.send_if_modified(|phase| {
+            let sharing = *phase == Phase::Sharing;
+            *phase = (*phase).max(Phase::Leaving);
+            sharing
+        });
+    }
+
+    async fn failed(&mut self) -> Error {
+        loop {
+            match self.tasks.join_next().await {
+                Some(ended) => match outcome(ended) {
+                    Ok(()) => tracing::debug!("a task of the leases ended"),
+                    Err(error) => {
+                        // Nothing can be renewed, taken or found any more: hold on to nothing.
+                        self.holdings.end();
+                        return error;
+                    }
+                },
+                None => return std::future::pending().await,
+            }
+        }
+    }
+
+    async fn leave(mut self: Box<Self>) -> Result<(), Error> {
+        let key = self.holdings.life().map(|life| life.key);
+        self.phase.send_replace(Phase::Stopped);
+        // The tasks end by themselves once the call they are in has returned.
+        let patience = self.settings.duration / 2;
+        let joined = timeout(patience, async {
+            let mut first = Ok(());
+            while let Some(ended) = self.tasks.join_next().await {
+                first = first.and(outcome(ended));
+            }
+            first
+        });
+        let ended = joined.await.unwrap_or(Ok(()));
+        self.tasks.shutdown().await;
+        // ORDER: the row goes last. Without it this worker is dead to the others.
+        self.holdings.end();
+        if let Some(key) = key {
+            let deadline = Instant::now() + patience;
+            while let Err(failure) = self.store.leave(&key).await {
+                let pause = self.settings.duration / 50;
+                match failure {
+                    StoreError::Unavailable(_) if Instant::now() + pause < deadline => {
+                        sleep(pause).await;
+                    }
+                    failure => return Err(failure.into_error()),
+                }
+            }
+        }
+        ended
+    }
+}

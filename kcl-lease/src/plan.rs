@@ -1,0 +1,197 @@
+//! Deciding, without I/O: the same view gives the same plan on every machine.
+//!
+//! * [`view`]: the rows, and since when each was seen as it is.
+//! * [`expiry`]: who is alive, and which leases can be had.
+//! * [`balance`]: whose share is how large, and who gets which free lease.
+//! * [`lineage`]: which rows must exist; parents before children.
+//! * [`cleanup`]: which rows of finished shards may go.
+//!
+//! The planner task carries plans out; nothing here awaits.
+
+pub(crate) mod balance;
+pub(crate) mod cleanup;
+pub(crate) mod expiry;
+pub(crate) mod lineage;
+pub(crate) mod view;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kcl_core::model::ShardId;
+use tokio::time::Instant;
+
+use self::balance::Load;
+use self::expiry::{Hold, Life};
+use self::view::View;
+use crate::row::{LeaseRow, WorkerKey};
+
+/// The worker that plans.
+#[derive(Clone, Debug)]
+pub(crate) struct Me {
+    /// This life of it.
+    pub(crate) key: WorkerKey,
+    /// The shards it holds grants of, and whether each is already being handed over.
+    pub(crate) held: BTreeMap<ShardId, bool>,
+    /// Whether it may take more.
+    pub(crate) taking: bool,
+    /// How many shards it reads at most.
+    pub(crate) leases_max: Option<u32>,
+    /// How long a lease of another library must stand still before it counts as free.
+    pub(crate) foreign_patience: std::time::Duration,
+}
+
+/// What to do now.
+#[derive(Debug, Default)]
+pub(crate) struct Plan {
+    /// Workers to declare dead, with the counter they stood still at; none if they have no row.
+    pub(crate) evict: BTreeMap<WorkerKey, Option<u64>>,
+    /// Leases to take.
+    pub(crate) take: Vec<Pick>,
+    /// Leases to hand over, because another worker should have them.
+    pub(crate) give_up: Vec<ShardId>,
+    /// Who should take which free lease, in this worker's eyes.
+    pub(crate) offers: BTreeMap<ShardId, WorkerKey>,
+    /// When the next worker would count as dead.
+    pub(crate) wake_at: Option<Instant>,
+    /// Whether leases are about to come free for this worker, so that looking often pays.
+    pub(crate) expecting: bool,
+}
+
+/// A lease to take.
+#[derive(Clone, Debug)]
+pub(crate) struct Pick {
+    /// As it was seen.
+    pub(crate) row: LeaseRow,
+    /// The worker that must be proven dead first.
+    pub(crate) after: Option<WorkerKey>,
+    /// Parents that have no row in this view. A view may be old, so each must be looked up: only
+    /// one that has no row, or is finished, lets its child be read.
+    pub(crate) unseen_parents: Vec<ShardId>,
+    /// For the log.
+    pub(crate) why: &'static str,
+}
+
+/// Decides what this worker does about what it sees.
+pub(crate) fn plan(view: &View, me: &Me, now: Instant) -> Plan {
+    let lives = expiry::lives(view, me, now);
+    let mut holds = BTreeMap::new();
+    for (shard, seen) in &view.leases {
+        if is_readable(view, &seen.row) {
+            holds.insert(shard.clone(), expiry::hold(seen, me, &lives, now));
+        }
+    }
+    let mut plan = Plan {
+        wake_at: expiry::wake_at(&lives),
+        ..Plan::default()
+    };
+    plan.evict = evictions(view, &lives, &holds);
+
+    // What nobody here can get is not to be shared out.
+    let to_share = holds.values().filter(|hold| match hold {
+        Hold::By(key) => !matches!(lives.get(key), Some(Life::Idle { .. })),
+        Hold::ByForeign => false,
+        Hold::Free | Hold::ByDead(_) | Hold::Stray => true,
+    });
+    let total = to_share.count();
+    let mut loads: BTreeMap<WorkerKey, Load> = BTreeMap::new();
+    for (key, life) in &lives {
+        if let Life::Sharing { leases_max, .. } = life {
+            loads.insert(
+                key.clone(),
+                Load {
+                    held: 0,
+                    max: *leases_max,
+                },
+            );
+        }
+    }
+    for hold in holds.values() {
+        if let Hold::By(key) = hold
+            && let Some(load) = loads.get_mut(key)
+        {
+            load.held += 1;
+        }
+    }
+
+    let targets = balance::targets(&loads, total);
+    let free: BTreeSet<&ShardId> = holds
+        .iter()
+        .filter(|(_, hold)| hold.is_free())
+        .map(|(shard, _)| shard)
+        .collect();
+    plan.offers = balance::deal(&free, &loads, &targets);
+    if me.taking {
+        plan.take = picks(view, &holds, &plan.offers, me);
+        let target = targets.get(&me.key).copied().unwrap_or(0);
+        plan.give_up = balance::give_up(&me.held, target);
+        let held = loads.get(&me.key).map_or(0, |load| load.held);
+        plan.expecting = held + plan.take.len() < target;
+    }
+    plan
+}
+
+/// Whether a shard can be read: it is not finished, and no parent that has a row is unfinished.
+fn is_readable(view: &View, row: &LeaseRow) -> bool {
+    let parent_done = |parent| match view.leases.get(parent) {
+        Some(parent) => parent.row.is_ended(),
+        None => true,
+    };
+    !row.is_ended() && row.parents.iter().all(parent_done)
+}
+
+/// Every worker that stands still goes, and every owner without a row that holds a lease.
+fn evictions(
+    view: &View,
+    lives: &BTreeMap<WorkerKey, Life>,
+    holds: &BTreeMap<ShardId, Hold>,
+) -> BTreeMap<WorkerKey, Option<u64>> {
+    let still = lives.iter().filter(|(_, life)| matches!(life, Life::Still));
+    let still = still.map(|(key, _)| {
+        (
+            key.clone(),
+            view.workers.get(key).map(|seen| seen.row.counter),
+        )
+    });
+    let rowless = holds.values().filter_map(|hold| match hold {
+        Hold::ByDead(key) if !view.workers.contains_key(key) => Some((key.clone(), None)),
+        Hold::ByDead(_) | Hold::By(_) | Hold::ByForeign | Hold::Free | Hold::Stray => None,
+    });
+    rowless.chain(still).collect()
+}
+
+fn picks(
+    view: &View,
+    holds: &BTreeMap<ShardId, Hold>,
+    offers: &BTreeMap<ShardId, WorkerKey>,
+    me: &Me,
+) -> Vec<Pick> {
+    let mut picks = Vec::new();
+    for (shard, hold) in holds {
+        let (after, why) = match hold {
+            // Only this worker can, and nobody else knows that it must.
+            Hold::Stray => (None, "it is ours by the table, and nobody here reads it"),
+            Hold::Free if offers.get(shard) == Some(&me.key) => (None, "it is free"),
+            Hold::ByDead(key) if offers.get(shard) == Some(&me.key) => {
+                (Some(key.clone()), "its worker is dead")
+            }
+            Hold::Free | Hold::ByDead(_) | Hold::By(_) | Hold::ByForeign => continue,
+        };
+        let Some(seen) = view.leases.get(shard) else {
+            continue;
+        };
+        let unseen = seen
+            .row
+            .parents
+            .iter()
+            .filter(|id| !view.leases.contains_key(*id));
+        picks.push(Pick {
+            row: seen.row.clone(),
+            after,
+            unseen_parents: unseen.cloned().collect(),
+            why,
+        });
+    }
+    picks
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,312 @@
+//! The planner: one task that reads the table, plans, and carries the plan out.
+//!
+//! It decides nothing itself (`plan` does) and nothing rests on how fresh its reads are: each write
+//! it sends is refused if the row is not as it was seen.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use futures::stream;
+use kcl_core::error::Error;
+use kcl_core::model::{Epoch, HashKeyRange, Shard, ShardId};
+use kcl_core::port::Grant;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until};
+
+use crate::holdings::{Holdings, Life, Phase};
+use crate::plan::view::{Observer, View};
+use crate::plan::{self, Me, Pick, Plan};
+use crate::right::{LeaseRight, Retry};
+use crate::row::{Fence, LeaseRow, WorkerKey};
+use crate::settings::LeaseSettings;
+use crate::store::{Freshness, LeaseStore, Outcome, StoreError, Take};
+use crate::trouble::Trouble;
+
+/// Scans, plans, evicts, takes and hands over.
+#[derive(Debug)]
+pub(crate) struct Planner<S: LeaseStore> {
+    pub(crate) store: Arc<S>,
+    pub(crate) settings: LeaseSettings,
+    pub(crate) holdings: Arc<Holdings>,
+    pub(crate) phase: watch::Receiver<Phase>,
+    pub(crate) grants: mpsc::Sender<Grant>,
+    pub(crate) rng: fastrand::Rng,
+    pub(crate) observer: Observer,
+    /// The children without a row that the sync was last rung for.
+    pub(crate) rung_for: BTreeSet<ShardId>,
+}
+
+/// An offer that stands for so many scans goes to the next in line.
+const OFFER_SCANS: u32 = 3;
+/// Who let an offer stand is passed over for so many lease times.
+const REST_LEASE_TIMES: u32 = 3;
+
+impl<S: LeaseStore> Planner<S> {
+    /// The task. Ends with the worker, or with the reason why it cannot go on.
+    pub(crate) async fn run(mut self) -> Result<(), Error> {
+        let mut trouble = Trouble::new(self.settings.duration * 3);
+        loop {
+            let phase = *self.phase.borrow_and_update();
+            let next = match self.pass(phase).await {
+                Ok(next) => {
+                    trouble.over();
+                    next
+                }
+                Err(failure) => {
+                    trouble.weigh("the lease table cannot be read", failure)?;
+                    Instant::now() + self.settings.scan_every()
+                }
+            };
+            if phase == Phase::Stopped {
+                return Ok(());
+            }
+            let gone = tokio::select! {
+                biased;
+                changed = self.phase.changed() => changed.is_err(),
+                () = self.holdings.plan.notified() => false,
+                () = sleep_until(next) => false,
+            };
+            if gone {
+                return Ok(());
+            }
+        }
+    }
+
+    /// One look at the table and what follows. Answers when to look again.
+    async fn pass(&mut self, phase: Phase) -> Result<Instant, StoreError> {
+        self.release_orphans().await?;
+        let Some(life) = self.holdings.life().filter(|_| phase != Phase::Stopped) else {
+            return Ok(Instant::now() + self.settings.scan_every());
+        };
+        let view = self.look().await?;
+        for seen in view.leases.values() {
+            self.holdings.seen(&seen.row);
+        }
+        let me = self.me(&life, phase);
+        let mut plan = plan::plan(&view, &me, Instant::now());
+        if self.note_offers(&view, &plan, &me) {
+            let view = View {
+                idle: self.observer.idle().clone(),
+                ..view.clone()
+            };
+            plan = plan::plan(&view, &me, Instant::now());
+        }
+        self.ring_for_children(&view);
+        let dead = self.evict(&plan).await;
+        self.take(&life, &plan, &dead).await;
+        for shard in &plan.give_up {
+            tracing::info!(%shard, "lease to be handed over: another worker has fewer");
+            self.holdings.hand_over(shard);
+        }
+        Ok(self.next_look(&plan))
+    }
+
+    async fn look(&mut self) -> Result<View, StoreError> {
+        let freshness = if self.settings.consistent_scans {
+            Freshness::Consistent
+        } else {
+            Freshness::Eventual
+        };
+        let rows = self.store.scan(freshness).await?;
+        let after = Instant::now();
+        for row in self.holdings.take_written() {
+            self.observer.wrote(row, after);
+        }
+        Ok(self.observer.observe(rows, after))
+    }
+
+    fn me(&self, life: &Life, phase: Phase) -> Me {
+        Me {
+            key: life.key.clone(),
+            held: self.holdings.held(),
+            taking: phase == Phase::Sharing && !self.grants.is_closed(),
+            leases_max: self.settings.leases_max,
+            foreign_patience: self.settings.duration,
+        }
+    }
+
+    fn note_offers(&mut self, view: &View, plan: &Plan, me: &Me) -> bool {
+        let patience = self.settings.scan_every() * OFFER_SCANS;
+        let rest = self.settings.duration * REST_LEASE_TIMES;
+        self.observer.offered(
+            view,
+            &plan.offers,
+            &me.key,
+            Instant::now(),
+            (patience, rest),
+        )
+    }
+
+    /// A finished shard of which a child has no row: whoever finished it may have died over it.
+    fn ring_for_children(&mut self, view: &View) {
+        let ended = view.leases.values().filter(|seen| seen.row.is_ended());
+        let children = ended.flat_map(|seen| &seen.row.children);
+        let rowless: BTreeSet<_> = children
+            .filter(|id| !view.leases.contains_key(*id))
+            .cloned()
+            .collect();
+        // Once for each set: a child that the service has forgotten never gets a row.
+        if !rowless.is_subset(&self.rung_for) {
+            self.holdings.sync.notify_one();
+        }
+        self.rung_for = rowless;
+    }
+
+    fn next_look(&mut self, plan: &Plan) -> Instant {
+        let now = Instant::now();
+        let scan = self.settings.scan_every();
+        let pause = if plan.expecting { scan / 4 } else { scan };
+        // A tenth of jitter, so that the workers of a fleet do not all scan at once.
+        let pause = pause.mul_f64(self.rng.f64().mul_add(0.1, 0.95));
+        let next = now + pause;
+        // Not at once even if something is due: an eviction may have been refused.
+        plan.wake_at
+            .map_or(next, |at| next.min(at.max(now + scan / 20)))
+    }
+
+    /// Declares workers dead; answers who is proven so.
+    async fn evict(&mut self, plan: &Plan) -> BTreeSet<WorkerKey> {
+        let store = &self.store;
+        let outcomes: Vec<_> = stream::iter(plan.evict.clone())
+            .map(|(key, counter)| async move {
+                let outcome = store.evict(&key, counter).await;
+                (key, outcome)
+            })
+            .buffer_unordered(self.settings.writes_at_once)
+            .collect()
+            .await;
+        let after = Instant::now();
+        let mut dead = BTreeSet::new();
+        for (key, outcome) in outcomes {
+            match outcome {
+                Ok(Outcome::Applied(())) => {
+                    tracing::info!(worker = %key, "worker is dead; its leases are free");
+                    dead.insert(key);
+                }
+                Ok(Outcome::Refused(Some(row))) => self.observer.met(&row, after),
+                Ok(Outcome::Refused(None)) => {}
+                Err(failure) => {
+                    tracing::warn!(worker = %key, error = %failure.into_error(), "cannot evict a dead worker yet");
+                }
+            }
+        }
+        dead
+    }
+
+    async fn take(&mut self, life: &Life, plan: &Plan, dead: &BTreeSet<WorkerKey>) {
+        let mut ready = plan.take.clone();
+        ready.retain(|pick| pick.after.as_ref().is_none_or(|key| dead.contains(key)));
+        let store = &self.store;
+        let mut taken = stream::iter(ready)
+            .map(|pick| async move {
+                let outcome = take(store.as_ref(), &life.key, &pick).await;
+                (pick, outcome)
+            })
+            .buffer_unordered(self.settings.writes_at_once);
+        // Each grant goes out as soon as it is there.
+        while let Some((pick, outcome)) = taken.next().await {
+            match outcome {
+                Ok(Some(row)) => {
+                    tracing::info!(shard = %row.shard, epoch = row.counter, why = pick.why, "lease taken");
+                    self.observer.wrote(row.clone(), Instant::now());
+                    let grant = grant(&self.store, &self.holdings, &self.settings, &life.key, row);
+                    if let Some(grant) = grant
+                        && self.grants.send(grant).await.is_err()
+                    {
+                        tracing::debug!("nobody waits for grants any more");
+                    }
+                }
+                Ok(None) => {}
+                Err(failure) => {
+                    tracing::warn!(shard = %pick.row.shard, error = %failure.into_error(), "cannot take a lease yet");
+                }
+            }
+        }
+    }
+
+    /// Gives back what was dropped without being given back: its worker lives, so it would never
+    /// expire.
+    async fn release_orphans(&self) -> Result<(), StoreError> {
+        for fence in self.holdings.orphans() {
+            match self.store.release(&fence).await? {
+                Outcome::Applied(()) | Outcome::Refused(_) => self.holdings.remove(&fence),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Takes one lease. Nothing if it is not to be had after all.
+async fn take<S: LeaseStore>(
+    store: &S,
+    me: &WorkerKey,
+    pick: &Pick,
+) -> Result<Option<LeaseRow>, StoreError> {
+    // The view may be older than the parents' rows. This read is not.
+    for parent in &pick.unseen_parents {
+        if store
+            .read_lease(parent)
+            .await?
+            .is_some_and(|row| !row.is_ended())
+        {
+            return Ok(None);
+        }
+    }
+    let take = Take {
+        shard: pick.row.shard.clone(),
+        counter: pick.row.counter,
+        owner: pick.row.owner.clone(),
+        to: me.clone(),
+    };
+    // A take that gets no answer is not sent again here: the next look at the table shows it.
+    match store.take(&take).await? {
+        Outcome::Applied(row) => Ok(Some(row)),
+        // An earlier copy of this very request was applied.
+        Outcome::Refused(Some(row)) if row.counter == take.counter + 1 && row.is_held_by(me) => {
+            Ok(Some(row))
+        }
+        Outcome::Refused(_) => Ok(None),
+    }
+}
+
+/// Makes the grant that goes with a row as it was taken. Nothing if that life is over.
+fn grant<S: LeaseStore>(
+    store: &Arc<S>,
+    holdings: &Arc<Holdings>,
+    settings: &LeaseSettings,
+    me: &WorkerKey,
+    row: LeaseRow,
+) -> Option<Grant> {
+    let epoch = Epoch::new(row.counter);
+    let fence = Fence {
+        shard: row.shard.clone(),
+        holder: me.clone(),
+        epoch,
+    };
+    let standing = holdings.add(&fence)?;
+    let shard = holdings.shard(&row.shard).unwrap_or_else(|| Shard {
+        id: row.shard.clone(),
+        parents: row.parents.iter().cloned().collect(),
+        // Only a row of another library lacks it, and nothing is decided by it.
+        range: row.range.unwrap_or(HashKeyRange {
+            start: 0,
+            end: u128::MAX,
+        }),
+        open: true,
+    });
+    let checkpoint = row.checkpoint.clone();
+    let retry = Retry {
+        pause: Duration::from_millis(100),
+        within: settings.renew_every(),
+    };
+    let right = LeaseRight::new(Arc::clone(store), Arc::clone(holdings), fence, row, retry);
+    Some(Grant {
+        shard,
+        epoch,
+        checkpoint,
+        standing,
+        right: Box::new(right),
+    })
+}

@@ -1,0 +1,304 @@
+//! The pen of one grant: commits, the end of the shard, the release.
+//!
+//! Every write carries the whole fence and the checkpoint it follows on, so a call whose outcome is
+//! unknown is simply sent again. If the condition then fails, the row that comes back says what
+//! became of the first one: while the fence stands nobody else writes, so whatever checkpoint is
+//! there was written by this grant. That also covers calls that were dropped halfway, and copies of
+//! a request that arrive late.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use kcl_core::error::{Error, ErrorKind};
+use kcl_core::model::{Checkpoint, ChildShard, Shard, ShardId};
+use kcl_core::port::{CommitError, Right};
+use tokio::time::Instant;
+
+use crate::holdings::Holdings;
+use crate::row::{Fence, LeaseRow};
+use crate::store::{LeaseStore, Outcome, StoreError};
+
+/// The writer of one shard's row while its grant lasts.
+#[derive(Debug)]
+pub(crate) struct LeaseRight<S: LeaseStore> {
+    store: Arc<S>,
+    holdings: Arc<Holdings>,
+    fence: Fence,
+    /// The row as far as it is known for certain.
+    row: LeaseRow,
+    retry: Retry,
+    /// Whether a write was begun of which the outcome is not known.
+    in_doubt: bool,
+    given_back: bool,
+}
+
+/// How long and how often a write is tried again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Retry {
+    pub(crate) pause: Duration,
+    pub(crate) within: Duration,
+}
+
+/// What the row says about a write that was refused.
+enum Verdict {
+    /// It was applied, by an earlier attempt.
+    Done,
+    /// The checkpoint had moved further than was known; the write is to be sent again from there.
+    Again,
+}
+
+impl<S: LeaseStore> LeaseRight<S> {
+    /// The right that goes with `row`, as it was taken.
+    pub(crate) fn new(
+        store: Arc<S>,
+        holdings: Arc<Holdings>,
+        fence: Fence,
+        row: LeaseRow,
+        retry: Retry,
+    ) -> Self {
+        Self {
+            store,
+            holdings,
+            fence,
+            row,
+            retry,
+            in_doubt: false,
+            given_back: false,
+        }
+    }
+
+    fn shard(&self) -> &ShardId {
+        &self.fence.shard
+    }
+
+    fn fenced(&mut self) -> CommitError {
+        self.given_back = true;
+        self.holdings.remove(&self.fence);
+        CommitError::Fenced {
+            shard: self.shard().clone(),
+        }
+    }
+
+    /// Sends nothing for a grant that is over: the worker was told, and others may already read.
+    fn check_held(&mut self) -> Result<(), CommitError> {
+        if !self.given_back && self.holdings.holds(&self.fence) {
+            Ok(())
+        } else {
+            Err(self.fenced())
+        }
+    }
+
+    /// Learns from the row that made a commit to `to` fail.
+    fn judge(&mut self, row: Option<LeaseRow>, to: &Checkpoint) -> Result<Verdict, CommitError> {
+        let Some(row) = row.filter(|row| row.is_fenced_by(&self.fence)) else {
+            return Err(self.fenced());
+        };
+        let durable = row.checkpoint.clone();
+        let moved = durable != self.row.checkpoint;
+        self.row = row;
+        if durable == *to {
+            Ok(Verdict::Done)
+        } else if !moved {
+            // Fence and checkpoint are as the condition asked, and it failed all the same.
+            Err(CommitError::Fatal(Arc::new(self.nonsense())))
+        } else if durable < *to {
+            Ok(Verdict::Again)
+        } else {
+            let shard = self.shard().clone();
+            Err(CommitError::GoesBack {
+                shard,
+                durable,
+                asked: to.clone(),
+            })
+        }
+    }
+
+    fn nonsense(&self) -> Error {
+        Error::new(
+            ErrorKind::Data,
+            format!(
+                "the lease table refuses a write to row {:?} although its condition holds",
+                self.shard().as_str()
+            ),
+        )
+    }
+
+    async fn pause(&self, failure: StoreError, deadline: Instant) -> Result<(), CommitError> {
+        match failure {
+            StoreError::Fatal(error) => Err(CommitError::Fatal(Arc::new(error))),
+            StoreError::Unavailable(error) => {
+                if Instant::now() + self.retry.pause >= deadline {
+                    return Err(CommitError::Unavailable(Arc::new(error)));
+                }
+                tracing::debug!(shard = %self.shard(), %error, "a write is tried again");
+                tokio::time::sleep(self.retry.pause).await;
+                Ok(())
+            }
+        }
+    }
+
+    fn deadline(&self) -> Instant {
+        Instant::now() + self.retry.within
+    }
+
+    /// The grant is over by our own doing.
+    fn give_back(&mut self, row: LeaseRow) {
+        self.given_back = true;
+        self.holdings.wrote(row);
+        self.holdings.remove(&self.fence);
+        self.holdings.plan.notify_one();
+    }
+
+    /// The row after this grant, by our own hand.
+    fn row_after(&self, checkpoint: Checkpoint) -> LeaseRow {
+        let counter = self.fence.epoch.next().get();
+        LeaseRow {
+            owner: None,
+            counter,
+            checkpoint,
+            ..self.row.clone()
+        }
+    }
+
+    /// Makes the rows of the children whose parents all have one. The sync makes the others.
+    async fn create_children(&self, children: &[ChildShard]) -> Result<(), StoreError> {
+        for child in children {
+            let mut ready = child.parents.contains(self.shard());
+            for parent in child
+                .parents
+                .iter()
+                .filter(|parent| *parent != self.shard())
+            {
+                ready = ready && self.store.read_lease(parent).await?.is_some();
+            }
+            if !ready {
+                continue;
+            }
+            let shard = Shard {
+                id: child.id.clone(),
+                parents: child.parents.clone(),
+                range: child.range,
+                open: true,
+            };
+            let row = LeaseRow::fresh(&shard, Checkpoint::TrimHorizon);
+            // Refused is as good: it is there.
+            self.store.create_lease(&row).await?;
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl<S: LeaseStore> Right for LeaseRight<S> {
+    async fn commit(&mut self, checkpoint: &Checkpoint) -> Result<(), CommitError> {
+        self.check_held()?;
+        let deadline = self.deadline();
+        loop {
+            match checkpoint.partial_cmp(&self.row.checkpoint) {
+                // It was durable once, and checkpoints never go back: no doubt can change that.
+                Some(std::cmp::Ordering::Equal) => return Ok(()),
+                Some(std::cmp::Ordering::Greater) if !checkpoint.is_end() => {}
+                // The end is marked by `finish` alone.
+                Some(std::cmp::Ordering::Greater | std::cmp::Ordering::Less) | None => {
+                    return Err(CommitError::GoesBack {
+                        shard: self.shard().clone(),
+                        durable: self.row.checkpoint.clone(),
+                        asked: checkpoint.clone(),
+                    });
+                }
+            }
+            self.in_doubt = true;
+            match self
+                .store
+                .commit(&self.fence, &self.row.checkpoint, checkpoint)
+                .await
+            {
+                Ok(Outcome::Applied(())) => {
+                    self.row.checkpoint = checkpoint.clone();
+                    self.in_doubt = false;
+                    return Ok(());
+                }
+                Ok(Outcome::Refused(row)) => match self.judge(row, checkpoint)? {
+                    Verdict::Done => return Ok(()),
+                    Verdict::Again => {}
+                },
+                Err(failure) => self.pause(failure, deadline).await?,
+            }
+        }
+    }
+
+    async fn finish(&mut self, children: &[ChildShard]) -> Result<(), CommitError> {
+        self.check_held()?;
+        let deadline = self.deadline();
+        while let Err(failure) = self.create_children(children).await {
+            self.pause(failure, deadline).await?;
+        }
+        let ids: BTreeSet<ShardId> = children.iter().map(|child| child.id.clone()).collect();
+        let mut after = self.row_after(Checkpoint::ShardEnd);
+        after.children.clone_from(&ids);
+        loop {
+            self.in_doubt = true;
+            match self
+                .store
+                .finish(&self.fence, &self.row.checkpoint, &ids)
+                .await
+            {
+                Ok(Outcome::Applied(())) => break,
+                // Ended by the grant of this very number, which is this one.
+                Ok(Outcome::Refused(Some(row)))
+                    if row.is_ended() && row.counter == after.counter =>
+                {
+                    break;
+                }
+                Ok(Outcome::Refused(row)) => match self.judge(row, &Checkpoint::ShardEnd)? {
+                    Verdict::Done => break,
+                    Verdict::Again => {}
+                },
+                Err(failure) => self.pause(failure, deadline).await?,
+            }
+        }
+        self.give_back(after);
+        self.holdings.sync.notify_one();
+        Ok(())
+    }
+
+    async fn release(&mut self) -> Result<(), CommitError> {
+        self.check_held()?;
+        let deadline = self.deadline();
+        let mut again = self.in_doubt;
+        loop {
+            self.in_doubt = true;
+            match self.store.release(&self.fence).await {
+                Ok(Outcome::Applied(())) => break,
+                Ok(Outcome::Refused(Some(row))) => {
+                    let free = row.owner.is_none() && row.counter == self.fence.epoch.next().get();
+                    // Our release may have been applied, and the lease taken since.
+                    if free || (again && row.counter > self.fence.epoch.next().get()) {
+                        break;
+                    }
+                    return Err(self.fenced());
+                }
+                Ok(Outcome::Refused(None)) => return Err(self.fenced()),
+                Err(failure) => {
+                    again = true;
+                    self.pause(failure, deadline).await?;
+                }
+            }
+        }
+        // A commit in doubt may have moved the checkpoint on; the row of the table wins by then,
+        // because only the counter of this copy is looked at.
+        self.give_back(self.row_after(self.row.checkpoint.clone()));
+        Ok(())
+    }
+}
+
+/// The row says who holds the lease, and its worker lives on: somebody must release it.
+impl<S: LeaseStore> Drop for LeaseRight<S> {
+    fn drop(&mut self) {
+        if !self.given_back {
+            self.holdings.dropped(&self.fence);
+        }
+    }
+}

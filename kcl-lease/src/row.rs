@@ -1,0 +1,270 @@
+//! What is stored, and nothing local: the rows of the lease table as values.
+//!
+//! Owns the meaning of the rows, not their encoding (`store::dynamo::codec`) and not what was
+//! observed of them (`plan::view`).
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use kcl_core::model::{Checkpoint, Epoch, HashKeyRange, Shard, ShardId, WorkerId};
+
+/// The random name of one life of a worker. A worker that was declared dead comes back under a
+/// new one, so nothing it sent before can be taken for its new life.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Incarnation(Arc<str>);
+
+impl Incarnation {
+    /// The longest name that is read back.
+    const LEN_MAX: usize = 64;
+
+    /// A name that nobody has used, from 128 random bits.
+    #[must_use]
+    pub fn random(rng: &mut fastrand::Rng) -> Self {
+        Self(format!("{:032x}", rng.u128(..)).into())
+    }
+
+    /// Reads a stored name; nothing if it is none: 1 to 64 of `a-z A-Z 0-9 -`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let valid = !text.is_empty()
+            && text.len() <= Self::LEN_MAX
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        valid.then(|| Self(text.into()))
+    }
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Incarnation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Incarnation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// One life of one worker: the key of its row.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WorkerKey {
+    /// The worker.
+    pub worker: WorkerId,
+    /// Which life of it.
+    pub incarnation: Incarnation,
+}
+
+impl WorkerKey {
+    /// How the keys of worker rows start. No shard is named like this: a shard id has no slash.
+    pub const PREFIX: &'static str = "worker/";
+
+    /// The key as it is stored.
+    #[must_use]
+    pub fn row_key(&self) -> String {
+        format!("{}{}/{}", Self::PREFIX, self.worker, self.incarnation)
+    }
+
+    /// Reads a stored key; nothing if it is not one. A worker id may have slashes, an incarnation
+    /// has none.
+    #[must_use]
+    pub fn parse(row_key: &str) -> Option<Self> {
+        let (worker, incarnation) = row_key.strip_prefix(Self::PREFIX)?.rsplit_once('/')?;
+        let worker = WorkerId::new(worker).ok()?;
+        Some(Self {
+            worker,
+            incarnation: Incarnation::parse(incarnation)?,
+        })
+    }
+}
+
+impl fmt::Display for WorkerKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.worker, self.incarnation)
+    }
+}
+
+impl fmt::Debug for WorkerKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Who holds a lease.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// The worker.
+    pub worker: WorkerId,
+    /// Which life of it. Rows of other libraries have none.
+    pub incarnation: Option<Incarnation>,
+}
+
+impl Owner {
+    /// The row that proves this owner's life, if it is one of ours.
+    #[must_use]
+    pub fn key(&self) -> Option<WorkerKey> {
+        let incarnation = self.incarnation.clone()?;
+        Some(WorkerKey {
+            worker: self.worker.clone(),
+            incarnation,
+        })
+    }
+}
+
+impl From<WorkerKey> for Owner {
+    fn from(key: WorkerKey) -> Self {
+        Self {
+            worker: key.worker,
+            incarnation: Some(key.incarnation),
+        }
+    }
+}
+
+/// The row of one shard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeaseRow {
+    /// The shard, and the key of the row.
+    pub shard: ShardId,
+    /// Who may read it; nobody when it is free or finished.
+    pub owner: Option<Owner>,
+    /// The epoch: changes when the lease changes hands and at no other time.
+    pub counter: u64,
+    /// What is durable.
+    pub checkpoint: Checkpoint,
+    /// How often it changed hands since the last commit. For people who look at the table.
+    pub switches: u64,
+    /// The shards it came from. All of them must be finished, or have no row, before it is read.
+    pub parents: BTreeSet<ShardId>,
+    /// The shards that follow on it; known when it is finished.
+    pub children: BTreeSet<ShardId>,
+    /// What it takes in. Rows of other libraries may have none.
+    pub range: Option<HashKeyRange>,
+}
+
+impl LeaseRow {
+    /// The row of a shard that nobody has read yet.
+    #[must_use]
+    pub fn fresh(shard: &Shard, checkpoint: Checkpoint) -> Self {
+        Self {
+            shard: shard.id.clone(),
+            owner: None,
+            counter: 0,
+            checkpoint,
+            switches: 0,
+            parents: shard.parents.iter().cloned().collect(),
+            children: BTreeSet::new(),
+            range: Some(shard.range),
+        }
+    }
+
+    /// Whether the shard is finished.
+    #[must_use]
+    pub fn is_ended(&self) -> bool {
+        self.checkpoint.is_end()
+    }
+
+    /// Whether nothing of the shard has been processed.
+    #[must_use]
+    pub fn is_untouched(&self) -> bool {
+        match self.checkpoint {
+            Checkpoint::TrimHorizon | Checkpoint::Latest | Checkpoint::AtTimestamp(_) => true,
+            Checkpoint::Sequence { .. } | Checkpoint::ShardEnd => false,
+        }
+    }
+
+    /// Whether this life of a worker holds it.
+    #[must_use]
+    pub fn is_held_by(&self, key: &WorkerKey) -> bool {
+        self.owner.as_ref().is_some_and(|owner| {
+            owner.worker == key.worker && owner.incarnation.as_ref() == Some(&key.incarnation)
+        })
+    }
+
+    /// Whether the grant behind this fence is the one in force.
+    #[must_use]
+    pub fn is_fenced_by(&self, fence: &Fence) -> bool {
+        self.counter == fence.epoch.get() && self.is_held_by(&fence.holder)
+    }
+}
+
+/// The row of one life of a worker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkerRow {
+    /// Who.
+    pub key: WorkerKey,
+    /// Grows by one with each renewal.
+    pub counter: u64,
+    /// Whether it asks for no more leases.
+    pub leaving: bool,
+    /// How long it may stand still: the lease time this worker itself goes by.
+    pub lease_time: Duration,
+    /// How many leases it takes at most; nothing is no bound.
+    pub leases_max: Option<u32>,
+}
+
+/// Any row of the table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Row {
+    /// Of a shard.
+    Lease(LeaseRow),
+    /// Of a worker.
+    Worker(WorkerRow),
+    /// Where shards start that nobody has read, fixed to a time once.
+    Start(SystemTime),
+}
+
+/// The proof of a grant, which every write on behalf of it carries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fence {
+    /// The shard.
+    pub shard: ShardId,
+    /// The life of the worker that holds it.
+    pub holder: WorkerKey,
+    /// The number of the grant.
+    pub epoch: Epoch,
+}
+
+/// A time as the table keeps it: whole milliseconds, not before 1970.
+#[must_use]
+pub fn whole_millis(time: SystemTime) -> SystemTime {
+    let since = time
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    let millis = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+    SystemTime::UNIX_EPOCH + Duration::from_millis(millis)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_of_a_worker_with_slashes_in_its_name_reads_back() {
+        let key = WorkerKey {
+            worker: WorkerId::new("host/7/orders").unwrap(),
+            incarnation: Incarnation::random(&mut fastrand::Rng::with_seed(1)),
+        };
+        assert_eq!(WorkerKey::parse(&key.row_key()), Some(key));
+    }
+
+    #[test]
+    fn keys_that_are_no_worker_keys_are_told_apart() {
+        for bad in [
+            "shardId-000",
+            "worker/",
+            "worker/a",
+            "worker//x",
+            "worker/a/",
+            "worker/a/x y",
+        ] {
+            assert_eq!(WorkerKey::parse(bad), None, "{bad}");
+        }
+    }
+}

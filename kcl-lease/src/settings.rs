@@ -1,0 +1,152 @@
+//! The settings of the leases, with what each is good for.
+
+use std::time::Duration;
+
+use kcl_core::error::Problem;
+use serde::{Deserialize, Serialize};
+
+/// How leases are kept, found and shared.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LeaseSettings {
+    /// How long a worker may be silent before others take its shards. Default 10 s.
+    ///
+    /// It proves its life every third of this. Too low: a slow network or a busy machine costs a
+    /// worker all its shards. Too high: the shards of a crashed worker wait that long. Workers
+    /// with different values can share an application: each is judged by its own.
+    pub duration: Duration,
+    /// How often the table is read. Default: a tenth of `duration`.
+    ///
+    /// Too low: the table is read for nothing (each read costs one unit per 8 KB of rows). Too
+    /// high: free shards wait that long. Less than half of `duration`.
+    pub scan_interval: Option<Duration>,
+    /// How often the stream is asked for shards nobody knows yet. Default 60 s.
+    ///
+    /// The end of a shard asks at once, so this only finds what a worker could not record before it
+    /// died. Too low: calls for nothing. Too high: such shards wait that long.
+    pub sync_interval: Duration,
+    /// How many shards this worker reads at most. Default: no bound.
+    ///
+    /// If all workers are full, the shards that are left wait.
+    pub leases_max: Option<u32>,
+    /// Whether the regular reads of the table are consistent. Default no.
+    ///
+    /// Twice the price, and decisions that are based on fresher rows. Correctness does not rest on
+    /// it: every write has its condition.
+    pub consistent_scans: bool,
+    /// How many writes to the table run at a time when many are due at once. Default 32.
+    ///
+    /// Too low: taking a thousand shards takes long. Too high: a small table throttles.
+    pub writes_at_once: usize,
+    /// How long to try to join the application before giving up with an error. Default 30 s.
+    ///
+    /// Too low: a short outage fails the start. Too high: a wrong endpoint takes long to show.
+    pub start_timeout: Duration,
+}
+
+impl Default for LeaseSettings {
+    fn default() -> Self {
+        Self {
+            duration: Duration::from_secs(10),
+            scan_interval: None,
+            sync_interval: Duration::from_secs(60),
+            leases_max: None,
+            consistent_scans: false,
+            writes_at_once: 32,
+            start_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+impl LeaseSettings {
+    /// How often the table is read.
+    #[must_use]
+    pub fn scan_every(&self) -> Duration {
+        self.scan_interval.unwrap_or(self.duration / 10)
+    }
+
+    /// How often the worker proves its life.
+    pub(crate) fn renew_every(&self) -> Duration {
+        self.duration / 3
+    }
+
+    /// How long after a proof of life was sent deliveries may start: the lease time less a
+    /// twentieth, for clocks that run at different rates.
+    pub(crate) fn hold_for(&self) -> Duration {
+        self.duration - self.duration / 20
+    }
+
+    /// What is wrong, all at once.
+    #[must_use]
+    pub fn problems(&self) -> Vec<Problem> {
+        let second = Duration::from_secs(1);
+        let hour = Duration::from_secs(3600);
+        let scan = self.scan_every();
+        let rules = [
+            (
+                "lease.duration",
+                (second..=hour).contains(&self.duration),
+                "must be 1 s to 1 h",
+            ),
+            (
+                "lease.scan_interval",
+                scan >= Duration::from_millis(10),
+                "must be 10 ms or more",
+            ),
+            (
+                "lease.scan_interval",
+                scan * 2 < self.duration,
+                "must be less than half of duration",
+            ),
+            (
+                "lease.sync_interval",
+                self.sync_interval >= second,
+                "must be 1 s or more",
+            ),
+            (
+                "lease.leases_max",
+                self.leases_max != Some(0),
+                "must be 1 or more, or not be set",
+            ),
+            (
+                "lease.writes_at_once",
+                (1..=1000).contains(&self.writes_at_once),
+                "must be 1 to 1000",
+            ),
+            (
+                "lease.start_timeout",
+                self.start_timeout >= second,
+                "must be 1 s or more",
+            ),
+        ];
+        let broken = rules.into_iter().filter(|(_, holds, _)| !holds);
+        broken
+            .map(|(setting, _, rule)| Problem::new(setting, rule))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_valid() {
+        assert_eq!(LeaseSettings::default().problems(), []);
+    }
+
+    #[test]
+    fn all_problems_are_told_at_once() {
+        let settings = LeaseSettings {
+            duration: Duration::from_millis(100),
+            scan_interval: Some(Duration::from_millis(60)),
+            leases_max: Some(0),
+            ..LeaseSettings::default()
+        };
+        let named: Vec<_> = settings.problems().into_iter().map(|p| p.setting).collect();
+        assert_eq!(
+            named,
+            ["lease.duration", "lease.scan_interval", "lease.leases_max"]
+        );
+    }
+}

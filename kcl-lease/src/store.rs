@@ -1,0 +1,149 @@
+//! The port to the lease table: a few conditional writes, each on one row, and two reads.
+//!
+//! The conditions are the whole protocol (docs/decisions/0001). An implementation must apply each
+//! write at most once per call that reports `Applied`, evaluate condition and write as one step,
+//! and order them per row. Nothing rests on its clock, and nothing on how fresh a scan is.
+
+pub(crate) mod dynamo;
+pub(crate) mod memory;
+
+use std::collections::BTreeSet;
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+use kcl_core::error::Error;
+use kcl_core::model::{Checkpoint, ShardId};
+
+use crate::row::{Fence, LeaseRow, Owner, Row, WorkerKey, WorkerRow};
+
+/// The table of one application.
+///
+/// Every write answers [`Outcome::Refused`] with the row as it stands when its condition is false,
+/// and changes nothing then.
+#[async_trait]
+pub trait LeaseStore: Send + Sync + std::fmt::Debug + 'static {
+    /// Makes the table if it is missing and waits until it can be used. Called at the start only:
+    /// a table that goes missing later is not made again, because that would read every shard anew.
+    async fn ensure_table(&self) -> Result<(), StoreError>;
+
+    /// Every row. A read that is not consistent may show an older state of any row.
+    async fn scan(&self, freshness: Freshness) -> Result<Vec<Row>, StoreError>;
+
+    /// The row of a shard as it is now.
+    async fn read_lease(&self, shard: &ShardId) -> Result<Option<LeaseRow>, StoreError>;
+
+    /// Adds the row of a shard. If there is none.
+    async fn create_lease(&self, row: &LeaseRow) -> Result<Outcome<LeaseRow>, StoreError>;
+
+    /// Gives a lease to a new holder, with `counter + 1` as its epoch; answers the new row. If
+    /// counter and owner are as observed and the shard is not finished.
+    async fn take(&self, take: &Take) -> Result<Outcome<LeaseRow, LeaseRow>, StoreError>;
+
+    /// Moves the checkpoint. If the fence holds and the checkpoint is still `from`.
+    async fn commit(
+        &self,
+        fence: &Fence,
+        from: &Checkpoint,
+        to: &Checkpoint,
+    ) -> Result<Outcome<LeaseRow>, StoreError>;
+
+    /// Marks the shard as finished, names its children, removes the owner and adds one to the
+    /// counter. If the fence holds and the checkpoint is still `from`.
+    async fn finish(
+        &self,
+        fence: &Fence,
+        from: &Checkpoint,
+        children: &BTreeSet<ShardId>,
+    ) -> Result<Outcome<LeaseRow>, StoreError>;
+
+    /// Removes the owner and adds one to the counter. If the fence holds.
+    async fn release(&self, fence: &Fence) -> Result<Outcome<LeaseRow>, StoreError>;
+
+    /// Deletes the row of a finished shard. If it is finished and the counter is as observed, or
+    /// there is none.
+    async fn remove_ended(
+        &self,
+        shard: &ShardId,
+        counter: u64,
+    ) -> Result<Outcome<LeaseRow>, StoreError>;
+
+    /// Adds the row of a worker. If there is none.
+    async fn join(&self, row: &WorkerRow) -> Result<Outcome<WorkerRow>, StoreError>;
+
+    /// Proves life: `counter := counter + 1`, and the leaving mark as given. If the row is there
+    /// and its counter is `counter`.
+    async fn renew(
+        &self,
+        key: &WorkerKey,
+        counter: u64,
+        leaving: bool,
+    ) -> Result<Outcome<WorkerRow>, StoreError>;
+
+    /// Deletes the row of a worker that is dead or stops, whatever it says. For the worker itself.
+    async fn leave(&self, key: &WorkerKey) -> Result<(), StoreError>;
+
+    /// Deletes the row of a worker. If there is none, or it still has the observed counter;
+    /// without an observed counter, only if there is none. `Applied` proves that it is dead.
+    async fn evict(
+        &self,
+        key: &WorkerKey,
+        counter: Option<u64>,
+    ) -> Result<Outcome<WorkerRow>, StoreError>;
+
+    /// Fixes where shards start that nobody has read. The first one to ask decides; the answer is
+    /// what is fixed, to the millisecond.
+    async fn fix_start(&self, time: SystemTime) -> Result<SystemTime, StoreError>;
+}
+
+/// How fresh a scan must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freshness {
+    /// Every write that was answered before is in it.
+    Consistent,
+    /// Half the price; may be a little old, in each row on its own.
+    Eventual,
+}
+
+/// A lease to take, and how it was last seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Take {
+    /// The shard.
+    pub shard: ShardId,
+    /// The counter that was seen.
+    pub counter: u64,
+    /// The owner that was seen.
+    pub owner: Option<Owner>,
+    /// Who takes it.
+    pub to: WorkerKey,
+}
+
+/// What became of a conditional write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome<Row, Done = ()> {
+    /// It is durable.
+    Applied(Done),
+    /// Its condition was false; this is the row, or there is none. A write that was applied and
+    /// whose reply was lost is refused when it is sent again: the row then shows it.
+    Refused(Option<Row>),
+}
+
+/// Why a call has no outcome.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// No answer, or not for now. A write may have been applied or not, or be applied later.
+    #[error(transparent)]
+    Unavailable(Error),
+    /// It answers, but the call can never succeed as things are.
+    #[error(transparent)]
+    Fatal(Error),
+}
+
+impl StoreError {
+    /// What happened, for the one who must know.
+    #[must_use]
+    pub fn into_error(self) -> Error {
+        match self {
+            Self::Unavailable(error) | Self::Fatal(error) => error,
+        }
+    }
+}

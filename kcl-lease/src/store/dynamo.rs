@@ -1,0 +1,509 @@
+//! The lease table in DynamoDB: each operation of the port as one conditional request.
+//!
+//! Two clients, so that the renewals that keep the worker alive never wait behind anything else:
+//! they have a connection, a retry budget and a circuit of their own.
+
+mod codec;
+mod expression;
+mod table;
+
+use std::collections::BTreeSet;
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::operation::update_item::{UpdateItemError, UpdateItemOutput};
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
+use kcl_core::aws::{Call, classify};
+use kcl_core::error::{Error, ErrorKind};
+use kcl_core::model::{Checkpoint, ShardId};
+
+use self::codec::{
+    CHECKPOINT, CHILDREN, COUNTER, INCARNATION, Item, KEY, LEAVING, OWNER, START_KEY, SUBSEQUENCE,
+    SWITCHES, number, text,
+};
+use self::expression::Words;
+use crate::row::{Fence, LeaseRow, Row, WorkerKey, WorkerRow};
+use crate::store::{Freshness, LeaseStore, Outcome, StoreError, Take};
+
+/// The lease table of one application in DynamoDB.
+#[derive(Clone, Debug)]
+pub struct DynamoTable {
+    client: Client,
+    renewals: Client,
+    table: String,
+    /// For messages.
+    resource: String,
+}
+
+impl DynamoTable {
+    /// A table reached with `client`, and with `renewals` for the proofs of life.
+    #[must_use]
+    pub fn new(client: Client, renewals: Client, table: impl Into<String>) -> Self {
+        let table = table.into();
+        let resource = format!("table {table}");
+        Self {
+            client,
+            renewals,
+            table,
+            resource,
+        }
+    }
+
+    fn failed<E>(&self, operation: &'static str, failure: SdkError<E>) -> StoreError
+    where
+        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    {
+        let call = Call {
+            service: "dynamodb",
+            operation,
+            resource: &self.resource,
+        };
+        let error = classify(call, failure);
+        #[expect(
+            clippy::wildcard_enum_match_arm,
+            reason = "every other kind is for good"
+        )]
+        match error.kind() {
+            ErrorKind::Unavailable => StoreError::Unavailable(error),
+            ErrorKind::NotFound => StoreError::Fatal(error.with_hint(
+                "it is made at the start of a worker and never at run time, because that would \
+                 read every shard anew: restore it, or start the workers again",
+            )),
+            _ => StoreError::Fatal(error),
+        }
+    }
+
+    async fn read(&self, key: AttributeValue) -> Result<Option<Item>, StoreError> {
+        let reply = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .key(KEY, key)
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(|failure| self.failed("GetItem", failure))?;
+        Ok(reply.item)
+    }
+
+    /// The row that made a condition fail. Stores that do not send it along are asked for it.
+    async fn refused<R>(
+        &self,
+        image: Option<Item>,
+        key: AttributeValue,
+        decode: impl FnOnce(&Item) -> Result<R, Error>,
+    ) -> Result<Option<R>, StoreError> {
+        let item = match image {
+            Some(item) => Some(item),
+            None => self.read(key).await?,
+        };
+        item.as_ref()
+            .map(decode)
+            .transpose()
+            .map_err(StoreError::Fatal)
+    }
+
+    async fn put_new<R>(
+        &self,
+        client: &Client,
+        item: Item,
+        decode: impl FnOnce(&Item) -> Result<R, Error> + Send,
+    ) -> Result<Outcome<R>, StoreError> {
+        let key = item.get(KEY).cloned().unwrap_or_else(|| text(""));
+        let mut words = Words::default();
+        let condition = format!("attribute_not_exists({})", words.name(KEY));
+        let (names, _) = words.into_parts();
+        let reply = client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(item))
+            .condition_expression(condition)
+            .set_expression_attribute_names(names)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send()
+            .await;
+        match reply {
+            Ok(_) => Ok(Outcome::Applied(())),
+            Err(SdkError::ServiceError(refusal))
+                if refusal.err().is_conditional_check_failed_exception() =>
+            {
+                let PutItemError::ConditionalCheckFailedException(failed) = refusal.into_err()
+                else {
+                    return self.refused(None, key, decode).await.map(Outcome::Refused);
+                };
+                let image = failed.item;
+                self.refused(image, key, decode).await.map(Outcome::Refused)
+            }
+            Err(failure) => Err(self.failed("PutItem", failure)),
+        }
+    }
+
+    async fn delete_if<R>(
+        &self,
+        key: AttributeValue,
+        condition: Option<String>,
+        words: Words,
+        decode: impl FnOnce(&Item) -> Result<R, Error> + Send,
+    ) -> Result<Outcome<R>, StoreError> {
+        let (names, values) = words.into_parts();
+        let reply = self
+            .renewals
+            .delete_item()
+            .table_name(&self.table)
+            .key(KEY, key.clone())
+            .set_return_values_on_condition_check_failure(
+                condition
+                    .as_ref()
+                    .map(|_| ReturnValuesOnConditionCheckFailure::AllOld),
+            )
+            .set_condition_expression(condition)
+            .set_expression_attribute_names(names)
+            .set_expression_attribute_values(values)
+            .send()
+            .await;
+        match reply {
+            Ok(_) => Ok(Outcome::Applied(())),
+            Err(SdkError::ServiceError(refusal))
+                if refusal.err().is_conditional_check_failed_exception() =>
+            {
+                let DeleteItemError::ConditionalCheckFailedException(failed) = refusal.into_err()
+                else {
+                    return self.refused(None, key, decode).await.map(Outcome::Refused);
+                };
+                let image = failed.item;
+                self.refused(image, key, decode).await.map(Outcome::Refused)
+            }
+            Err(failure) => Err(self.failed("DeleteItem", failure)),
+        }
+    }
+
+    async fn update_if<R>(
+        &self,
+        client: &Client,
+        update: Update,
+        decode: impl FnOnce(&Item) -> Result<R, Error> + Send,
+    ) -> Result<Outcome<R, UpdateItemOutput>, StoreError> {
+        let (names, values) = update.words.into_parts();
+        let reply = client
+            .update_item()
+            .table_name(&self.table)
+            .key(KEY, update.key.clone())
+            .condition_expression(update.condition)
+            .update_expression(update.change)
+            .set_expression_attribute_names(names)
+            .set_expression_attribute_values(values)
+            .return_values(update.answer)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send()
+            .await;
+        match reply {
+            Ok(output) => Ok(Outcome::Applied(output)),
+            Err(SdkError::ServiceError(refusal))
+                if refusal.err().is_conditional_check_failed_exception() =>
+            {
+                let UpdateItemError::ConditionalCheckFailedException(failed) = refusal.into_err()
+                else {
+                    return self
+                        .refused(None, update.key, decode)
+                        .await
+                        .map(Outcome::Refused);
+                };
+                let image = failed.item;
+                self.refused(image, update.key, decode)
+                    .await
+                    .map(Outcome::Refused)
+            }
+            Err(failure) => Err(self.failed("UpdateItem", failure)),
+        }
+    }
+
+    /// An update on behalf of a grant.
+    async fn fenced(
+        &self,
+        shard: &ShardId,
+        condition: String,
+        change: String,
+        words: Words,
+    ) -> Result<Outcome<LeaseRow>, StoreError> {
+        let answer = ReturnValue::None;
+        let update = Update {
+            key: text(shard.as_str()),
+            condition,
+            change,
+            words,
+            answer,
+        };
+        Ok(
+            match self.update_if(&self.client, update, codec::lease).await? {
+                Outcome::Applied(_) => Outcome::Applied(()),
+                Outcome::Refused(row) => Outcome::Refused(row),
+            },
+        )
+    }
+}
+
+/// One conditional update, in words.
+struct Update {
+    key: AttributeValue,
+    condition: String,
+    change: String,
+    words: Words,
+    answer: ReturnValue,
+}
+
+/// `leaseOwner, leaseOwnerIncarnation, leaseCounter = mine`.
+fn fence_holds(words: &mut Words, fence: &Fence) -> String {
+    [
+        words.equals(OWNER, text(&fence.holder.worker)),
+        words.equals(INCARNATION, text(fence.holder.incarnation.as_str())),
+        words.equals(COUNTER, number(fence.epoch.get())),
+    ]
+    .join(" AND ")
+}
+
+/// `checkpoint = from`. Rows of other libraries may lack the subsequence number where it is 0.
+fn checkpoint_is(words: &mut Words, from: &Checkpoint) -> String {
+    let (value, subsequence) = codec::checkpoint_parts(from);
+    let same = words.equals(CHECKPOINT, value);
+    let same_subsequence = words.equals(SUBSEQUENCE, number(subsequence));
+    if subsequence == 0 {
+        let none = format!("attribute_not_exists({})", words.name(SUBSEQUENCE));
+        format!("{same} AND ({none} OR {same_subsequence})")
+    } else {
+        format!("{same} AND {same_subsequence}")
+    }
+}
+
+#[async_trait]
+impl LeaseStore for DynamoTable {
+    async fn ensure_table(&self) -> Result<(), StoreError> {
+        table::ensure(self).await
+    }
+
+    async fn scan(&self, freshness: Freshness) -> Result<Vec<Row>, StoreError> {
+        let mut rows = Vec::new();
+        let mut from = None;
+        loop {
+            let page = self
+                .client
+                .scan()
+                .table_name(&self.table)
+                .consistent_read(freshness == Freshness::Consistent)
+                .set_exclusive_start_key(from)
+                .send()
+                .await
+                .map_err(|failure| self.failed("Scan", failure))?;
+            for item in page.items() {
+                rows.extend(codec::row(item).map_err(StoreError::Fatal)?);
+            }
+            from = page.last_evaluated_key.filter(|key| !key.is_empty());
+            if from.is_none() {
+                return Ok(rows);
+            }
+        }
+    }
+
+    async fn read_lease(&self, shard: &ShardId) -> Result<Option<LeaseRow>, StoreError> {
+        let item = self.read(text(shard.as_str())).await?;
+        item.as_ref()
+            .map(codec::lease)
+            .transpose()
+            .map_err(StoreError::Fatal)
+    }
+
+    async fn create_lease(&self, row: &LeaseRow) -> Result<Outcome<LeaseRow>, StoreError> {
+        self.put_new(&self.client, codec::lease_item(row), codec::lease)
+            .await
+    }
+
+    async fn take(&self, take: &Take) -> Result<Outcome<LeaseRow, LeaseRow>, StoreError> {
+        let mut words = Words::default();
+        let incarnation = take
+            .owner
+            .as_ref()
+            .and_then(|owner| owner.incarnation.as_ref());
+        let condition = [
+            words.equals(COUNTER, number(take.counter)),
+            words.equals_or_missing(OWNER, take.owner.as_ref().map(|owner| text(&owner.worker))),
+            words.equals_or_missing(INCARNATION, incarnation.map(|name| text(name.as_str()))),
+            words.differs(CHECKPOINT, text(Checkpoint::ShardEnd.to_string())),
+        ]
+        .join(" AND ");
+        let change = format!(
+            "SET {}, {}, {} ADD {}",
+            words.equals(OWNER, text(&take.to.worker)),
+            words.equals(INCARNATION, text(take.to.incarnation.as_str())),
+            words.equals(COUNTER, number(take.counter + 1)),
+            words.pair(SWITCHES, number(1_u64)),
+        );
+        let key = text(take.shard.as_str());
+        let update = Update {
+            key,
+            condition,
+            change,
+            words,
+            answer: ReturnValue::AllNew,
+        };
+        match self.update_if(&self.client, update, codec::lease).await? {
+            Outcome::Applied(output) => {
+                let item = output.attributes.unwrap_or_default();
+                codec::lease(&item)
+                    .map(Outcome::Applied)
+                    .map_err(StoreError::Fatal)
+            }
+            Outcome::Refused(row) => Ok(Outcome::Refused(row)),
+        }
+    }
+
+    async fn commit(
+        &self,
+        fence: &Fence,
+        from: &Checkpoint,
+        to: &Checkpoint,
+    ) -> Result<Outcome<LeaseRow>, StoreError> {
+        let mut words = Words::default();
+        let condition = format!(
+            "{} AND {}",
+            fence_holds(&mut words, fence),
+            checkpoint_is(&mut words, from)
+        );
+        let (value, subsequence) = codec::checkpoint_parts(to);
+        let change = format!(
+            "SET {}, {}, {}",
+            words.equals(CHECKPOINT, value),
+            words.equals(SUBSEQUENCE, number(subsequence)),
+            words.equals(SWITCHES, number(0_u64)),
+        );
+        self.fenced(&fence.shard, condition, change, words).await
+    }
+
+    async fn finish(
+        &self,
+        fence: &Fence,
+        from: &Checkpoint,
+        children: &BTreeSet<ShardId>,
+    ) -> Result<Outcome<LeaseRow>, StoreError> {
+        let mut words = Words::default();
+        let condition = format!(
+            "{} AND {}",
+            fence_holds(&mut words, fence),
+            checkpoint_is(&mut words, from)
+        );
+        let mut change = format!(
+            "SET {}, {}, {}, {}",
+            words.equals(CHECKPOINT, text(Checkpoint::ShardEnd.to_string())),
+            words.equals(SUBSEQUENCE, number(0_u64)),
+            words.equals(SWITCHES, number(0_u64)),
+            words.equals(COUNTER, number(fence.epoch.next().get())),
+        );
+        if let Some(children) = codec::shard_ids(children) {
+            change += &format!(", {}", words.equals(CHILDREN, children));
+        }
+        change += &format!(" REMOVE {}, {}", words.name(OWNER), words.name(INCARNATION));
+        self.fenced(&fence.shard, condition, change, words).await
+    }
+
+    async fn release(&self, fence: &Fence) -> Result<Outcome<LeaseRow>, StoreError> {
+        let mut words = Words::default();
+        let condition = fence_holds(&mut words, fence);
+        let change = format!(
+            "SET {} REMOVE {}, {}",
+            words.equals(COUNTER, number(fence.epoch.next().get())),
+            words.name(OWNER),
+            words.name(INCARNATION),
+        );
+        self.fenced(&fence.shard, condition, change, words).await
+    }
+
+    async fn remove_ended(
+        &self,
+        shard: &ShardId,
+        counter: u64,
+    ) -> Result<Outcome<LeaseRow>, StoreError> {
+        let mut words = Words::default();
+        let condition = format!(
+            "attribute_not_exists({}) OR ({} AND {})",
+            words.name(KEY),
+            words.equals(CHECKPOINT, text(Checkpoint::ShardEnd.to_string())),
+            words.equals(COUNTER, number(counter)),
+        );
+        self.delete_if(text(shard.as_str()), Some(condition), words, codec::lease)
+            .await
+    }
+
+    async fn join(&self, row: &WorkerRow) -> Result<Outcome<WorkerRow>, StoreError> {
+        self.put_new(&self.renewals, codec::worker_item(row), codec::worker)
+            .await
+    }
+
+    async fn renew(
+        &self,
+        key: &WorkerKey,
+        counter: u64,
+        leaving: bool,
+    ) -> Result<Outcome<WorkerRow>, StoreError> {
+        let mut words = Words::default();
+        let condition = words.equals(COUNTER, number(counter));
+        let change = format!(
+            "SET {}, {}",
+            words.equals(COUNTER, number(counter + 1)),
+            words.equals(LEAVING, AttributeValue::Bool(leaving)),
+        );
+        let key = text(key.row_key());
+        let update = Update {
+            key,
+            condition,
+            change,
+            words,
+            answer: ReturnValue::None,
+        };
+        Ok(
+            match self
+                .update_if(&self.renewals, update, codec::worker)
+                .await?
+            {
+                Outcome::Applied(_) => Outcome::Applied(()),
+                Outcome::Refused(row) => Outcome::Refused(row),
+            },
+        )
+    }
+
+    async fn leave(&self, key: &WorkerKey) -> Result<(), StoreError> {
+        let words = Words::default();
+        self.delete_if(text(key.row_key()), None, words, codec::worker)
+            .await
+            .map(|_| ())
+    }
+
+    async fn evict(
+        &self,
+        key: &WorkerKey,
+        counter: Option<u64>,
+    ) -> Result<Outcome<WorkerRow>, StoreError> {
+        let mut words = Words::default();
+        let mut condition = format!("attribute_not_exists({})", words.name(KEY));
+        if let Some(counter) = counter {
+            condition += &format!(" OR {}", words.equals(COUNTER, number(counter)));
+        }
+        self.delete_if(text(key.row_key()), Some(condition), words, codec::worker)
+            .await
+    }
+
+    async fn fix_start(&self, time: SystemTime) -> Result<SystemTime, StoreError> {
+        match self
+            .put_new(&self.client, codec::start_item(time), codec::start)
+            .await?
+        {
+            Outcome::Applied(()) => Ok(crate::row::whole_millis(time)),
+            Outcome::Refused(Some(fixed)) => Ok(fixed),
+            Outcome::Refused(None) => Err(StoreError::Unavailable(Error::new(
+                ErrorKind::Unavailable,
+                format!("row {START_KEY:?} of {} comes and goes", self.resource),
+            ))),
+        }
+    }
+}

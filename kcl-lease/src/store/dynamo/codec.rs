@@ -1,0 +1,384 @@
+//! Row to item and back. The attribute names are the KCL's where it has one.
+//!
+//! A row that makes no sense is an error that names the row and the attribute: whoever wrote it,
+//! guessing would mean to skip or repeat records.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::{Duration, SystemTime};
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use kcl_core::error::{Error, ErrorKind};
+use kcl_core::model::{Checkpoint, HashKeyRange, SequenceNumber, ShardId, WorkerId};
+
+use crate::row::{Incarnation, LeaseRow, Owner, Row, WorkerKey, WorkerRow};
+
+/// The key of every row: a shard id, or the key of a worker row.
+pub(crate) const KEY: &str = "leaseKey";
+pub(crate) const OWNER: &str = "leaseOwner";
+pub(crate) const INCARNATION: &str = "leaseOwnerIncarnation";
+pub(crate) const COUNTER: &str = "leaseCounter";
+pub(crate) const CHECKPOINT: &str = "checkpoint";
+pub(crate) const SUBSEQUENCE: &str = "checkpointSubSequenceNumber";
+/// Milliseconds since 1970; only beside the checkpoint `AT_TIMESTAMP`, and in the start row.
+pub(crate) const TIMESTAMP: &str = "checkpointTimestamp";
+pub(crate) const SWITCHES: &str = "ownerSwitchesSinceCheckpoint";
+const PARENTS: &str = "parentShardId";
+pub(crate) const CHILDREN: &str = "childShardIds";
+const RANGE_START: &str = "startingHashKey";
+const RANGE_END: &str = "endingHashKey";
+const ENTITY: &str = "entityType";
+pub(crate) const LEAVING: &str = "leaving";
+const LEASE_TIME: &str = "leaseTimeMillis";
+const LEASES_MAX: &str = "leasesMax";
+
+const ENTITY_LEASE: &str = "LEASE";
+const ENTITY_WORKER: &str = "WORKER";
+const ENTITY_START: &str = "START";
+/// The key of the one start row. No shard is named like this.
+pub(crate) const START_KEY: &str = "start/";
+
+/// No counter that this library wrote comes near: one change a millisecond for 35,000 years.
+const COUNTER_MAX: u64 = 1 << 50;
+/// 31 December 9999.
+const MILLIS_MAX: u64 = 253_402_300_799_999;
+/// The longest lease time that is believed.
+const LEASE_TIME_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+/// Parents or children of one shard: two each by the service, with room for what it may do later.
+const RELATIVES_MAX: usize = 16;
+
+/// An item as the SDK has it.
+pub(crate) type Item = HashMap<String, AttributeValue>;
+
+/// A number value.
+pub(crate) fn number(value: impl Into<u128>) -> AttributeValue {
+    AttributeValue::N(value.into().to_string())
+}
+
+/// A text value.
+pub(crate) fn text(value: impl AsRef<str>) -> AttributeValue {
+    AttributeValue::S(value.as_ref().to_owned())
+}
+
+/// A set of shard ids; DynamoDB knows no empty set.
+pub(crate) fn shard_ids(ids: &BTreeSet<ShardId>) -> Option<AttributeValue> {
+    (!ids.is_empty())
+        .then(|| AttributeValue::Ss(ids.iter().map(|id| id.as_str().to_owned()).collect()))
+}
+
+/// The text and the subsequence number of a checkpoint, as two attributes.
+pub(crate) fn checkpoint_parts(checkpoint: &Checkpoint) -> (AttributeValue, u64) {
+    match checkpoint {
+        Checkpoint::Sequence {
+            sequence,
+            subsequence,
+        } => (text(sequence.as_str()), *subsequence),
+        Checkpoint::TrimHorizon
+        | Checkpoint::Latest
+        | Checkpoint::AtTimestamp(_)
+        | Checkpoint::ShardEnd => (text(checkpoint.to_string()), 0),
+    }
+}
+
+/// Milliseconds since 1970.
+pub(crate) fn millis(time: SystemTime) -> AttributeValue {
+    let since = time
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    number(since.as_millis().min(u128::from(MILLIS_MAX)))
+}
+
+/// The item of a lease row.
+pub(crate) fn lease_item(row: &LeaseRow) -> Item {
+    let (checkpoint, subsequence) = checkpoint_parts(&row.checkpoint);
+    let mut item = Item::from([
+        (KEY.to_owned(), text(row.shard.as_str())),
+        (COUNTER.to_owned(), number(row.counter)),
+        (CHECKPOINT.to_owned(), checkpoint),
+        (SUBSEQUENCE.to_owned(), number(subsequence)),
+        (SWITCHES.to_owned(), number(row.switches)),
+        (ENTITY.to_owned(), text(ENTITY_LEASE)),
+    ]);
+    let mut put = |name: &str, value: Option<AttributeValue>| {
+        if let Some(value) = value {
+            item.insert(name.to_owned(), value);
+        }
+    };
+    if let Checkpoint::AtTimestamp(time) = row.checkpoint {
+        put(TIMESTAMP, Some(millis(time)));
+    }
+    if let Some(owner) = &row.owner {
+        put(OWNER, Some(text(&owner.worker)));
+        put(
+            INCARNATION,
+            owner.incarnation.as_ref().map(|name| text(name.as_str())),
+        );
+    }
+    put(PARENTS, shard_ids(&row.parents));
+    put(CHILDREN, shard_ids(&row.children));
+    put(
+        RANGE_START,
+        row.range.map(|range| text(range.start.to_string())),
+    );
+    put(
+        RANGE_END,
+        row.range.map(|range| text(range.end.to_string())),
+    );
+    item
+}
+
+/// The item of a worker row.
+pub(crate) fn worker_item(row: &WorkerRow) -> Item {
+    let mut item = Item::from([
+        (KEY.to_owned(), text(row.key.row_key())),
+        (COUNTER.to_owned(), number(row.counter)),
+        (LEAVING.to_owned(), AttributeValue::Bool(row.leaving)),
+        (LEASE_TIME.to_owned(), number(row.lease_time.as_millis())),
+        (ENTITY.to_owned(), text(ENTITY_WORKER)),
+    ]);
+    if let Some(leases_max) = row.leases_max {
+        item.insert(LEASES_MAX.to_owned(), number(leases_max));
+    }
+    item
+}
+
+/// The item of the start row.
+pub(crate) fn start_item(time: SystemTime) -> Item {
+    Item::from([
+        (KEY.to_owned(), text(START_KEY)),
+        (TIMESTAMP.to_owned(), millis(time)),
+        (ENTITY.to_owned(), text(ENTITY_START)),
+    ])
+}
+
+/// Reads any row. Nothing for a row of a kind that is not ours: other libraries keep some in the
+/// same table, and they are left alone.
+pub(crate) fn row(item: &Item) -> Result<Option<Row>, Error> {
+    let reader = Reader::new(item)?;
+    let kind = reader.text(ENTITY)?;
+    match kind {
+        Some(ENTITY_WORKER) => reader.worker().map(Row::Worker).map(Some),
+        Some(ENTITY_START) => Ok(Some(Row::Start(
+            reader.required(TIMESTAMP, reader.time()?)?,
+        ))),
+        // The first versions of the KCL write no kind.
+        Some(ENTITY_LEASE) | None => reader.lease().map(Row::Lease).map(Some),
+        Some(_) => Ok(None),
+    }
+}
+
+/// Reads a lease row.
+pub(crate) fn lease(item: &Item) -> Result<LeaseRow, Error> {
+    match row(item)? {
+        Some(Row::Lease(row)) => Ok(row),
+        other => Err(unexpected_kind(item, "a lease", other.as_ref())),
+    }
+}
+
+/// Reads a worker row.
+pub(crate) fn worker(item: &Item) -> Result<WorkerRow, Error> {
+    match row(item)? {
+        Some(Row::Worker(row)) => Ok(row),
+        other => Err(unexpected_kind(item, "a worker", other.as_ref())),
+    }
+}
+
+/// Reads the start row.
+pub(crate) fn start(item: &Item) -> Result<SystemTime, Error> {
+    match row(item)? {
+        Some(Row::Start(time)) => Ok(time),
+        other => Err(unexpected_kind(item, "the start", other.as_ref())),
+    }
+}
+
+fn unexpected_kind(item: &Item, wanted: &str, found: Option<&Row>) -> Error {
+    let found = match found {
+        Some(Row::Lease(_)) => "a lease",
+        Some(Row::Worker(_)) => "a worker",
+        Some(Row::Start(_)) => "the start",
+        None => "another kind",
+    };
+    match Reader::new(item) {
+        Ok(reader) => reader.bad(ENTITY, format!("it should be {wanted} and is {found}")),
+        Err(error) => error,
+    }
+}
+
+/// Reads the attributes of one item and blames them by name.
+struct Reader<'a> {
+    item: &'a Item,
+    key: &'a str,
+}
+
+impl<'a> Reader<'a> {
+    fn new(item: &'a Item) -> Result<Self, Error> {
+        match item.get(KEY) {
+            Some(AttributeValue::S(key)) => Ok(Self { item, key }),
+            Some(_) | None => Err(Error::new(
+                ErrorKind::Data,
+                format!("a row of the lease table has no {KEY} that is a text"),
+            )),
+        }
+    }
+
+    fn lease(&self) -> Result<LeaseRow, Error> {
+        if self.key.is_empty() || self.key.contains('/') {
+            return Err(self.bad(KEY, "it is not the name of a shard".to_owned()));
+        }
+        Ok(LeaseRow {
+            shard: ShardId::new(self.key),
+            owner: self.owner()?,
+            counter: self.counter()?,
+            checkpoint: self.checkpoint()?,
+            switches: self.number(SWITCHES, u64::MAX)?.unwrap_or(0),
+            parents: self.shard_ids(PARENTS)?,
+            children: self.shard_ids(CHILDREN)?,
+            range: self.range()?,
+        })
+    }
+
+    fn worker(&self) -> Result<WorkerRow, Error> {
+        let key = WorkerKey::parse(self.key)
+            .ok_or_else(|| self.bad(KEY, "it is not the key of a worker row".to_owned()))?;
+        let leaving = match self.item.get(LEAVING) {
+            Some(AttributeValue::Bool(leaving)) => *leaving,
+            Some(_) => return Err(self.bad(LEAVING, "it is not true or false".to_owned())),
+            None => false,
+        };
+        let longest = u64::try_from(LEASE_TIME_MAX.as_millis()).unwrap_or(u64::MAX);
+        let lease_time = self.required(LEASE_TIME, self.number(LEASE_TIME, longest)?)?;
+        Ok(WorkerRow {
+            key,
+            counter: self.counter()?,
+            leaving,
+            lease_time: Duration::from_millis(lease_time),
+            leases_max: match self.number(LEASES_MAX, u64::from(u32::MAX))? {
+                Some(max) => u32::try_from(max).ok(),
+                None => None,
+            },
+        })
+    }
+
+    fn owner(&self) -> Result<Option<Owner>, Error> {
+        let incarnation = match self.text(INCARNATION)? {
+            None => None,
+            Some(name) => Some(
+                Incarnation::parse(name)
+                    .ok_or_else(|| self.bad(INCARNATION, format!("{name:?} is not one")))?,
+            ),
+        };
+        match self.text(OWNER)? {
+            Some(name) => {
+                let worker = WorkerId::new(name).map_err(|cause| {
+                    self.bad(OWNER, "it is not a worker id".to_owned())
+                        .with_source(cause)
+                })?;
+                Ok(Some(Owner {
+                    worker,
+                    incarnation,
+                }))
+            }
+            None if incarnation.is_some() => {
+                Err(self.bad(OWNER, format!("it is missing beside {INCARNATION}")))
+            }
+            None => Ok(None),
+        }
+    }
+
+    fn counter(&self) -> Result<u64, Error> {
+        self.required(COUNTER, self.number(COUNTER, COUNTER_MAX)?)
+    }
+
+    fn checkpoint(&self) -> Result<Checkpoint, Error> {
+        let value = self.required(CHECKPOINT, self.text(CHECKPOINT)?)?;
+        Ok(match value {
+            "TRIM_HORIZON" => Checkpoint::TrimHorizon,
+            "LATEST" => Checkpoint::Latest,
+            "SHARD_END" => Checkpoint::ShardEnd,
+            "AT_TIMESTAMP" => Checkpoint::AtTimestamp(self.required(TIMESTAMP, self.time()?)?),
+            number => Checkpoint::Sequence {
+                sequence: SequenceNumber::new(number).map_err(|cause| {
+                    self.bad(
+                        CHECKPOINT,
+                        "it is neither a sequence number nor a starting point".to_owned(),
+                    )
+                    .with_source(cause)
+                })?,
+                subsequence: self.number(SUBSEQUENCE, u64::MAX)?.unwrap_or(0),
+            },
+        })
+    }
+
+    fn time(&self) -> Result<Option<SystemTime>, Error> {
+        let millis = self.number(TIMESTAMP, MILLIS_MAX)?;
+        Ok(millis.map(|millis| SystemTime::UNIX_EPOCH + Duration::from_millis(millis)))
+    }
+
+    fn range(&self) -> Result<Option<HashKeyRange>, Error> {
+        match (self.text(RANGE_START)?, self.text(RANGE_END)?) {
+            (Some(start), Some(end)) => {
+                HashKeyRange::parse(start, end).map(Some).map_err(|cause| {
+                    self.bad(RANGE_START, "the hash range cannot be read".to_owned())
+                        .with_source(cause)
+                })
+            }
+            (None, None) => Ok(None),
+            (Some(_), None) => Err(self.missing(RANGE_END)),
+            (None, Some(_)) => Err(self.missing(RANGE_START)),
+        }
+    }
+
+    fn text(&self, name: &'static str) -> Result<Option<&'a str>, Error> {
+        match self.item.get(name) {
+            None => Ok(None),
+            Some(AttributeValue::S(text)) => Ok(Some(text)),
+            Some(_) => Err(self.bad(name, "it is not a text".to_owned())),
+        }
+    }
+
+    fn number(&self, name: &'static str, max: u64) -> Result<Option<u64>, Error> {
+        let text = match self.item.get(name) {
+            None => return Ok(None),
+            Some(AttributeValue::N(text)) => text,
+            Some(_) => return Err(self.bad(name, "it is not a number".to_owned())),
+        };
+        match text.parse() {
+            Ok(number) if number <= max => Ok(Some(number)),
+            Ok(_) | Err(_) => Err(self.bad(
+                name,
+                format!("{text:?} is not a whole number from 0 to {max}"),
+            )),
+        }
+    }
+
+    fn shard_ids(&self, name: &'static str) -> Result<BTreeSet<ShardId>, Error> {
+        match self.item.get(name) {
+            None => Ok(BTreeSet::new()),
+            Some(AttributeValue::Ss(ids)) if ids.len() <= RELATIVES_MAX => {
+                Ok(ids.iter().map(ShardId::new).collect())
+            }
+            Some(_) => Err(self.bad(
+                name,
+                format!("it is not a set of at most {RELATIVES_MAX} shard ids"),
+            )),
+        }
+    }
+
+    fn required<T>(&self, name: &'static str, value: Option<T>) -> Result<T, Error> {
+        value.ok_or_else(|| self.missing(name))
+    }
+
+    fn missing(&self, name: &'static str) -> Error {
+        self.bad(name, "it is missing".to_owned())
+    }
+
+    fn bad(&self, name: &'static str, why: impl AsRef<str>) -> Error {
+        let why = why.as_ref();
+        // A key may be two kilobytes of anything.
+        let key: String = self.key.chars().take(128).collect();
+        Error::new(
+            ErrorKind::Data,
+            format!("row {key:?} of the lease table has a bad attribute {name}: {why}"),
+        )
+        .with_hint("correct or delete the row; it was not written by this library as it stands")
+    }
+}

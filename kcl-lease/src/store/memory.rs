@@ -1,0 +1,240 @@
+//! The reference implementation of the port, in memory: what each condition means, in plain code.
+//!
+//! For tests, for programs of one process, and as the oracle the DynamoDB store is compared with.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+use kcl_core::model::{ApplicationName, Checkpoint, ShardId};
+
+use crate::row::{Fence, LeaseRow, Row, WorkerKey, WorkerRow, whole_millis};
+use crate::store::{Freshness, LeaseStore, Outcome, StoreError, Take};
+
+/// Lease tables in memory, shared by the workers of one process. Clones share the tables.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryStore {
+    tables: Arc<Mutex<BTreeMap<ApplicationName, MemoryTable>>>,
+}
+
+impl MemoryStore {
+    /// No tables yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The table of an application, made when it is first asked for.
+    #[must_use]
+    pub fn table(&self, application: &ApplicationName) -> MemoryTable {
+        let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        tables.entry(application.clone()).or_default().clone()
+    }
+}
+
+/// One lease table in memory. Clones share the rows.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryTable {
+    rows: Arc<Mutex<Rows>>,
+}
+
+#[derive(Debug, Default)]
+struct Rows {
+    leases: BTreeMap<ShardId, LeaseRow>,
+    workers: BTreeMap<WorkerKey, WorkerRow>,
+    start: Option<SystemTime>,
+}
+
+impl MemoryTable {
+    /// A table without rows.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn rows(&self) -> MutexGuard<'_, Rows> {
+        self.rows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes a lease row if the condition holds.
+    fn change_lease(
+        &self,
+        shard: &ShardId,
+        condition: impl FnOnce(&LeaseRow) -> bool,
+        change: impl FnOnce(&mut LeaseRow),
+    ) -> Outcome<LeaseRow, LeaseRow> {
+        match self.rows().leases.get_mut(shard) {
+            Some(row) if condition(row) => {
+                change(row);
+                Outcome::Applied(row.clone())
+            }
+            other => Outcome::Refused(other.cloned()),
+        }
+    }
+}
+
+fn without_row<R>(outcome: Outcome<R, R>) -> Outcome<R> {
+    match outcome {
+        Outcome::Applied(_) => Outcome::Applied(()),
+        Outcome::Refused(row) => Outcome::Refused(row),
+    }
+}
+
+#[async_trait]
+impl LeaseStore for MemoryTable {
+    async fn ensure_table(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn scan(&self, _: Freshness) -> Result<Vec<Row>, StoreError> {
+        let rows = self.rows();
+        let leases = rows.leases.values().cloned().map(Row::Lease);
+        let workers = rows.workers.values().cloned().map(Row::Worker);
+        Ok(leases
+            .chain(workers)
+            .chain(rows.start.map(Row::Start))
+            .collect())
+    }
+
+    async fn read_lease(&self, shard: &ShardId) -> Result<Option<LeaseRow>, StoreError> {
+        Ok(self.rows().leases.get(shard).cloned())
+    }
+
+    async fn create_lease(&self, row: &LeaseRow) -> Result<Outcome<LeaseRow>, StoreError> {
+        let mut rows = self.rows();
+        if let Some(current) = rows.leases.get(&row.shard) {
+            return Ok(Outcome::Refused(Some(current.clone())));
+        }
+        let mut row = row.clone();
+        if let Checkpoint::AtTimestamp(time) = &mut row.checkpoint {
+            *time = whole_millis(*time);
+        }
+        rows.leases.insert(row.shard.clone(), row);
+        Ok(Outcome::Applied(()))
+    }
+
+    async fn take(&self, take: &Take) -> Result<Outcome<LeaseRow, LeaseRow>, StoreError> {
+        Ok(self.change_lease(
+            &take.shard,
+            |row| row.counter == take.counter && row.owner == take.owner && !row.is_ended(),
+            |row| {
+                row.owner = Some(take.to.clone().into());
+                row.counter += 1;
+                row.switches += 1;
+            },
+        ))
+    }
+
+    async fn commit(
+        &self,
+        fence: &Fence,
+        from: &Checkpoint,
+        to: &Checkpoint,
+    ) -> Result<Outcome<LeaseRow>, StoreError> {
+        Ok(without_row(self.change_lease(
+            &fence.shard,
+            |row| row.is_fenced_by(fence) && row.checkpoint == *from,
+            |row| {
+                row.checkpoint = to.clone();
+                row.switches = 0;
+            },
+        )))
+    }
+
+    async fn finish(
+        &self,
+        fence: &Fence,
+        from: &Checkpoint,
+        children: &BTreeSet<ShardId>,
+    ) -> Result<Outcome<LeaseRow>, StoreError> {
+        Ok(without_row(self.change_lease(
+            &fence.shard,
+            |row| row.is_fenced_by(fence) && row.checkpoint == *from,
+            |row| {
+                row.checkpoint = Checkpoint::ShardEnd;
+                row.children = children.clone();
+                row.owner = None;
+                row.counter += 1;
+                row.switches = 0;
+            },
+        )))
+    }
+
+    async fn release(&self, fence: &Fence) -> Result<Outcome<LeaseRow>, StoreError> {
+        Ok(without_row(self.change_lease(
+            &fence.shard,
+            |row| row.is_fenced_by(fence),
+            |row| {
+                row.owner = None;
+                row.counter += 1;
+            },
+        )))
+    }
+
+    async fn remove_ended(
+        &self,
+        shard: &ShardId,
+        counter: u64,
+    ) -> Result<Outcome<LeaseRow>, StoreError> {
+        let mut rows = self.rows();
+        match rows.leases.get(shard) {
+            Some(row) if !row.is_ended() || row.counter != counter => {
+                Ok(Outcome::Refused(Some(row.clone())))
+            }
+            Some(_) | None => {
+                rows.leases.remove(shard);
+                Ok(Outcome::Applied(()))
+            }
+        }
+    }
+
+    async fn join(&self, row: &WorkerRow) -> Result<Outcome<WorkerRow>, StoreError> {
+        let mut rows = self.rows();
+        if let Some(current) = rows.workers.get(&row.key) {
+            return Ok(Outcome::Refused(Some(current.clone())));
+        }
+        rows.workers.insert(row.key.clone(), row.clone());
+        Ok(Outcome::Applied(()))
+    }
+
+    async fn renew(
+        &self,
+        key: &WorkerKey,
+        counter: u64,
+        leaving: bool,
+    ) -> Result<Outcome<WorkerRow>, StoreError> {
+        match self.rows().workers.get_mut(key) {
+            Some(row) if row.counter == counter => {
+                row.counter += 1;
+                row.leaving = leaving;
+                Ok(Outcome::Applied(()))
+            }
+            other => Ok(Outcome::Refused(other.cloned())),
+        }
+    }
+
+    async fn leave(&self, key: &WorkerKey) -> Result<(), StoreError> {
+        self.rows().workers.remove(key);
+        Ok(())
+    }
+
+    async fn evict(
+        &self,
+        key: &WorkerKey,
+        counter: Option<u64>,
+    ) -> Result<Outcome<WorkerRow>, StoreError> {
+        let mut rows = self.rows();
+        match rows.workers.get(key) {
+            Some(row) if Some(row.counter) != counter => Ok(Outcome::Refused(Some(row.clone()))),
+            Some(_) | None => {
+                rows.workers.remove(key);
+                Ok(Outcome::Applied(()))
+            }
+        }
+    }
+
+    async fn fix_start(&self, time: SystemTime) -> Result<SystemTime, StoreError> {
+        Ok(*self.rows().start.get_or_insert(whole_millis(time)))
+    }
+}

@@ -1,0 +1,210 @@
+//! The sync: one task that sees to it that every shard has a row that needs one.
+//!
+//! Every worker runs it; creations are conditional, so it does not matter who is first. What to
+//! create is decided in `plan::lineage`, what may go in `plan::cleanup`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures::StreamExt as _;
+use futures::stream;
+use kcl_core::env::Env;
+use kcl_core::error::{Error, ErrorKind};
+use kcl_core::model::{InitialPosition, Shard, ShardId, StreamName};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+use crate::holdings::{Holdings, Phase};
+use crate::plan::cleanup;
+use crate::plan::lineage::{self, Known, Start};
+use crate::row::{LeaseRow, Row};
+use crate::settings::LeaseSettings;
+use crate::shards::ShardList;
+use crate::store::{Freshness, LeaseStore, Outcome, StoreError};
+use crate::trouble::Trouble;
+
+/// Lists the shards and makes the rows that are missing.
+#[derive(Debug)]
+pub(crate) struct Sync<S, L> {
+    pub(crate) store: Arc<S>,
+    pub(crate) shards: Arc<L>,
+    pub(crate) settings: LeaseSettings,
+    pub(crate) stream: StreamName,
+    pub(crate) initial_position: InitialPosition,
+    pub(crate) holdings: Arc<Holdings>,
+    pub(crate) phase: watch::Receiver<Phase>,
+    pub(crate) env: Env,
+}
+
+/// Every row of a shard, by shard.
+type Rows = BTreeMap<ShardId, LeaseRow>;
+/// Every shard, by name.
+type Listed = BTreeMap<ShardId, Shard>;
+
+/// A bell that does not stop ringing is answered this often per scan interval at most.
+const PASSES_PER_SCAN: u32 = 4;
+
+impl<S: LeaseStore, L: ShardList> Sync<S, L> {
+    /// The task. `listed` is a list from before the table was first read; it serves the first
+    /// pass if the table has no rows yet.
+    pub(crate) async fn run(mut self, listed: Vec<Shard>) -> Result<(), Error> {
+        let mut rng = self.env.rng();
+        let mut listed = Some(by_id(listed));
+        let mut trouble = Trouble::new(self.settings.duration * 3);
+        loop {
+            let mut pause = self
+                .settings
+                .sync_interval
+                .mul_f64(rng.f64().mul_add(0.2, 0.9));
+            match self.pass(listed.take()).await {
+                Ok(()) => trouble.over(),
+                Err(failure) => {
+                    trouble.weigh("the shards cannot be brought up to date", failure)?;
+                    pause = self.settings.scan_every();
+                }
+            }
+            // Not more often than the floor, however often the bell rings.
+            let floor = Instant::now() + self.settings.scan_every() / PASSES_PER_SCAN;
+            let next = Instant::now() + pause;
+            let gone = tokio::select! {
+                biased;
+                changed = self.phase.wait_for(|phase| *phase == Phase::Stopped) => {
+                    let _either_way = changed;
+                    true
+                }
+                () = async {
+                    sleep_until(floor).await;
+                    self.holdings.sync.notified().await;
+                } => false,
+                () = sleep_until(next) => false,
+            };
+            if gone {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Brings the rows up to date once.
+    async fn pass(&self, listed: Option<Listed>) -> Result<(), StoreError> {
+        // ORDER: rows before shards; see `lineage::Known`.
+        let rows = self.rows().await?;
+        let listed = match listed.filter(|_| rows.is_empty()) {
+            Some(listed) => listed,
+            None => self.list(None).await?,
+        };
+        self.holdings.listed(&listed);
+        if self.create_missing(&rows, &listed).await? > 0 {
+            self.holdings.plan.notify_one();
+        }
+        self.clean_up(&rows, &listed).await
+    }
+
+    async fn rows(&self) -> Result<Rows, StoreError> {
+        let all = self.store.scan(Freshness::Consistent).await?;
+        let leases = all.into_iter().filter_map(|row| match row {
+            Row::Lease(row) => Some((row.shard.clone(), row)),
+            Row::Worker(_) | Row::Start(_) => None,
+        });
+        Ok(leases.collect())
+    }
+
+    async fn list(&self, open_since: Option<std::time::SystemTime>) -> Result<Listed, StoreError> {
+        let shards = self
+            .shards
+            .list(&self.stream, open_since)
+            .await
+            .map_err(as_store_error)?;
+        Ok(by_id(shards))
+    }
+
+    async fn create_missing(&self, rows: &Rows, listed: &Listed) -> Result<usize, StoreError> {
+        let known = Known { rows, listed };
+        let start = self.start(known).await?;
+        let waves = lineage::missing(known, &start);
+        if !lineage::rests_on_absence(known, &waves) {
+            return self.create(waves).await;
+        }
+        let mut confirmed = listed.clone();
+        confirmed.extend(self.list(None).await?);
+        self.create(lineage::missing(
+            Known {
+                rows,
+                listed: &confirmed,
+            },
+            &start,
+        ))
+        .await
+    }
+
+    /// Where shards start that nobody has read: asked for only if there is such a shard.
+    async fn start(&self, known: Known<'_>) -> Result<Start, StoreError> {
+        let time = match self.initial_position {
+            InitialPosition::TrimHorizon => return Ok(Start::TrimHorizon),
+            InitialPosition::Latest => self.env.wall(),
+            InitialPosition::AtTimestamp(time) => time,
+        };
+        if !lineage::needs_start(known) {
+            return Ok(Start::At {
+                time,
+                covering: std::collections::BTreeSet::new(),
+            });
+        }
+        let time = self.store.fix_start(time).await?;
+        let covering = self.list(Some(time)).await?.into_keys().collect();
+        Ok(Start::At { time, covering })
+    }
+
+    async fn create(&self, waves: Vec<Vec<LeaseRow>>) -> Result<usize, StoreError> {
+        let mut created = 0;
+        for wave in waves {
+            let mut outcomes = stream::iter(wave)
+                .map(|row| async move {
+                    let outcome = self.store.create_lease(&row).await?;
+                    if outcome == Outcome::Applied(()) {
+                        tracing::info!(shard = %row.shard, from = %row.checkpoint, "lease created");
+                    }
+                    Ok::<_, StoreError>(())
+                })
+                .buffer_unordered(self.settings.writes_at_once);
+            // A wave that is not whole ends it here: no child without its parents.
+            while let Some(outcome) = outcomes.next().await {
+                outcome?;
+                created += 1;
+            }
+        }
+        Ok(created)
+    }
+
+    async fn clean_up(&self, rows: &Rows, listed: &Listed) -> Result<(), StoreError> {
+        let removable = cleanup::removable(rows, listed);
+        if removable.is_empty() {
+            return Ok(());
+        }
+        // One odd list must not pass for proof that a shard is gone.
+        let again = self.list(None).await?;
+        for (shard, counter) in removable
+            .into_iter()
+            .filter(|(id, _)| !again.contains_key(id))
+        {
+            if self.store.remove_ended(&shard, counter).await? == Outcome::Applied(()) {
+                tracing::info!(%shard, "finished lease removed: the stream has forgotten the shard");
+            }
+        }
+        Ok(())
+    }
+}
+
+fn by_id(shards: Vec<Shard>) -> Listed {
+    shards
+        .into_iter()
+        .map(|shard| (shard.id.clone(), shard))
+        .collect()
+}
+
+fn as_store_error(error: Error) -> StoreError {
+    if error.kind() == ErrorKind::Unavailable {
+        StoreError::Unavailable(error)
+    } else {
+        StoreError::Fatal(error)
+    }
+}
