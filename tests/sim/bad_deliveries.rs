@@ -2,7 +2,7 @@
 
 use kcl_core::model::Checkpoint;
 use tests::sim::checkers::Rule;
-use tests::sim::history::{Call, Event, RecordId, Step};
+use tests::sim::history::{Call, Event, Step};
 use tests::sim::ledger::Start;
 
 use crate::hand::*;

@@ -177,7 +177,7 @@ impl Net {
             Fate::Late(by) => {
                 drop(reply);
                 sleep(by).await;
-                self.apply(parcel, false).await;
+                drop(self.apply(parcel, false).await);
                 return;
             }
             Fate::Fine | Fate::Twice(_) | Fate::ResetAfter | Fate::LostReply => {}
@@ -196,7 +196,7 @@ impl Net {
         }
         sleep(passage.back).await;
         if heard {
-            hand_over(reply, Ok(response));
+            hand_over(reply, response);
         } else if passage.fate == Fate::ResetAfter && !mute {
             hand_over(reply, Err(broken("connection reset by peer")));
         } else {
@@ -204,11 +204,11 @@ impl Net {
         }
         if let Some((by, copy)) = again {
             sleep(by).await;
-            self.apply(copy, false).await;
+            drop(self.apply(copy, false).await);
         }
     }
 
-    async fn apply(&self, parcel: Parcel, heard: bool) -> HttpResponse {
+    async fn apply(&self, parcel: Parcel, heard: bool) -> Answer {
         let Parcel {
             process,
             operation,
@@ -216,12 +216,12 @@ impl Net {
             request,
             ..
         } = parcel;
-        let response = self.0.service.exchange(request).await;
-        self.0
-            .watch
+        let response = self.0.service.exchange(request).await?;
+        let watch = &self.0.watch;
+        watch
             .applied(process, &operation, sent, heard, &response)
             .await;
-        response
+        Ok(response)
     }
 }
 
