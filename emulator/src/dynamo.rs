@@ -1,40 +1,92 @@
-//! Placeholder of the tables; their author replaces this file.
+//! The DynamoDB of the emulator: tables in memory behind the service's JSON.
+//!
+//! Owns everything behind an operation's name and body: requests, checks in the service's order,
+//! expressions, tables, replies and refusals. Does not own HTTP, signatures, checksums or the
+//! clock: the service above calls [`Dynamo::call`] with the scope and the time. Nothing here
+//! waits, draws random numbers or reads a clock.
 
+mod catalog;
+mod expression;
+mod number;
+mod ops;
+mod refusal;
+mod schema;
+mod table;
+mod value;
+mod wire;
+
+use std::ops::Bound;
 use std::time::SystemTime;
 
+pub use number::Number;
+pub use refusal::Refusal;
+pub use value::{AttributeValue, Item};
+
 use crate::Scope;
+use catalog::Catalog;
+use ops::Caller;
 
-/// The tables.
+/// All tables of all scopes.
 #[derive(Debug, Default)]
-pub struct Dynamo {}
-
-/// Why a call was refused.
-#[derive(Debug)]
-pub struct Refusal {
-    /// HTTP status.
-    pub status: u16,
-    /// `prefix#Name`.
-    pub kind: String,
-    /// The body, ready to send.
-    pub body: Vec<u8>,
+pub struct Dynamo {
+    catalog: Catalog,
 }
 
 impl Dynamo {
     /// No tables.
+    #[must_use]
     pub fn new() -> Self {
-        Self {}
+        Self::default()
     }
 
-    /// Answers one call.
+    /// Answers one call: the reply's body, or the refusal.
+    ///
+    /// # Errors
+    /// Whatever the service would refuse, in its words.
     pub fn call(
         &self,
-        _scope: &Scope,
-        _now: SystemTime,
+        scope: &Scope,
+        now: SystemTime,
         operation: &str,
-        _body: &[u8],
+        body: &[u8],
     ) -> Result<Vec<u8>, Refusal> {
-        let kind = "com.amazon.coral.service#UnknownOperationException".to_owned();
-        let body = format!("{{\"__type\":\"{kind}\",\"message\":\"{operation}\"}}").into_bytes();
-        Err(Refusal { status: 400, kind, body })
+        let caller = Caller {
+            catalog: &self.catalog,
+            scope,
+            now,
+        };
+        match operation {
+            "UpdateItem" => ops::update_item::call(caller, body),
+            "GetItem" => ops::get_item::call(caller, body),
+            "PutItem" => ops::put_item::call(caller, body),
+            "DeleteItem" => ops::delete_item::call(caller, body),
+            "Scan" => ops::scan::call(caller, body),
+            "Query" => ops::query::call(caller, body),
+            "DescribeTable" => ops::control::describe_table(caller, body),
+            "CreateTable" => ops::control::create_table(caller, body),
+            "DeleteTable" => ops::control::delete_table(caller, body),
+            "ListTables" => ops::control::list_tables(caller, body),
+            _ => {
+                tracing::warn!(
+                    operation,
+                    "a DynamoDB operation is called that is not built"
+                );
+                Err(Refusal::unknown_operation(operation))
+            }
+        }
+    }
+
+    /// The items of a table in the order of a scan; nothing if there is no such table. For tests
+    /// and simulations, which look at the table without calling it.
+    #[must_use]
+    pub fn items(&self, scope: &Scope, table: &str) -> Option<Vec<Item>> {
+        // However far its creation or deletion is: what it holds is what counts here.
+        let (table, _) = self.catalog.find(scope, table, SystemTime::UNIX_EPOCH)?;
+        let rows = table.rows.read();
+        Some(
+            rows.range(Bound::Unbounded, Bound::Unbounded)
+                .map(|(_, item)| (**item).clone())
+                .collect(),
+        )
     }
 }
