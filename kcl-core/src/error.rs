@@ -83,11 +83,31 @@ impl Error {
         self.0.hint.as_deref()
     }
 
+    /// The message, the hint and every cause in one line, for logs.
+    #[must_use]
+    pub fn chain(&self) -> impl fmt::Display {
+        Chain(self)
+    }
+
     pub(crate) fn fenced(shard: &ShardId) -> Self {
         Self::new(
             ErrorKind::Fenced,
             format!("the lease of shard {shard} is no longer held by this worker"),
         )
+    }
+}
+
+struct Chain<'a>(&'a Error);
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut source = std::error::Error::source(self.0);
+        while let Some(cause) = source {
+            write!(f, ": {cause}")?;
+            source = cause.source();
+        }
+        Ok(())
     }
 }
 

@@ -90,7 +90,7 @@ impl Reader {
             Err(Refused::Never(error))
                 if error.kind() == ErrorKind::Invalid && self.cursor.time_is_ahead() =>
             {
-                tracing::warn!(%error, "the time to start at is yet to come; starting now");
+                tracing::warn!(error = %error.chain(), "the time to start at is yet to come; starting now");
                 Flow::On(None)
             }
             Err(refused) => self.refused(refused, None).await,
@@ -167,8 +167,7 @@ impl Failures {
         self.count = self.count.saturating_add(1);
         if self.told.is_none_or(|told| now >= told + WARN_EVERY) {
             self.told = Some(now);
-            let cause = std::error::Error::source(error).map(ToString::to_string);
-            tracing::warn!(%error, cause, failures = self.count, "a read is tried again");
+            tracing::warn!(error = %error.chain(), failures = self.count, "a read is tried again");
         }
     }
 

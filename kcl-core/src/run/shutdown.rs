@@ -55,7 +55,9 @@ impl Drain {
     pub(crate) fn also(&mut self, error: Error) {
         match &self.why {
             Why::Ends(_) => self.why = Why::Fails(error),
-            Why::Fails(_) => tracing::warn!(%error, "another failure while the worker drains"),
+            Why::Fails(_) => {
+                tracing::warn!(error = %error.chain(), "another failure while the worker drains")
+            }
         }
     }
 

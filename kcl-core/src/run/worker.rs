@@ -287,7 +287,7 @@ impl Root {
             End::Lost => (&mut self.ended.lost, "lost"),
             End::Abandoned => (&mut self.ended.abandoned, "abandoned"),
             End::Failed(error) => {
-                tracing::error!(%shard, %error, "the worker has to stop");
+                tracing::error!(%shard, error = %error.chain(), "the worker has to stop");
                 return Some(error);
             }
         };
@@ -314,7 +314,9 @@ impl Root {
         });
         match timeout_at(drain.leave_until(Instant::now()), control.leave()).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "the other workers could not be told"),
+            Ok(Err(error)) => {
+                tracing::warn!(error = %error.chain(), "the other workers could not be told")
+            }
             Err(_) => tracing::warn!("there was no time to tell the other workers"),
         }
         match drain.into_why() {
