@@ -1,1 +1,441 @@
-//! The contract suite (being filled).
+//! The contract that every [`LeaseStore`] must pass: what each condition means, as calls and
+//! answers. Run for the memory store and for DynamoDB; run it for a store of your own, too.
+//!
+//! ```
+//! # async fn example() {
+//! kcl_lease::contract::lease_store(async || kcl_lease::MemoryTable::new()).await;
+//! # }
+//! ```
+
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+use std::time::{Duration, SystemTime};
+
+use kcl_core::model::{Checkpoint, Epoch, HashKeyRange, SequenceNumber, Shard, ShardId, WorkerId};
+
+use crate::row::{Fence, Incarnation, LeaseRow, Row, WorkerKey, WorkerRow};
+use crate::store::{Freshness, LeaseStore, Outcome, StoreError, Take};
+
+/// Checks a store. `fresh` makes one with an empty table.
+///
+/// # Panics
+/// If the store breaks the contract, with what it did.
+pub async fn lease_store<S: LeaseStore>(fresh: impl AsyncFn() -> S) {
+    let ready = async || {
+        let store = fresh().await;
+        ok(store.ensure_table().await);
+        ok(store.ensure_table().await);
+        store
+    };
+    rows_come_back_as_they_were_written(&ready().await).await;
+    a_lease_is_created_once(&ready().await).await;
+    a_lease_is_taken_only_as_it_was_seen(&ready().await).await;
+    a_commit_needs_the_fence_and_the_checkpoint_before(&ready().await).await;
+    a_release_ends_the_grant(&ready().await).await;
+    a_finished_shard_is_final(&ready().await).await;
+    only_finished_rows_are_removed(&ready().await).await;
+    life_is_proven_in_steps_of_one(&ready().await).await;
+    an_eviction_needs_a_row_that_stands_still(&ready().await).await;
+    the_start_is_fixed_once(&ready().await).await;
+    a_scan_brings_every_row(&ready().await).await;
+}
+
+fn ok<T>(result: Result<T, StoreError>) -> T {
+    result.expect("the store answers")
+}
+
+#[track_caller]
+fn applied<R: Debug, D: Debug>(result: Result<Outcome<R, D>, StoreError>) -> D {
+    match ok(result) {
+        Outcome::Applied(done) => done,
+        Outcome::Refused(row) => panic!("refused although the condition holds: {row:?}"),
+    }
+}
+
+#[track_caller]
+fn refused<R: Debug, D: Debug>(result: Result<Outcome<R, D>, StoreError>) -> Option<R> {
+    match ok(result) {
+        Outcome::Refused(row) => row,
+        Outcome::Applied(done) => panic!("applied although the condition is false: {done:?}"),
+    }
+}
+
+fn shard(name: &str, parents: &[&str]) -> Shard {
+    Shard {
+        id: name.into(),
+        parents: parents.iter().map(ShardId::new).collect(),
+        range: HashKeyRange {
+            start: 0,
+            end: u128::MAX,
+        },
+        open: true,
+    }
+}
+
+fn worker(name: &str, seed: u64) -> WorkerKey {
+    WorkerKey {
+        worker: WorkerId::new(name).expect("a valid name"),
+        incarnation: Incarnation::random(&mut fastrand::Rng::with_seed(seed)),
+    }
+}
+
+fn worker_row(key: WorkerKey) -> WorkerRow {
+    WorkerRow {
+        key,
+        counter: 0,
+        leaving: false,
+        lease_time: Duration::from_secs(10),
+        leases_max: None,
+    }
+}
+
+fn at(number: &str, subsequence: u64) -> Checkpoint {
+    let sequence = SequenceNumber::new(number).expect("a valid number");
+    Checkpoint::Sequence {
+        sequence,
+        subsequence,
+    }
+}
+
+fn ids(names: &[&str]) -> BTreeSet<ShardId> {
+    names.iter().map(ShardId::new).collect()
+}
+
+fn take_of(row: &LeaseRow, to: &WorkerKey) -> Take {
+    Take {
+        shard: row.shard.clone(),
+        counter: row.counter,
+        owner: row.owner.clone(),
+        to: to.clone(),
+    }
+}
+
+/// A lease created and taken: the row, and the fence of the grant.
+async fn taken<S: LeaseStore>(store: &S, name: &str, by: &WorkerKey) -> (LeaseRow, Fence) {
+    let row = LeaseRow::fresh(&shard(name, &[]), Checkpoint::TrimHorizon);
+    applied(store.create_lease(&row).await);
+    let row = applied(store.take(&take_of(&row, by)).await);
+    let fence = Fence {
+        shard: row.shard.clone(),
+        holder: by.clone(),
+        epoch: Epoch::new(row.counter),
+    };
+    (row, fence)
+}
+
+async fn lease<S: LeaseStore>(store: &S, name: &str) -> LeaseRow {
+    ok(store.read_lease(&name.into()).await).expect("the row is there")
+}
+
+async fn rows_come_back_as_they_were_written<S: LeaseStore>(store: &S) {
+    let time = SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_123);
+    let mut rows = Vec::new();
+    for (name, checkpoint) in [
+        ("s-1", Checkpoint::TrimHorizon),
+        ("s-2", Checkpoint::Latest),
+        ("s-3", Checkpoint::AtTimestamp(time)),
+        (
+            "s-4",
+            at(
+                "49590338271490256608559692538361571095921575989136588898",
+                7,
+            ),
+        ),
+        ("s-5", Checkpoint::ShardEnd),
+    ] {
+        let mut row = LeaseRow::fresh(&shard(name, &["p-1", "p-2"]), checkpoint);
+        row.owner = Some(worker("w/1", 1).into());
+        row.counter = 41;
+        row.switches = 3;
+        row.children = ids(&["c-1"]);
+        applied(store.create_lease(&row).await);
+        assert_eq!(lease(store, name).await, row, "read back");
+        rows.push(row);
+    }
+    let mut bare = LeaseRow::fresh(&shard("s-6", &[]), Checkpoint::TrimHorizon);
+    bare.range = None;
+    applied(store.create_lease(&bare).await);
+    assert_eq!(
+        lease(store, "s-6").await,
+        bare,
+        "without what may be absent"
+    );
+    assert_eq!(ok(store.read_lease(&"nowhere".into()).await), None);
+}
+
+async fn a_lease_is_created_once<S: LeaseStore>(store: &S) {
+    let row = LeaseRow::fresh(&shard("s-1", &[]), Checkpoint::TrimHorizon);
+    applied(store.create_lease(&row).await);
+    let other = LeaseRow::fresh(&shard("s-1", &[]), Checkpoint::Latest);
+    assert_eq!(refused(store.create_lease(&other).await), Some(row));
+}
+
+async fn a_lease_is_taken_only_as_it_was_seen<S: LeaseStore>(store: &S) {
+    let (a, b) = (worker("a", 1), worker("b", 2));
+    let row = LeaseRow::fresh(&shard("s-1", &[]), Checkpoint::TrimHorizon);
+    let unborn = take_of(&row, &a);
+    assert_eq!(refused(store.take(&unborn).await), None, "no row");
+
+    applied(store.create_lease(&row).await);
+    let mine = applied(store.take(&unborn).await);
+    assert_eq!(mine.counter, 1, "the epoch is the counter plus one");
+    assert!(mine.is_held_by(&a), "{mine:?}");
+    assert_eq!(mine.switches, 1);
+
+    let late_copy = refused(store.take(&unborn).await);
+    assert_eq!(
+        late_copy,
+        Some(mine.clone()),
+        "a copy is refused and shows our own row"
+    );
+    let free = Take {
+        owner: None,
+        ..take_of(&mine, &b)
+    };
+    assert_eq!(
+        refused(store.take(&free).await),
+        Some(mine.clone()),
+        "it is not free"
+    );
+    let other_life = Take {
+        owner: Some(worker("a", 9).into()),
+        ..take_of(&mine, &b)
+    };
+    assert_eq!(
+        refused(store.take(&other_life).await),
+        Some(mine.clone()),
+        "another life"
+    );
+
+    let theirs = applied(store.take(&take_of(&mine, &b)).await);
+    assert_eq!((theirs.counter, theirs.is_held_by(&b)), (2, true));
+}
+
+async fn a_commit_needs_the_fence_and_the_checkpoint_before<S: LeaseStore>(store: &S) {
+    let (a, b) = (worker("a", 1), worker("b", 2));
+    let (row, fence) = taken(store, "s-1", &a).await;
+    let start = Checkpoint::TrimHorizon;
+    applied(store.commit(&fence, &start, &at("5", 0)).await);
+    applied(store.commit(&fence, &at("5", 0), &at("5", 2)).await);
+    let after = lease(store, "s-1").await;
+    assert_eq!(
+        (&after.checkpoint, after.counter, after.switches),
+        (&at("5", 2), row.counter, 0)
+    );
+
+    for from in [start, at("5", 0), at("5", 1), at("4", 2)] {
+        let image = refused(store.commit(&fence, &from, &at("9", 0)).await);
+        assert_eq!(
+            image,
+            Some(after.clone()),
+            "a late copy that follows on {from}"
+        );
+    }
+    let wrong_epoch = Fence {
+        epoch: fence.epoch.next(),
+        ..fence.clone()
+    };
+    let wrong_life = Fence {
+        holder: worker("a", 9),
+        ..fence.clone()
+    };
+    let wrong_shard = Fence {
+        shard: "s-2".into(),
+        ..fence.clone()
+    };
+    for wrong in [&wrong_epoch, &wrong_life] {
+        assert!(refused(store.commit(wrong, &at("5", 2), &at("9", 0)).await).is_some());
+    }
+    assert_eq!(
+        refused(store.commit(&wrong_shard, &at("5", 2), &at("9", 0)).await),
+        None
+    );
+
+    applied(store.take(&take_of(&after, &b)).await);
+    let image = refused(store.commit(&fence, &at("5", 2), &at("9", 0)).await);
+    assert!(
+        image.is_some_and(|row| row.is_held_by(&b)),
+        "a zombie cannot write"
+    );
+}
+
+async fn a_release_ends_the_grant<S: LeaseStore>(store: &S) {
+    let a = worker("a", 1);
+    let (_, fence) = taken(store, "s-1", &a).await;
+    applied(
+        store
+            .commit(&fence, &Checkpoint::TrimHorizon, &at("5", 0))
+            .await,
+    );
+    applied(store.release(&fence).await);
+    let free = lease(store, "s-1").await;
+    assert_eq!((free.owner.clone(), free.counter), (None, 2));
+    assert_eq!(free.checkpoint, at("5", 0), "progress survives");
+    assert_eq!(refused(store.release(&fence).await), Some(free.clone()));
+    let late = store.commit(&fence, &at("5", 0), &at("6", 0)).await;
+    assert_eq!(refused(late), Some(free.clone()));
+    let again = applied(store.take(&take_of(&free, &a)).await);
+    assert_eq!(again.counter, 3);
+}
+
+async fn a_finished_shard_is_final<S: LeaseStore>(store: &S) {
+    let a = worker("a", 1);
+    let (_, fence) = taken(store, "s-1", &a).await;
+    let children = ids(&["c-1", "c-2"]);
+    let wrong = store.finish(&fence, &at("1", 0), &children).await;
+    assert!(refused(wrong).is_some(), "not the checkpoint before");
+    applied(
+        store
+            .finish(&fence, &Checkpoint::TrimHorizon, &children)
+            .await,
+    );
+    let ended = lease(store, "s-1").await;
+    assert_eq!((ended.owner.clone(), ended.counter), (None, 2));
+    assert_eq!((ended.is_ended(), &ended.children), (true, &children));
+    let late = store
+        .commit(&fence, &Checkpoint::TrimHorizon, &at("6", 0))
+        .await;
+    assert_eq!(refused(late), Some(ended.clone()));
+    assert_eq!(refused(store.take(&take_of(&ended, &a)).await), Some(ended));
+
+    let (_, fence) = taken(store, "s-2", &a).await;
+    applied(
+        store
+            .finish(&fence, &Checkpoint::TrimHorizon, &BTreeSet::new())
+            .await,
+    );
+    assert!(lease(store, "s-2").await.is_ended(), "without children");
+}
+
+async fn only_finished_rows_are_removed<S: LeaseStore>(store: &S) {
+    let (row, fence) = taken(store, "s-1", &worker("a", 1)).await;
+    let id = &row.shard;
+    assert_eq!(
+        refused(store.remove_ended(id, row.counter).await),
+        Some(row.clone())
+    );
+    applied(
+        store
+            .finish(&fence, &Checkpoint::TrimHorizon, &BTreeSet::new())
+            .await,
+    );
+    assert!(
+        refused(store.remove_ended(id, row.counter).await).is_some(),
+        "seen too long ago"
+    );
+    applied(store.remove_ended(id, row.counter + 1).await);
+    assert_eq!(ok(store.read_lease(id).await), None);
+    applied(store.remove_ended(id, row.counter + 1).await);
+}
+
+async fn life_is_proven_in_steps_of_one<S: LeaseStore>(store: &S) {
+    let row = WorkerRow {
+        leases_max: Some(7),
+        ..worker_row(worker("a/b", 1))
+    };
+    let key = &row.key;
+    assert_eq!(
+        refused(store.renew(key, 0, false).await),
+        None,
+        "never joined"
+    );
+    applied(store.join(&row).await);
+    assert_eq!(
+        refused(store.join(&row).await),
+        Some(row.clone()),
+        "a copy of the joining"
+    );
+    applied(store.renew(key, 0, false).await);
+    let after = WorkerRow {
+        counter: 1,
+        ..row.clone()
+    };
+    assert_eq!(
+        refused(store.renew(key, 0, false).await),
+        Some(after),
+        "a copy of a renewal"
+    );
+    applied(store.renew(key, 1, true).await);
+    let leaving = WorkerRow {
+        counter: 2,
+        leaving: true,
+        ..row.clone()
+    };
+    assert_eq!(refused(store.renew(key, 5, true).await), Some(leaving));
+    ok(store.leave(key).await);
+    ok(store.leave(key).await);
+    assert_eq!(
+        refused(store.renew(key, 2, true).await),
+        None,
+        "a late renewal revives nobody"
+    );
+}
+
+async fn an_eviction_needs_a_row_that_stands_still<S: LeaseStore>(store: &S) {
+    let row = worker_row(worker("a", 1));
+    let key = &row.key;
+    applied(store.evict(key, None).await);
+    applied(store.evict(key, Some(3)).await);
+    applied(store.join(&row).await);
+    applied(store.renew(key, 0, false).await);
+    let alive = WorkerRow {
+        counter: 1,
+        ..row.clone()
+    };
+    assert_eq!(
+        refused(store.evict(key, None).await),
+        Some(alive.clone()),
+        "it has a row"
+    );
+    assert_eq!(
+        refused(store.evict(key, Some(0)).await),
+        Some(alive),
+        "it moved"
+    );
+    applied(store.evict(key, Some(1)).await);
+    assert_eq!(
+        refused(store.renew(key, 1, false).await),
+        None,
+        "it learns that it is dead"
+    );
+}
+
+async fn the_start_is_fixed_once<S: LeaseStore>(store: &S) {
+    let time = |nanos| SystemTime::UNIX_EPOCH + Duration::from_nanos(nanos);
+    let first = ok(store.fix_start(time(1_234_567_890_123)).await);
+    assert_eq!(first, time(1_234_567_000_000), "to the millisecond");
+    assert_eq!(ok(store.fix_start(time(9_000_000_000_000)).await), first);
+    let rows = ok(store.scan(Freshness::Consistent).await);
+    assert_eq!(rows, [Row::Start(first)]);
+}
+
+async fn a_scan_brings_every_row<S: LeaseStore>(store: &S) {
+    let mut expected = BTreeSet::new();
+    for n in 0..60 {
+        let name = format!("s-{n:03}");
+        let row = LeaseRow::fresh(&shard(&name, &["p"]), Checkpoint::TrimHorizon);
+        applied(store.create_lease(&row).await);
+        expected.insert(name);
+        let key = worker(&format!("w-{n:03}"), n);
+        applied(store.join(&worker_row(key.clone())).await);
+        expected.insert(key.row_key());
+    }
+    for freshness in [Freshness::Consistent, Freshness::Eventual] {
+        let rows = ok(store.scan(freshness).await);
+        let name = |row: &Row| match row {
+            Row::Lease(row) => row.shard.to_string(),
+            Row::Worker(row) => row.key.row_key(),
+            Row::Start(_) => "start".to_owned(),
+        };
+        assert_eq!(rows.len(), expected.len());
+        assert_eq!(rows.iter().map(name).collect::<BTreeSet<_>>(), expected);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[tokio::test]
+    async fn the_memory_store_keeps_the_contract() {
+        super::lease_store(async || crate::MemoryTable::new()).await;
+    }
+}

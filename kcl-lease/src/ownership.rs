@@ -257,7 +257,7 @@ impl<S: LeaseStore> OwnershipControl for Control<S> {
                     StoreError::Unavailable(_) if Instant::now() + pause < deadline => {
                         sleep(pause).await;
                     }
-                    failure => return Err(failure.into_error()),
+                    StoreError::Unavailable(error) | StoreError::Fatal(error) => return Err(error),
                 }
             }
         }

@@ -222,7 +222,7 @@ impl<'a> Reader<'a> {
 
     fn lease(&self) -> Result<LeaseRow, Error> {
         if self.key.is_empty() || self.key.contains('/') {
-            return Err(self.bad(KEY, "it is not the name of a shard".to_owned()));
+            return Err(self.bad(KEY, "it is not the name of a shard"));
         }
         Ok(LeaseRow {
             shard: ShardId::new(self.key),
@@ -238,10 +238,10 @@ impl<'a> Reader<'a> {
 
     fn worker(&self) -> Result<WorkerRow, Error> {
         let key = WorkerKey::parse(self.key)
-            .ok_or_else(|| self.bad(KEY, "it is not the key of a worker row".to_owned()))?;
+            .ok_or_else(|| self.bad(KEY, "it is not the key of a worker row"))?;
         let leaving = match self.item.get(LEAVING) {
             Some(AttributeValue::Bool(leaving)) => *leaving,
-            Some(_) => return Err(self.bad(LEAVING, "it is not true or false".to_owned())),
+            Some(_) => return Err(self.bad(LEAVING, "it is not true or false")),
             None => false,
         };
         let longest = u64::try_from(LEASE_TIME_MAX.as_millis()).unwrap_or(u64::MAX);
@@ -268,10 +268,8 @@ impl<'a> Reader<'a> {
         };
         match self.text(OWNER)? {
             Some(name) => {
-                let worker = WorkerId::new(name).map_err(|cause| {
-                    self.bad(OWNER, "it is not a worker id".to_owned())
-                        .with_source(cause)
-                })?;
+                let worker = WorkerId::new(name)
+                    .map_err(|cause| self.bad(OWNER, "it is not a worker id").with_source(cause))?;
                 Ok(Some(Owner {
                     worker,
                     incarnation,
@@ -299,7 +297,7 @@ impl<'a> Reader<'a> {
                 sequence: SequenceNumber::new(number).map_err(|cause| {
                     self.bad(
                         CHECKPOINT,
-                        "it is neither a sequence number nor a starting point".to_owned(),
+                        "it is neither a sequence number nor a starting point",
                     )
                     .with_source(cause)
                 })?,
@@ -317,7 +315,7 @@ impl<'a> Reader<'a> {
         match (self.text(RANGE_START)?, self.text(RANGE_END)?) {
             (Some(start), Some(end)) => {
                 HashKeyRange::parse(start, end).map(Some).map_err(|cause| {
-                    self.bad(RANGE_START, "the hash range cannot be read".to_owned())
+                    self.bad(RANGE_START, "the hash range cannot be read")
                         .with_source(cause)
                 })
             }
@@ -331,7 +329,7 @@ impl<'a> Reader<'a> {
         match self.item.get(name) {
             None => Ok(None),
             Some(AttributeValue::S(text)) => Ok(Some(text)),
-            Some(_) => Err(self.bad(name, "it is not a text".to_owned())),
+            Some(_) => Err(self.bad(name, "it is not a text")),
         }
     }
 
@@ -339,7 +337,7 @@ impl<'a> Reader<'a> {
         let text = match self.item.get(name) {
             None => return Ok(None),
             Some(AttributeValue::N(text)) => text,
-            Some(_) => return Err(self.bad(name, "it is not a number".to_owned())),
+            Some(_) => return Err(self.bad(name, "it is not a number")),
         };
         match text.parse() {
             Ok(number) if number <= max => Ok(Some(number)),
@@ -368,7 +366,7 @@ impl<'a> Reader<'a> {
     }
 
     fn missing(&self, name: &'static str) -> Error {
-        self.bad(name, "it is missing".to_owned())
+        self.bad(name, "it is missing")
     }
 
     fn bad(&self, name: &'static str, why: impl AsRef<str>) -> Error {

@@ -1,0 +1,307 @@
+//! The lease protocol in virtual time: whole workers, a table in memory, and a network that fails.
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use kcl_core::error::ErrorKind;
+use support::world::{Event, World};
+use tokio::time::sleep;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[tokio::test(start_paused = true)]
+async fn a_lone_worker_gets_every_shard_within_a_moment() {
+    let world = World::new(1, 20, 0);
+    let _worker = world.start("a").await;
+    sleep(SECOND / 5).await;
+    let events = world.events();
+    let granted: Vec<_> = events
+        .iter()
+        .filter(|(_, e)| matches!(e, Event::Granted { .. }))
+        .collect();
+    assert_eq!(granted.len(), 20);
+    let last = granted.last().unwrap().0;
+    assert!(last < SECOND / 10, "the last grant came after {last:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fleet_settles_and_then_nothing_moves() {
+    let world = World::new(2, 20, 0);
+    let mut fleet = Vec::new();
+    for name in ["a", "b", "c", "d", "e", "f"] {
+        fleet.push(world.start(name).await);
+    }
+    sleep(SECOND * 10).await;
+    let shares = world.shares().await;
+    assert_eq!(shares.len(), 6);
+    assert!(
+        shares.values().all(|held| (3..=4).contains(held)),
+        "{shares:?}"
+    );
+    let moves = |world: &World| {
+        world
+            .events()
+            .iter()
+            .filter(|(_, e)| matches!(e, Event::Granted { .. }))
+            .count()
+    };
+    let before = moves(&world);
+    sleep(SECOND * 600).await;
+    assert_eq!(moves(&world), before, "leases moved in a settled fleet");
+    world.check();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_shards_of_a_crashed_worker_are_read_again_within_the_lease_time_and_a_scan() {
+    for seed in 0..20 {
+        let world = World::new(seed, 10, 0);
+        let a = world.start("a").await;
+        let _b = world.start("b").await;
+        sleep(SECOND * 5 + Duration::from_millis(seed * 170)).await;
+        let shards: BTreeSet<_> = held_by(&world, "a");
+        assert_eq!(shards.len(), 5);
+        a.crash();
+        let crashed = world.now();
+        sleep(SECOND * 14).await;
+        for shard in &shards {
+            let events = world.events();
+            let taken = events.iter().find(|(at, e)| {
+                *at > crashed && matches!(e, Event::Granted { shard: s, .. } if s == shard)
+            });
+            let after = taken.map(|(at, _)| *at - crashed);
+            assert!(
+                after.is_some_and(|after| after < SECOND * 12),
+                "{shard}: {after:?}"
+            );
+        }
+        world.check();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_leaves_is_replaced_within_a_scan_and_repeats_nothing() {
+    let world = World::new(3, 8, 0);
+    let a = world.start("a").await;
+    let _b = world.start("b").await;
+    sleep(SECOND * 5).await;
+    let left = world.now();
+    a.leave().await.unwrap();
+    assert!(
+        world.now() - left < SECOND,
+        "leaving took {:?}",
+        world.now() - left
+    );
+    sleep(SECOND * 2).await;
+    let shares = world.shares().await;
+    assert_eq!(shares.len(), 1, "the row of the worker is gone: {shares:?}");
+    assert_eq!(shares.values().sum::<usize>(), 8);
+    world.check();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_is_cut_off_stops_before_anyone_takes_over_and_comes_back() {
+    let world = World::new(4, 6, 0);
+    let a = world.start("a").await;
+    let _b = world.start("b").await;
+    sleep(SECOND * 5).await;
+    assert_eq!(held_by(&world, "a").len(), 3);
+    a.cut(true);
+    let cut = world.now();
+    sleep(SECOND * 20).await;
+    let late: Vec<_> = world
+        .events()
+        .into_iter()
+        .filter(|(at, e)| {
+            *at > cut + SECOND * 10 && matches!(e, Event::Delivered { worker, .. } if worker == "a")
+        })
+        .collect();
+    assert_eq!(late, [], "deliveries after the lease time");
+    assert_eq!(held_by(&world, "b").len(), 6);
+    a.cut(false);
+    sleep(SECOND * 10).await;
+    assert_eq!(
+        held_by(&world, "a").len(),
+        3,
+        "it came back under a new name"
+    );
+    world.check();
+}
+
+#[tokio::test(start_paused = true)]
+async fn shards_are_split_and_merged_and_children_wait_for_all_their_parents() {
+    for seed in 0..10 {
+        let world = World::new(seed, 4, 0);
+        let _a = world.start("a").await;
+        let _b = world.start("b").await;
+        let mut rng = fastrand::Rng::with_seed(seed);
+        for _ in 0..12 {
+            sleep(Duration::from_millis(rng.u64(100..2000))).await;
+            let mut open = world.stream.open_shards();
+            rng.shuffle(&mut open);
+            match open.as_slice() {
+                [a, b, ..] if rng.bool() => {
+                    world.stream.merge(&a.id, &b.id, world.wall());
+                }
+                [a, ..] => {
+                    world.stream.split(&a.id, world.wall());
+                }
+                [] => unreachable!("some shard is open"),
+            }
+        }
+        sleep(SECOND * 20).await;
+        all_is_read(&world).await;
+        world.check();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_table_that_is_gone_is_an_error_and_is_not_made_again() {
+    let world = World::new(5, 3, 0);
+    let mut a = world.start("a").await;
+    sleep(SECOND * 2).await;
+    world.network.lose_table();
+    let error = tokio::time::timeout(SECOND * 5, a.failed()).await.unwrap();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    let delivered = world.events().len();
+    sleep(SECOND * 30).await;
+    assert!(world.events().len() <= delivered + 3, "it goes on reading");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unknown_stream_is_told_at_the_start_and_leaves_no_worker_behind() {
+    let world = World::new(6, 3, 0);
+    world.stream.fail_with(Some(ErrorKind::NotFound));
+    let error = world.try_start("a").await.err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+    assert_eq!(world.network.workers().await, []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_does_not_answer_is_one_clear_error_after_a_bounded_time() {
+    let world = World::new(6, 3, 0);
+    world.stream.fail_with(Some(ErrorKind::Unavailable));
+    let error = world.try_start("a").await.err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(world.now() <= SECOND * 31, "{:?}", world.now());
+}
+
+#[tokio::test(start_paused = true)]
+async fn chaos_then_calm_keeps_every_rule_and_ends_in_balance() {
+    for seed in 0..seeds() {
+        chaos(seed).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_same_seed_gives_the_same_history() {
+    let first = chaos(7).await;
+    assert!(first.len() > 1000, "{}", first.len());
+    assert_eq!(first, chaos(7).await);
+}
+
+/// How many seeds the chaos test runs; `LEASE_SEEDS` for more.
+fn seeds() -> u64 {
+    std::env::var("LEASE_SEEDS")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(15)
+}
+
+async fn chaos(seed: u64) -> Vec<(Duration, Event)> {
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let world = World::new(seed, rng.u32(1..8), rng.u64(0..250));
+    let mut fleet = Vec::new();
+    let mut born = 0;
+    for _ in 0..40 {
+        sleep(Duration::from_millis(rng.u64(50..3000))).await;
+        match rng.u8(0..12) {
+            0..4 if fleet.len() < 5 => {
+                born += 1;
+                if let Ok(worker) = world.try_start(&format!("w{born}")).await {
+                    fleet.push(worker);
+                }
+            }
+            4 if !fleet.is_empty() => fleet.swap_remove(rng.usize(..fleet.len())).crash(),
+            5 if !fleet.is_empty() => {
+                // It may fail to tell the others; they find out.
+                let _told = fleet.swap_remove(rng.usize(..fleet.len())).leave().await;
+            }
+            6 | 7 if !fleet.is_empty() => fleet[rng.usize(..fleet.len())].cut(rng.bool()),
+            8..10 => {
+                let mut open = world.stream.open_shards();
+                rng.shuffle(&mut open);
+                match open.as_slice() {
+                    [a, b, ..] if open.len() > 6 || rng.bool() => {
+                        world.stream.merge(&a.id, &b.id, world.wall());
+                    }
+                    [a, ..] => {
+                        world.stream.split(&a.id, world.wall());
+                    }
+                    [] => unreachable!("some shard is open"),
+                }
+            }
+            _ => {}
+        }
+    }
+    world.network.heal();
+    for worker in &fleet {
+        worker.cut(false);
+    }
+    fleet.push(world.start("last").await);
+    sleep(SECOND * 120).await;
+    all_is_read(&world).await;
+    world.check();
+    let shares = world.shares().await;
+    let (least, most) = (
+        shares.values().min().unwrap(),
+        shares.values().max().unwrap(),
+    );
+    assert!(most - least <= 1, "seed {seed}: {shares:?}");
+    let before = world
+        .events()
+        .iter()
+        .filter(|(_, e)| matches!(e, Event::Granted { .. }))
+        .count();
+    sleep(SECOND * 60).await;
+    let after = world
+        .events()
+        .iter()
+        .filter(|(_, e)| matches!(e, Event::Granted { .. }))
+        .count();
+    assert_eq!(
+        before, after,
+        "seed {seed}: leases move although all is calm"
+    );
+    world.events()
+}
+
+/// Every closed shard is finished, and every open one is held.
+async fn all_is_read(world: &World) {
+    let rows = world.network.leases().await;
+    for (id, shard) in world.stream.all_shards() {
+        let row = rows.get(&id).unwrap_or_else(|| panic!("{id} has no row"));
+        assert_eq!(row.is_ended(), !shard.open, "{row:?}");
+        assert_eq!(row.owner.is_some(), shard.open, "{row:?}");
+    }
+}
+
+/// The shards that a worker was the last to be granted and has not given back.
+fn held_by(world: &World, name: &str) -> BTreeSet<kcl_core::model::ShardId> {
+    let mut held = BTreeSet::new();
+    for (_, event) in world.events() {
+        match event {
+            Event::Granted { worker, shard, .. } if worker == name => {
+                held.insert(shard);
+            }
+            Event::Granted { shard, .. }
+            | Event::Finished { shard, .. }
+            | Event::GaveBack { shard, .. } => {
+                held.remove(&shard);
+            }
+            Event::Delivered { .. } | Event::Committed { .. } => {}
+        }
+    }
+    held
+}
