@@ -65,7 +65,6 @@ fn runtime() -> Result<Runtime, Error> {
 struct Servers {
     // Dropping it would stop the listener.
     _emulator: Emulator,
-    emulator: Emulator,
     emulator_address: String,
     bare_address: String,
     answer: Arc<parking_lot::Mutex<Bytes>>,

@@ -33,8 +33,12 @@ pub(crate) struct Engine {
     pub(crate) mint: Mint,
     shard_limit: u32,
     incarnations: AtomicU64,
-    realms: RwLock<BTreeMap<Arc<str>, BTreeMap<Arc<str>, Arc<Realm>>>>,
+    /// By account.
+    realms: RwLock<BTreeMap<Arc<str>, Regions>>,
 }
+
+/// One account's realms, by region.
+type Regions = BTreeMap<Arc<str>, Arc<Realm>>;
 
 /// The streams of one account in one region.
 #[derive(Debug)]

@@ -145,10 +145,7 @@ impl Service {
                 let text = "This emulator does not speak CBOR yet; set the client to JSON.";
                 return answer::refused_in_cbor(&Refusal::new(Kind::UnknownOperation, text));
             }
-            "application/json" if field::is_object(&body) => {
-                return answer::wrapped(Kind::UnknownOperation);
-            }
-            "application/json" => return answer::wrapped(Kind::Serialization),
+            "application/json" => return answer::wrapped(field::is_object(&body)),
             _ if target.is_some() => return answer::unknown_in_xml(),
             _ => return answer::not_authorized(),
         }

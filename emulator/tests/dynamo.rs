@@ -1,8 +1,22 @@
 //! The tables, called without a socket: texts, semantics, paging, threads.
 
+#[path = "dynamo/conditions.rs"]
+mod conditions;
 #[path = "dynamo/control.rs"]
 mod control;
 #[path = "dynamo/harness.rs"]
 mod harness;
 #[path = "dynamo/leases.rs"]
 mod leases;
+#[path = "dynamo/pages.rs"]
+mod pages;
+#[path = "dynamo/queries.rs"]
+mod queries;
+#[path = "dynamo/random.rs"]
+mod random;
+#[path = "dynamo/threads.rs"]
+mod threads;
+#[path = "dynamo/updates.rs"]
+mod updates;
+#[path = "dynamo/values.rs"]
+mod values;

@@ -228,7 +228,7 @@ impl Log {
     fn locate(&self, is_before: impl Fn(&Entry) -> bool) -> Option<(usize, usize)> {
         let chunk = self
             .chunks
-            .partition_point(|chunk| chunk.last().is_some_and(|last| is_before(last)));
+            .partition_point(|chunk| chunk.last().is_some_and(&is_before));
         let place = self
             .chunks
             .get(chunk)?

@@ -151,7 +151,7 @@ trait CarryingMul {
 impl CarryingMul for u64 {
     fn carrying_mul_wide(self, by: u64, carry: u64) -> (u64, u64) {
         let wide = u128::from(self) * u128::from(by) + u128::from(carry);
-        (wide as u64, (wide >> 64) as u64)
+        (wide as Self, (wide >> 64) as Self)
     }
 }
 

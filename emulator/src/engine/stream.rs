@@ -46,7 +46,10 @@ pub(crate) struct State {
     pub(crate) status: Status,
     pub(crate) mode: Mode,
     pub(crate) retention: Duration,
-    #[expect(dead_code, reason = "stored from the start; the tag operations will read them")]
+    #[expect(
+        dead_code,
+        reason = "stored from the start; the tag operations will read them"
+    )]
     pub(crate) tags: BTreeMap<String, String>,
     pub(crate) record_size_max: usize,
     pub(crate) topology: Topology,
@@ -95,7 +98,6 @@ pub(crate) enum Mode {
 pub(crate) struct Plan {
     pub(crate) shards: u32,
     pub(crate) mode: Mode,
-    #[expect(dead_code, reason = "stored from the start; the tag operations will read them")]
     pub(crate) tags: BTreeMap<String, String>,
 }
 

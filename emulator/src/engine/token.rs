@@ -74,7 +74,7 @@ impl Mint {
         plain.text(&cursor.stream);
         // The length the service's own have, which depends on the stream's name only.
         let blocks = 9 + (cursor.stream.len() + 2) / BLOCK;
-        self.seal(plain.bytes, blocks)
+        self.seal(&plain.bytes, blocks)
     }
 
     pub(crate) fn open_iterator(&self, token: &str) -> Option<Cursor> {
@@ -103,7 +103,7 @@ impl Mint {
         plain.number(page.filter.1);
         plain.number(page.after.map_or(u64::MAX, u64::from));
         plain.text(&page.stream);
-        self.seal(plain.bytes, 0)
+        self.seal(&plain.bytes, 0)
     }
 
     pub(crate) fn open_shards_page(&self, token: &str) -> Option<ListingToken> {
@@ -124,7 +124,7 @@ impl Mint {
     pub(crate) fn streams_page(&self, issued: Moment, after: &str) -> String {
         let mut plain = Writer::new(b'n', issued, 0);
         plain.text(after);
-        self.seal(plain.bytes, 0)
+        self.seal(&plain.bytes, 0)
     }
 
     pub(crate) fn open_streams_page(&self, token: &str) -> Option<(Moment, String)> {
@@ -135,13 +135,13 @@ impl Mint {
     }
 
     /// Pads to `blocks` at least, masks, seals and frames.
-    fn seal(&self, plain: Vec<u8>, blocks: usize) -> String {
+    fn seal(&self, plain: &[u8], blocks: usize) -> String {
         let nonce = mix(self.count.fetch_add(1, Ordering::Relaxed) ^ self.mask);
         let whole = (NONCE + plain.len() + SEAL).div_ceil(BLOCK).max(blocks) * BLOCK;
         let mut token = Vec::with_capacity(HEADER.len() + whole);
         token.extend_from_slice(&HEADER);
         token.extend_from_slice(&nonce.to_be_bytes());
-        token.extend_from_slice(&plain);
+        token.extend_from_slice(plain);
         token.resize(HEADER.len() + whole - SEAL, 0);
         self.apply_mask(nonce, &mut token[HEADER.len() + NONCE..]);
         let seal = self

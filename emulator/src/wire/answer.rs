@@ -117,10 +117,11 @@ pub(crate) fn too_large() -> Response<Body> {
 }
 
 /// The old wrapper that `application/json` gets; no operation is reached by it.
-pub(crate) fn wrapped(kind: Kind) -> Response<Body> {
-    let status = match kind {
-        Kind::Serialization => StatusCode::BAD_REQUEST,
-        _ => StatusCode::NOT_FOUND,
+pub(crate) fn wrapped(is_sound: bool) -> Response<Body> {
+    let (status, kind) = if is_sound {
+        (StatusCode::NOT_FOUND, Kind::UnknownOperation)
+    } else {
+        (StatusCode::BAD_REQUEST, Kind::Serialization)
     };
     let name = kind.name();
     let body = format!(

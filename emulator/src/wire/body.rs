@@ -110,14 +110,14 @@ where
 
 #[cfg(test)]
 mod tests {
-    use http_body_util::{Full, StreamBody};
+    use http_body_util::Full;
 
     use super::*;
 
     #[tokio::test]
     async fn frames_are_put_together() {
         let frames = ["", "a", "bc", "", "def"].map(|text| Ok(Frame::data(Bytes::from(text))));
-        let body = StreamBody::new(Frames(frames.into_iter().collect()));
+        let body = Frames(frames.into_iter().collect());
         assert_eq!(collect(body).await.unwrap(), "abcdef");
         assert_eq!(collect(Full::new(Bytes::from("abc"))).await.unwrap(), "abc");
         assert_eq!(collect(Full::new(Bytes::new())).await.unwrap(), "");

@@ -7,13 +7,13 @@ use kinesis_emulator::dynamo::{Dynamo, Refusal};
 use serde_json::{Value, json};
 
 /// Tables, called as the service above calls them.
-pub struct Tables {
-    pub dynamo: Dynamo,
-    pub scope: Scope,
+pub(crate) struct Tables {
+    pub(crate) dynamo: Dynamo,
+    pub(crate) scope: Scope,
 }
 
 impl Tables {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let scope = Scope::new("000000000000", "us-east-1");
         Self {
             dynamo: Dynamo::new(),
@@ -22,13 +22,13 @@ impl Tables {
     }
 
     /// Table `Tab` with partition key `k` of type S.
-    pub fn with_table() -> Self {
+    pub(crate) fn with_table() -> Self {
         let tables = Self::new();
         tables.create("Tab", &[("k", "S")]);
         tables
     }
 
-    pub fn create(&self, name: &str, keys: &[(&str, &str)]) {
+    pub(crate) fn create(&self, name: &str, keys: &[(&str, &str)]) {
         let definitions: Vec<_> = keys
             .iter()
             .map(|(name, kind)| json!({"AttributeName": name, "AttributeType": kind}))
@@ -49,7 +49,7 @@ impl Tables {
         );
     }
 
-    pub fn call(&self, operation: &str, body: &Value) -> Result<Value, Refusal> {
+    pub(crate) fn call(&self, operation: &str, body: &Value) -> Result<Value, Refusal> {
         let now = SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_500);
         let body = serde_json::to_vec(body).unwrap();
         let reply = self.dynamo.call(&self.scope, now, operation, &body)?;
@@ -57,7 +57,7 @@ impl Tables {
     }
 
     #[track_caller]
-    pub fn ok(&self, operation: &str, body: Value) -> Value {
+    pub(crate) fn ok(&self, operation: &str, body: Value) -> Value {
         match self.call(operation, &body) {
             Ok(reply) => reply,
             Err(refusal) => panic!("{operation} {body}: {}", refused(&refusal)),
@@ -66,19 +66,19 @@ impl Tables {
 
     /// The refusal as `Name: message`.
     #[track_caller]
-    pub fn refused(&self, operation: &str, body: Value) -> String {
+    pub(crate) fn refused(&self, operation: &str, body: Value) -> String {
         match self.call(operation, &body) {
             Ok(reply) => panic!("{operation} {body} was not refused: {reply}"),
             Err(refusal) => refused(&refusal),
         }
     }
 
-    pub fn put(&self, item: Value) {
+    pub(crate) fn put(&self, item: Value) {
         self.ok("PutItem", json!({"TableName": "Tab", "Item": item}));
     }
 
     /// The item of table `Tab` with this key; null if there is none.
-    pub fn get(&self, key: &str) -> Value {
+    pub(crate) fn get(&self, key: &str) -> Value {
         let reply = self.ok(
             "GetItem",
             json!({"TableName": "Tab", "Key": {"k": {"S": key}}}),

@@ -1,0 +1,149 @@
+//! Calls a service in process with plain JSON, on a clock that only the test moves.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use bytes::Bytes;
+use http_body_util::Full;
+use kinesis_emulator::{Clock, Delays, Service, Settings};
+use serde_json::{Value, json};
+
+/// Where the clock of every test starts.
+pub(crate) const START: u64 = 1_700_000_000;
+
+pub(crate) struct Caller {
+    pub(crate) service: Service,
+}
+
+impl Caller {
+    pub(crate) fn new() -> Self {
+        Self::with_delays(Delays::default())
+    }
+
+    pub(crate) fn with_delays(delays: Delays) -> Self {
+        let clock = Clock::starting_at(UNIX_EPOCH + Duration::from_secs(START));
+        let settings = Settings {
+            clock,
+            delays,
+            seed: Some(1),
+            ..Settings::default()
+        };
+        Self {
+            service: Service::new(settings),
+        }
+    }
+
+    /// A caller with the stream `s` of so many shards.
+    pub(crate) async fn with_stream(shards: u32) -> Self {
+        let caller = Self::new();
+        caller
+            .ok(
+                "CreateStream",
+                json!({"StreamName": "s", "ShardCount": shards}),
+            )
+            .await;
+        caller
+    }
+
+    pub(crate) fn advance(&self, by: Duration) {
+        self.service.clock().advance(by);
+    }
+
+    /// Sends a body as it is.
+    pub(crate) async fn raw(&self, operation: &str, body: &str) -> (u16, String) {
+        let request = http::Request::post("/")
+            .header("content-type", "application/x-amz-json-1.1")
+            .header("x-amz-target", format!("Kinesis_20131202.{operation}"))
+            .body(Full::new(Bytes::from(body.to_owned())))
+            .unwrap();
+        let answer = self.service.serve(request).await;
+        let status = answer.status().as_u16();
+        let body = answer.into_body().into_bytes();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    /// The reply of a call that is accepted; null if it is void.
+    pub(crate) async fn ok(&self, operation: &str, body: Value) -> Value {
+        let (status, text) = self.raw(operation, &body.to_string()).await;
+        assert_eq!(status, 200, "{operation} {body}: {text}");
+        if text.is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_str(&text).unwrap()
+        }
+    }
+
+    /// Type and text of a call that is refused.
+    pub(crate) async fn refused(&self, operation: &str, body: Value) -> (String, String) {
+        let (status, text) = self.raw(operation, &body.to_string()).await;
+        assert_eq!(status, 400, "{operation} {body}: {text}");
+        let body: Value = serde_json::from_str(&text).unwrap();
+        let kind = body["__type"].as_str().unwrap().to_owned();
+        let message = body.get("message").or(body.get("Message"));
+        (
+            kind,
+            message
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned(),
+        )
+    }
+
+    pub(crate) async fn put(&self, key: &str, data: &str) -> Value {
+        let data = base64_simd::STANDARD.encode_to_string(data);
+        self.ok(
+            "PutRecord",
+            json!({"StreamName": "s", "PartitionKey": key, "Data": data}),
+        )
+        .await
+    }
+
+    /// An iterator of the stream `s`.
+    pub(crate) async fn iterator(&self, shard: &str, kind: &str, more: Value) -> String {
+        let mut body = json!({"StreamName": "s", "ShardId": shard, "ShardIteratorType": kind});
+        body.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        let reply = self.ok("GetShardIterator", body).await;
+        reply["ShardIterator"].as_str().unwrap().to_owned()
+    }
+
+    pub(crate) async fn records(&self, iterator: &str) -> Value {
+        self.ok("GetRecords", json!({"ShardIterator": iterator}))
+            .await
+    }
+
+    /// The data of all records from a position on.
+    pub(crate) async fn data_from(&self, shard: &str, kind: &str, more: Value) -> Vec<String> {
+        let iterator = self.iterator(shard, kind, more).await;
+        data(&self.records(&iterator).await)
+    }
+}
+
+/// The data of a reply's records.
+pub(crate) fn data(reply: &Value) -> Vec<String> {
+    let decode = |record: &Value| {
+        let data = base64_simd::STANDARD.decode_to_vec(record["Data"].as_str().unwrap());
+        String::from_utf8(data.unwrap()).unwrap()
+    };
+    reply["Records"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(decode)
+        .collect()
+}
+
+pub(crate) fn shard(index: u32) -> String {
+    format!("shardId-{index:012}")
+}
+
+/// The ids of a listing's shards.
+pub(crate) fn ids(listing: &Value) -> Vec<u32> {
+    let id = |shard: &Value| shard["ShardId"].as_str().unwrap()[8..].parse().unwrap();
+    listing["Shards"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(id)
+        .collect()
+}

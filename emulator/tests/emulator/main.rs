@@ -1,0 +1,17 @@
+//! The emulator from outside: through `serve`, through the real SDK, and as a process.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "what a test cannot go on without fails it"
+)]
+
+mod binary;
+mod caller;
+mod front;
+mod puts;
+mod race;
+mod reads;
+mod reshard;
+mod sdk;
+mod shards;
+mod streams;
