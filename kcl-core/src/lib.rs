@@ -1,4 +1,75 @@
-#![doc = "Consumer framework for Kinesis streams."]
+//! Consumer framework for Amazon Kinesis streams: you write what happens to a batch of records, a
+//! [`Worker`] does the rest. Workers of one application share the shards of a stream, go on where
+//! another one stopped, and follow splits and merges, parents before children.
+//!
+//! ```no_run
+//! use kcl_core::*;
+//! # use kcl_core::port::*;
+//! # struct DynamoLeases;
+//! # impl DynamoLeases { fn new(_: &aws_config::SdkConfig) -> Self { Self } }
+//! # #[async_trait]
+//! # impl Ownership for DynamoLeases {
+//! #     fn problems(&self) -> Vec<Problem> { Vec::new() }
+//! #     async fn start(self: Box<Self>, _: OwnershipStart) -> Result<OwnershipRun, Error> {
+//! #         unimplemented!()
+//! #     }
+//! # }
+//!
+//! struct Print;
+//!
+//! #[async_trait]
+//! impl RecordProcessor for Print {
+//!     async fn process_records(
+//!         &mut self, shard: &ShardContext, batch: &Batch, _: &Checkpointer,
+//!     ) -> ProcessorResult {
+//!         for record in &batch.records {
+//!             println!("{}: {} bytes", shard.shard(), record.data.len());
+//!         }
+//!         Ok(()) // all of the batch is processed, and need not come again
+//!     }
+//! }
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Error> {
+//!     let aws = aws_config::load_defaults(aws_config::BehaviorVersion::latest()).await;
+//!     let worker = Worker::builder("orders-app", "orders")
+//!         .with_source(Polling::new(&aws))
+//!         .with_ownership(DynamoLeases::new(&aws)) // from kcl-lease
+//!         .with_processor(|_: &ShardContext| Print)
+//!         .build()?;
+//!     let report = worker.run(async { drop(tokio::signal::ctrl_c().await) }).await?;
+//!     println!("{report}");
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # What is promised
+//!
+//! * **At least once.** Every record is delivered until a processor has said `Ok` to it. An error
+//!   or a panic never counts as processed. After a crash, what was processed since the last
+//!   checkpoint comes again; after an orderly shutdown or hand-over nothing does.
+//! * **In order.** A processor gets the records of its shard in order and without a gap, one call
+//!   at a time; children of a shard start when all their parents are finished.
+//! * **One reader.** No call starts once the worker cannot prove that it still holds the shard. What
+//!   is in a call at that moment may overlap with the next worker; carry [`ShardContext::epoch`]
+//!   into your sink if that matters (see [`Epoch`]).
+//!
+//! # Parts
+//!
+//! * [`RecordProcessor`] is yours. [`Worker`] runs it; [`Settings`] say when progress is committed,
+//!   what happens when it fails, and how long leaving may take (all in `docs/settings.md`).
+//! * A [`RecordSource`] brings batches: [`Polling`] here, fan-out in `kcl-efo`.
+//! * An [`Ownership`] says which shards this worker may read and keeps the checkpoints: the leases
+//!   of `kcl-lease`.
+//! * Errors are one type, [`Error`], with a [`kind`](Error::kind) to act on and a message that says
+//!   what to do.
+//! * With the feature `testing`, `contract` has a scripted source and leases in memory, to test a
+//!   processor in a whole worker without any service.
+//!
+//! A worker is one future, and every task of it hangs from that future: dropping it stops
+//! everything at once, as a crash would. User code runs on the same runtime and must not block it.
+//! Panics in user code are caught, which needs `panic = "unwind"`, the default.
+
 #![warn(missing_docs)]
 
 pub mod aws;

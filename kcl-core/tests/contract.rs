@@ -1,5 +1,7 @@
 //! The scripted source passes the suite that it is a stand-in for.
 
+#![expect(clippy::unwrap_used, reason = "a helper of a test fails by panicking")]
+
 use std::time::Duration;
 
 use kcl_core::contract::{ScriptedSource, StreamFixture, record_source};

@@ -1,5 +1,7 @@
 //! Polling against answers that a good service would never give, and the bad days of a good one.
 
+#![expect(clippy::unwrap_used, reason = "a helper of a test fails by panicking")]
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};

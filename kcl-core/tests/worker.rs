@@ -1,5 +1,7 @@
 //! Whole workers over scripted sources and leases, in paused time.
 
+#![expect(clippy::unwrap_used, reason = "a helper of a test fails by panicking")]
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
