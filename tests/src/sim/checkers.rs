@@ -214,8 +214,12 @@ impl Oracle {
                     "processor: checkpoint refused"
                 });
             }
-            Event::WorkerRow { .. }
-            | Event::ShardMade { .. }
+            Event::WorkerRow { incarnation, counter: Some(_), .. } => {
+                if self.ledger.buried.contains(incarnation) {
+                    self.saw("state: row of a dead worker made again");
+                }
+            }
+            Event::ShardMade { .. }
             | Event::ShardClosed { .. }
             | Event::Produced { .. }
             | Event::Acknowledges { .. }

@@ -153,8 +153,6 @@ pub struct InstanceLedger {
 /// A process.
 #[derive(Clone, Debug, Default)]
 pub struct ProcessLedger {
-    /// The name it made up for itself.
-    pub incarnation: Option<String>,
     /// Whether it still runs.
     pub running: bool,
     /// Whether it was asked to stop.
@@ -187,7 +185,7 @@ pub struct Ledger {
     pub keys: BTreeMap<u32, KeyLedger>,
     /// The processes.
     pub processes: BTreeMap<Process, ProcessLedger>,
-    /// The process behind each incarnation.
+    /// The process behind each incarnation. A process that was taken for dead goes on as another.
     pub incarnations: BTreeMap<String, Process>,
     /// The worker rows in the table.
     pub workers: BTreeMap<String, u64>,
@@ -228,6 +226,12 @@ impl Ledger {
         ids.iter()
             .map(|id| self.records.get(*id as usize))
             .collect()
+    }
+
+    /// The process that holds the lease, going by the row.
+    #[must_use]
+    pub fn holder(&self, row: &LeaseRow) -> Option<Process> {
+        self.incarnations.get(row.incarnation.as_ref()?).copied()
     }
 
     /// How many records of the shard the checkpoint covers: at least and at most.
@@ -351,11 +355,8 @@ impl Ledger {
         match counter {
             Some(counter) => {
                 // Only its own process ever makes the row of an incarnation.
-                if !self.incarnations.contains_key(incarnation) {
-                    self.incarnations.insert(incarnation.to_owned(), by);
-                    self.processes.entry(by).or_default().incarnation =
-                        Some(incarnation.to_owned());
-                }
+                // A late copy of the request that made a row can make it again.
+                self.incarnations.entry(incarnation.to_owned()).or_insert(by);
                 self.workers.insert(incarnation.to_owned(), counter);
             }
             None => {

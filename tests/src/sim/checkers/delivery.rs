@@ -141,11 +141,7 @@ pub(super) fn no_call_for_an_epoch_that_is_over(ledger: &Ledger, event: &Event) 
             "{process} calls {call:?} for {shard} e{epoch}, which has no lease"
         ));
     };
-    let ours = ledger
-        .processes
-        .get(process)
-        .and_then(|known| known.incarnation.as_ref());
-    if row.epoch == *epoch && row.incarnation.as_ref() == ours {
+    if row.epoch == *epoch && ledger.holder(row) == Some(*process) {
         return Ok(());
     }
     Err(format!(

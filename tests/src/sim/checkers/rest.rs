@@ -70,9 +70,8 @@ pub(super) fn every_shard_has_its_lease(ledger: &Ledger, event: &Event) -> Verdi
                 of.row
             ));
         }
-        let owner = of.row.as_ref().and_then(|row| row.incarnation.as_ref());
-        let process = owner.and_then(|owner| ledger.incarnations.get(owner));
-        if !process.is_some_and(|process| ledger.processes[process].running) {
+        let process = of.row.as_ref().and_then(|row| ledger.holder(row));
+        if !process.is_some_and(|process| ledger.processes[&process].running) {
             return Err(format!("{shard} is held by nobody who runs: {:?}", of.row));
         }
     }
@@ -136,10 +135,8 @@ pub(super) fn shares_are_even(ledger: &Ledger, event: &Event) -> Verdict {
     let running = ledger.processes.iter().filter(|(_, known)| known.running);
     let mut shares: BTreeMap<Process, usize> = running.map(|(process, _)| (*process, 0)).collect();
     for of in ledger.shards.values().filter(|of| of.closed.is_none()) {
-        let owner = of.row.as_ref().and_then(|row| row.incarnation.as_ref());
-        let share = owner
-            .and_then(|owner| ledger.incarnations.get(owner))
-            .and_then(|process| shares.get_mut(process));
+        let holder = of.row.as_ref().and_then(|row| ledger.holder(row));
+        let share = holder.and_then(|process| shares.get_mut(&process));
         if let Some(share) = share {
             *share += 1;
         }
@@ -180,15 +177,13 @@ pub(super) fn exits_are_clean(ledger: &Ledger, event: &Event) -> Verdict {
             ledger.now.saturating_sub(asked)
         ));
     }
-    let Some(incarnation) = &known.incarnation else {
-        return Ok(());
-    };
-    if ledger.workers.contains_key(incarnation) {
+    let own = |incarnation: &&String| ledger.incarnations.get(*incarnation) == Some(process);
+    if ledger.workers.keys().any(|incarnation| own(&incarnation)) {
         return Err(format!("{process} left its worker row behind"));
     }
     let held = ledger.shards.iter().find(|(_, of)| {
-        let row = of.row.as_ref().filter(|row| !row.checkpoint.is_end());
-        row.is_some_and(|row| row.incarnation.as_ref() == Some(incarnation))
+        let holder = of.row.as_ref().and_then(|row| ledger.holder(row));
+        holder == Some(*process)
     });
     match held {
         None => Ok(()),

@@ -119,14 +119,8 @@ pub(super) fn only_the_holder_writes(ledger: &Ledger, event: &Event) -> Verdict 
         return Ok(());
     };
     let (by, shard) = (change.by, change.shard);
-    let writer = ledger
-        .processes
-        .get(&by)
-        .and_then(|known| known.incarnation.as_ref());
-    if before.incarnation.is_none() || before.incarnation.as_ref() != writer {
-        return Err(format!(
-            "{shard}: {by} ({writer:?}) makes {before:?} into {after:?}"
-        ));
+    if ledger.holder(before) != Some(by) {
+        return Err(format!("{shard}: {by} makes {before:?} into {after:?}"));
     }
     let grant = ledger
         .shards
