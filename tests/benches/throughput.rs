@@ -15,7 +15,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::types::ShardIteratorType;
-use kcl_core::{Batch, Checkpointer, Polling, ProcessorResult, RecordProcessor, ShardContext, Worker};
+use kcl_core::{
+    Batch, Checkpointer, Polling, ProcessorResult, RecordProcessor, ShardContext, Worker,
+};
 use kcl_lease::DynamoLeases;
 use tests::fleet::{EmulatorProcess, binaries, preload};
 use tokio::sync::Notify;
@@ -37,13 +39,22 @@ async fn main() -> Result<(), Error> {
     for (count, bytes) in [(500_000, 256), (50_000, 4096)] {
         good &= compare(&folder, count, bytes).await?;
     }
-    if good { Ok(()) } else { Err("below 0.8 of the bare loop".into()) }
+    if good {
+        Ok(())
+    } else {
+        Err("below 0.8 of the bare loop".into())
+    }
 }
 
 async fn compare(binaries: &Path, count: usize, bytes: usize) -> Result<bool, Error> {
     let emulator = EmulatorProcess::start(binaries).await?;
     let client = Client::new(&emulator.sdk_config());
-    client.create_stream().stream_name("bench").shard_count(SHARDS).send().await?;
+    client
+        .create_stream()
+        .stream_name("bench")
+        .shard_count(SHARDS)
+        .send()
+        .await?;
     preload(&client, "bench", count, bytes).await?;
     let (mut bare, mut worker, mut ratios) = (vec![], vec![], vec![]);
     for round in 0..=ROUNDS {
@@ -90,7 +101,11 @@ async fn bare_loop(client: &Client, expected: usize) -> Result<Duration, Error> 
                 .await?;
             let mut iterator = reply.shard_iterator;
             while total.load(Ordering::Relaxed) < expected {
-                let page = client.get_records().set_shard_iterator(iterator).send().await?;
+                let page = client
+                    .get_records()
+                    .set_shard_iterator(iterator)
+                    .send()
+                    .await?;
                 total.fetch_add(page.records().len(), Ordering::Relaxed);
                 iterator = page.next_shard_iterator;
                 if page.millis_behind_latest == Some(0) {
@@ -103,7 +118,11 @@ async fn bare_loop(client: &Client, expected: usize) -> Result<Duration, Error> 
     while let Some(ended) = tasks.join_next().await {
         ended??;
     }
-    assert_eq!(total.load(Ordering::Relaxed), expected, "the bare loop read something else");
+    assert_eq!(
+        total.load(Ordering::Relaxed),
+        expected,
+        "the bare loop read something else"
+    );
     Ok(started.elapsed())
 }
 
@@ -134,12 +153,18 @@ async fn one_worker(
 ) -> Result<Duration, Error> {
     let started = Instant::now();
     let config = emulator.sdk_config();
-    let (left, done) = (Arc::new(AtomicUsize::new(expected)), Arc::new(Notify::new()));
+    let (left, done) = (
+        Arc::new(AtomicUsize::new(expected)),
+        Arc::new(Notify::new()),
+    );
     let (seen, signal) = (left.clone(), done.clone());
     let worker = Worker::builder(format!("bench-{round}"), "bench")
         .with_source(Polling::new(&config))
         .with_ownership(DynamoLeases::new(&config))
-        .with_processor(move |_: &ShardContext| Count { left: seen.clone(), done: signal.clone() })
+        .with_processor(move |_: &ShardContext| Count {
+            left: seen.clone(),
+            done: signal.clone(),
+        })
         .build()?;
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let mut running = JoinSet::new();
@@ -153,6 +178,10 @@ async fn one_worker(
     while let Some(ended) = running.join_next().await {
         ended??;
     }
-    assert_eq!(left.load(Ordering::Relaxed), 0, "the worker read something else");
+    assert_eq!(
+        left.load(Ordering::Relaxed),
+        0,
+        "the worker read something else"
+    );
     Ok(took)
 }

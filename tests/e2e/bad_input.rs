@@ -9,38 +9,63 @@ use wiremock::{Mock, MockServer, ResponseTemplate};
 /// Every one of these must end by itself well before this.
 const AT_MOST: Duration = Duration::from_secs(30);
 
-const KEYS: [(&str, &str); 3] =
-    [("AWS_REGION", "us-east-1"), ("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test")];
+const KEYS: [(&str, &str); 3] = [
+    ("AWS_REGION", "us-east-1"),
+    ("AWS_ACCESS_KEY_ID", "test"),
+    ("AWS_SECRET_ACCESS_KEY", "test"),
+];
 
 /// Runs `record-printer` and answers its exit code and its error lines (log lines left out).
 async fn printer(arguments: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, String) {
-    run_to_end(&binaries().await.unwrap(), arguments, environment, AT_MOST).await.unwrap()
+    run_to_end(&binaries().await.unwrap(), arguments, environment, AT_MOST)
+        .await
+        .unwrap()
 }
 
 fn assert_names(text: &str, words: &[&str]) {
     for word in words {
-        assert!(text.to_lowercase().contains(&word.to_lowercase()), "{word:?} is not in:\n{text}");
+        assert!(
+            text.to_lowercase().contains(&word.to_lowercase()),
+            "{word:?} is not in:\n{text}"
+        );
     }
     assert!(!text.contains("panicked"), "{text}");
-    assert_eq!(text.matches("error:").count(), 1, "not exactly one error in:\n{text}");
+    assert_eq!(
+        text.matches("error:").count(),
+        1,
+        "not exactly one error in:\n{text}"
+    );
 }
 
 #[tokio::test]
 async fn an_unknown_stream_is_named() {
-    let emulator = EmulatorProcess::start(&binaries().await.unwrap()).await.unwrap();
+    let emulator = EmulatorProcess::start(&binaries().await.unwrap())
+        .await
+        .unwrap();
     let mut environment = KEYS.to_vec();
     environment.push(("AWS_ENDPOINT_URL", emulator.endpoint()));
-    let (code, text) =
-        printer(&["--stream", "no-such-stream", "--application", "app"], &environment).await;
+    let (code, text) = printer(
+        &["--stream", "no-such-stream", "--application", "app"],
+        &environment,
+    )
+    .await;
     assert_eq!(code, Some(1), "{text}");
     assert_names(&text, &["no-such-stream", "create"]);
 }
 
 #[tokio::test]
 async fn a_missing_table_permission_is_named() {
-    let emulator = EmulatorProcess::start(&binaries().await.unwrap()).await.unwrap();
+    let emulator = EmulatorProcess::start(&binaries().await.unwrap())
+        .await
+        .unwrap();
     let client = aws_sdk_kinesis::Client::new(&emulator.sdk_config());
-    client.create_stream().stream_name("s").shard_count(1).send().await.unwrap();
+    client
+        .create_stream()
+        .stream_name("s")
+        .shard_count(1)
+        .send()
+        .await
+        .unwrap();
     let dynamo = MockServer::start().await;
     Mock::given(header_regex("x-amz-target", "DynamoDB_20120810.*"))
         .respond_with(ResponseTemplate::new(400).set_body_raw(
@@ -104,8 +129,14 @@ async fn an_invalid_name_is_named_with_its_rule() {
 
 #[tokio::test]
 async fn an_unknown_position_is_refused_with_the_choices() {
-    let arguments =
-        ["--stream", "s", "--application", "app", "--initial-position", "the-day-before"];
+    let arguments = [
+        "--stream",
+        "s",
+        "--application",
+        "app",
+        "--initial-position",
+        "the-day-before",
+    ];
     let (code, text) = printer(&arguments, &KEYS).await;
     assert_eq!(code, Some(2), "{text}");
     assert_names(&text, &["the-day-before", "trim-horizon", "latest"]);

@@ -10,7 +10,11 @@ use tests::fleet::experiment::{cold_start, kills, stops};
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cold_start_delivers_everything_once() {
     let found = cold_start(binaries().await.unwrap(), 1).await.unwrap();
-    assert_eq!((found.lost, found.duplicates, found.bad_exits), (0, 0, 0), "{found}");
+    assert_eq!(
+        (found.lost, found.duplicates, found.bad_exits),
+        (0, 0, 0),
+        "{found}"
+    );
     assert_eq!(found.broken, Vec::<String>::new());
 }
 
@@ -24,6 +28,10 @@ async fn a_killed_worker_loses_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stopped_worker_repeats_and_loses_nothing() {
     let found = stops(binaries().await.unwrap(), 2).await.unwrap();
-    assert_eq!((found.lost, found.duplicates, found.bad_exits), (0, 0, 0), "{found}");
+    assert_eq!(
+        (found.lost, found.duplicates, found.bad_exits),
+        (0, 0, 0),
+        "{found}"
+    );
     assert!(found.sent > 0, "{found}");
 }

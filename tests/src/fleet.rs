@@ -9,5 +9,5 @@ mod process;
 mod producer;
 
 pub use output::{Delivery, Output};
-pub use process::{EmulatorProcess, Printer, PrinterSettings, binaries};
+pub use process::{EmulatorProcess, Printer, PrinterSettings, binaries, run_to_end};
 pub use producer::{Producer, preload};

@@ -30,10 +30,19 @@ impl Stage {
     async fn set(binaries: &Path) -> Result<Self, Error> {
         let emulator = EmulatorProcess::start(binaries).await?;
         let client = Client::new(&emulator.sdk_config());
-        client.create_stream().stream_name("fleet").shard_count(SHARDS as i32).send().await?;
+        client
+            .create_stream()
+            .stream_name("fleet")
+            .shard_count(SHARDS as i32)
+            .send()
+            .await?;
         let mut waited = Instant::now();
         loop {
-            let reply = client.describe_stream_summary().stream_name("fleet").send().await?;
+            let reply = client
+                .describe_stream_summary()
+                .stream_name("fleet")
+                .send()
+                .await?;
             let summary = reply.stream_description_summary().ok_or("no description")?;
             if summary.stream_status().as_str() == "ACTIVE" {
                 break;
@@ -47,7 +56,12 @@ impl Stage {
             stream: "fleet".to_owned(),
             application: "fleet-app".to_owned(),
         };
-        Ok(Self { emulator, client, settings, output: Output::default() })
+        Ok(Self {
+            emulator,
+            client,
+            settings,
+            output: Output::default(),
+        })
     }
 
     fn printer(&self, worker: &str) -> Result<Printer, Error> {
@@ -55,7 +69,10 @@ impl Stage {
     }
 
     /// Waits until each of the workers has lately delivered from half of the shards.
-    async fn balanced(&self, workers: &[&str]) -> Result<BTreeMap<String, BTreeSet<String>>, Error> {
+    async fn balanced(
+        &self,
+        workers: &[&str],
+    ) -> Result<BTreeMap<String, BTreeSet<String>>, Error> {
         let since = Instant::now();
         let mut from = self.output.len();
         loop {
@@ -71,7 +88,10 @@ impl Stage {
                 holds.entry(worker).or_default().insert(shard);
             }
             let share = SHARDS / workers.len();
-            if workers.iter().all(|w| holds.get(*w).is_some_and(|shards| shards.len() == share)) {
+            if workers
+                .iter()
+                .all(|w| holds.get(*w).is_some_and(|shards| shards.len() == share))
+            {
                 return Ok(holds);
             }
             if since.elapsed() > PATIENCE {
@@ -95,7 +115,11 @@ impl Stage {
 }
 
 fn patience(since: &mut Instant, what: &str) -> Result<(), Error> {
-    if since.elapsed() > PATIENCE { Err(what.into()) } else { Ok(()) }
+    if since.elapsed() > PATIENCE {
+        Err(what.into())
+    } else {
+        Ok(())
+    }
 }
 
 /// What an experiment found. Times are per round.
@@ -248,7 +272,11 @@ fn longest_silence(deliveries: &[super::Delivery], from: Instant, to: Instant) -
     if last.len() < SHARDS {
         return to - from;
     }
-    last.values().map(|at| to.saturating_duration_since(*at)).chain([longest]).max().unwrap_or_default()
+    last.values()
+        .map(|at| to.saturating_duration_since(*at))
+        .chain([longest])
+        .max()
+        .unwrap_or_default()
 }
 
 async fn conclude(
@@ -264,7 +292,11 @@ async fn conclude(
     Ok(findings)
 }
 
-async fn finish(findings: &mut Findings, stage: &Stage, printers: Vec<Printer>) -> Result<(), Error> {
+async fn finish(
+    findings: &mut Findings,
+    stage: &Stage,
+    printers: Vec<Printer>,
+) -> Result<(), Error> {
     for printer in printers {
         if printer.stop(PATIENCE).await? != Some(0) {
             findings.bad_exits += 1;

@@ -71,7 +71,11 @@ impl Output {
     /// Everything delivered since the `from`th delivery.
     #[must_use]
     pub fn since(&self, from: usize) -> Vec<Delivery> {
-        self.state().deliveries.get(from..).unwrap_or_default().to_vec()
+        self.state()
+            .deliveries
+            .get(from..)
+            .unwrap_or_default()
+            .to_vec()
     }
 
     /// How many deliveries there were.
@@ -95,14 +99,21 @@ impl Output {
     /// How many deliveries were repeats.
     #[must_use]
     pub fn duplicates(&self) -> usize {
-        self.state().seen.values().map(|times| *times as usize - 1).sum()
+        self.state()
+            .seen
+            .values()
+            .map(|times| *times as usize - 1)
+            .sum()
     }
 
     /// Those of `sent` that were never delivered.
     #[must_use]
     pub fn missing(&self, sent: &BTreeSet<String>) -> Vec<String> {
         let state = self.state();
-        sent.iter().filter(|sequence| !state.seen.contains_key(*sequence)).cloned().collect()
+        sent.iter()
+            .filter(|sequence| !state.seen.contains_key(*sequence))
+            .cloned()
+            .collect()
     }
 
     /// Lines that are not what the contract promises.
@@ -116,6 +127,9 @@ impl Output {
     pub fn last_logs(&self, count: usize) -> Vec<String> {
         let state = self.state();
         let from = state.logs.len().saturating_sub(count);
-        state.logs[from..].iter().map(|(worker, line)| format!("{worker}: {line}")).collect()
+        state.logs[from..]
+            .iter()
+            .map(|(worker, line)| format!("{worker}: {line}"))
+            .collect()
     }
 }

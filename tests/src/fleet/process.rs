@@ -19,24 +19,40 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 /// How long the emulator may take until it says that it listens.
 const EMULATOR_START_MAX: Duration = Duration::from_secs(10);
 
-/// The folder of the binaries under test, after building them in the profile of this program.
+/// The folder of the binaries under test. Under cargo they are built first, in the profile of this
+/// program; a program started by hand takes what is there.
 ///
 /// # Errors
-/// If they cannot be built.
+/// If they cannot be built or are not there.
 pub async fn binaries() -> Result<PathBuf, Error> {
     let program = std::env::current_exe()?;
     let mut folder = program.parent().ok_or("this program has no folder")?;
     if folder.ends_with("deps") {
         folder = folder.parent().ok_or("the target folder has no parent")?;
     }
-    let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    build.current_dir(env!("CARGO_MANIFEST_DIR")).args(["build", "--quiet", "--bins"]);
-    build.args(["-p", "examples", "-p", "kinesis-emulator"]);
-    if folder.ends_with("release") {
-        build.arg("--release");
+    if let Some(cargo) = std::env::var_os("CARGO") {
+        let mut build = Command::new(cargo);
+        build.current_dir(env!("CARGO_MANIFEST_DIR"));
+        build.args([
+            "build",
+            "--quiet",
+            "--bins",
+            "-p",
+            "examples",
+            "-p",
+            "kinesis-emulator",
+        ]);
+        if folder.ends_with("release") {
+            build.arg("--release");
+        }
+        if !build.status().await?.success() {
+            return Err("the binaries under test could not be built".into());
+        }
     }
-    if !build.status().await?.success() {
-        return Err("the binaries under test could not be built".into());
+    for name in ["kinesis-emulator", "record-printer"] {
+        if !folder.join(name).exists() {
+            return Err(format!("{name} is not in {}; build it first", folder.display()).into());
+        }
     }
     Ok(folder.to_owned())
 }
@@ -65,8 +81,13 @@ impl EmulatorProcess {
         let mut lines = BufReader::new(stdout).lines();
         let line = timeout(EMULATOR_START_MAX, lines.next_line()).await??;
         let line = line.ok_or("the emulator ended without a word")?;
-        let endpoint = line.strip_prefix("listening on ").ok_or("not the promised line")?;
-        Ok(Self { endpoint: endpoint.to_owned(), process })
+        let endpoint = line
+            .strip_prefix("listening on ")
+            .ok_or("not the promised line")?;
+        Ok(Self {
+            endpoint: endpoint.to_owned(),
+            process,
+        })
     }
 
     /// Where it listens.
@@ -144,13 +165,23 @@ impl Printer {
                 sink.log(&name, line);
             }
         });
-        Ok(Self { worker: worker.to_owned(), process, started, _reader: reader })
+        Ok(Self {
+            worker: worker.to_owned(),
+            process,
+            started,
+            _reader: reader,
+        })
     }
 
     fn command(settings: &PrinterSettings, worker: &str) -> Command {
         let mut command = Command::new(settings.binaries.join("record-printer"));
         command
-            .args(["--stream", &settings.stream, "--application", &settings.application])
+            .args([
+                "--stream",
+                &settings.stream,
+                "--application",
+                &settings.application,
+            ])
             .args(["--worker-id", worker])
             .env("AWS_ENDPOINT_URL", &settings.endpoint)
             .env("AWS_REGION", "us-east-1")
@@ -189,13 +220,19 @@ impl Printer {
     /// If it does not end in time.
     pub async fn stop(mut self, at_most: Duration) -> Result<Option<i32>, Error> {
         let pid = self.process.id().ok_or("it is not running")?;
-        let sent = Command::new("kill").args(["-TERM", &pid.to_string()]).status().await?;
+        let sent = Command::new("kill")
+            .args(["-TERM", &pid.to_string()])
+            .status()
+            .await?;
         if !sent.success() {
             return Err("the signal could not be sent".into());
         }
         let status = timeout(at_most, self.process.wait()).await??;
         // The readers end with the pipes; what is still in them counts.
-        while timeout(Duration::from_secs(5), self._reader.join_next()).await?.is_some() {}
+        while timeout(Duration::from_secs(5), self._reader.join_next())
+            .await?
+            .is_some()
+        {}
         Ok(status.code())
     }
 }

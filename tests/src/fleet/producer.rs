@@ -53,7 +53,12 @@ async fn put(
             .data(Blob::new(data));
         records.push(entry.build()?);
     }
-    let reply = client.put_records().stream_name(stream).set_records(Some(records)).send().await?;
+    let reply = client
+        .put_records()
+        .stream_name(stream)
+        .set_records(Some(records))
+        .send()
+        .await?;
     for record in reply.records() {
         match record.sequence_number() {
             Some(sequence) => sent.insert(sequence.to_owned()),
@@ -88,7 +93,10 @@ impl Producer {
                 let mut fresh = BTreeSet::new();
                 put(&client, &stream, next..next + per_tick, 100, &mut fresh).await?;
                 next += per_tick;
-                known.lock().unwrap_or_else(PoisonError::into_inner).append(&mut fresh);
+                known
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .append(&mut fresh);
             }
             Ok(())
         });
@@ -104,6 +112,8 @@ impl Producer {
         while let Some(ended) = self.task.join_next().await {
             ended??;
         }
-        Ok(std::mem::take(&mut *self.sent.lock().unwrap_or_else(PoisonError::into_inner)))
+        Ok(std::mem::take(
+            &mut *self.sent.lock().unwrap_or_else(PoisonError::into_inner),
+        ))
     }
 }
