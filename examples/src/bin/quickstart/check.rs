@@ -12,7 +12,9 @@ use crate::lines::RECORD_BYTES_MAX;
 /// What came of the lines.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Verdict {
-    pub(crate) lines: u64,
+    pub(crate) records: u64,
+    /// Lines that were too long for one record and became several.
+    pub(crate) cut: u64,
     pub(crate) lost: u64,
     /// Records that came more than once without being the same record, or that nobody sent.
     pub(crate) foreign: u64,
@@ -40,7 +42,9 @@ impl Verdict {
             }
             let content = fs::read(&text.path)?;
             let expected = fingerprints(&content, RECORD_BYTES_MAX);
-            verdict.lines += expected.len() as u64;
+            verdict.records += expected.len() as u64;
+            let is_long = |line: &&[u8]| line.len() > RECORD_BYTES_MAX;
+            verdict.cut += content.split(|byte| *byte == b'\n').filter(is_long).count() as u64;
             verdict.compare(&expected, delivered.get(&text.key).unwrap_or(&nothing));
         }
         for (key, records) in delivered {

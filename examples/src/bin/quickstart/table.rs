@@ -29,9 +29,16 @@ impl Table<'_> {
         let seconds = outcome.flow.as_secs_f64();
         let average = ledger.distinct() as f64 / seconds.max(0.001);
         let best = grouped(outcome.best_rate as u64);
+        let origin = match verdict.cut {
+            0 => input.origin.clone(),
+            cut => format!(
+                "{}; {cut} over 1 MiB, each counted as several",
+                input.origin
+            ),
+        };
         let plain = |name, number| Row(name, grouped(number), String::new());
         let mut rows = vec![
-            Row("lines in", grouped(verdict.lines), input.origin.clone()),
+            Row("lines in", grouped(verdict.records), origin),
             Row(
                 "delivered",
                 grouped(ledger.distinct()),
