@@ -1,4 +1,13 @@
 //! The tables, called without a socket: texts, semantics, paging, threads.
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "requests are written where they are used"
+)]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::too_many_lines,
+    reason = "a table of cases is one piece, however long"
+)]
 
 #[path = "dynamo/conditions.rs"]
 mod conditions;

@@ -1,4 +1,10 @@
 //! Random conditions, evaluated by the tables and by a naive interpreter over a tree of its own.
+//!
+//! `PROPTEST_CASES` sets how many; the default of 256 is for every run.
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the interpreter is as naive as can be"
+)]
 
 use std::collections::BTreeMap;
 
@@ -34,6 +40,8 @@ type Row = BTreeMap<&'static str, Small>;
 
 const ATTRIBUTES: [&str; 4] = ["aa", "bb", "cc", "dd"];
 
+const COMPARATORS: [&str; 6] = ["=", "<>", "<", "<=", ">", ">="];
+
 #[derive(Clone, Debug)]
 enum Term {
     Attribute(&'static str),
@@ -43,9 +51,9 @@ enum Term {
 
 #[derive(Clone, Debug)]
 enum Tree {
-    Or(Vec<Tree>),
-    And(Vec<Tree>),
-    Not(Box<Tree>),
+    Or(Vec<Self>),
+    And(Vec<Self>),
+    Not(Box<Self>),
     Compare(&'static str, Term, Term),
     Between(Term, Term, Term),
     In(Term, Vec<Term>),
@@ -79,10 +87,9 @@ fn row() -> impl Strategy<Value = Row> {
 }
 
 fn leaf() -> impl Strategy<Value = Tree> {
-    let comparators = ["=", "<>", "<", "<=", ">", ">="];
     let text = || "[ab]{0,2}".prop_map(Small::Text);
     prop_oneof![
-        5 => (prop::sample::select(&comparators[..]), term(), term())
+        5 => (prop::sample::select(&COMPARATORS[..]), term(), term())
             .prop_map(|(comparator, one, two)| Tree::Compare(comparator, one, two)),
         1 => (term(), term(), term()).prop_map(|(tested, low, high)| Tree::Between(tested, low, high)),
         1 => (term(), prop::collection::vec(term(), 1..4)).prop_map(|(tested, all)| Tree::In(tested, all)),
@@ -260,8 +267,6 @@ fn holds(tree: &Tree, row: &Row) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
-
     #[test]
     fn conditions_mean_what_a_naive_interpreter_says(
         tree in tree(),

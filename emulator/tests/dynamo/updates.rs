@@ -165,14 +165,14 @@ fn every_index_means_the_list_as_it_was() {
     ] {
         assert_eq!(after(row(), update, values), json!({"l": new}), "{update}");
     }
-    let nested = json!({"l": {"L": [n("0"), {"M": {"in": list(&["1", "2"])}}]}});
+    let nested = json!({"l": {"L": [n("0"), {"M": {"inside": list(&["1", "2"])}}]}});
     assert_eq!(
         after(
             nested,
-            "REMOVE l[0], l[1].in[0] SET l[1].in[5] = :v",
+            "REMOVE l[0], l[1].inside[0] SET l[1].inside[5] = :v",
             json!({":v": n("3")})
         ),
-        json!({"l": {"L": [{"M": {"in": list(&["2", "3"])}}]}})
+        json!({"l": {"L": [{"M": {"inside": list(&["2", "3"])}}]}})
     );
     let sets = json!({"l": {"L": [{"SS": ["x"]}, n("1")]}});
     assert_eq!(
@@ -392,14 +392,14 @@ fn return_values_show_the_row_or_what_was_touched() {
         (
             "UPDATED_NEW",
             json!({"Attributes": {
-                "a": n("2"), "m": {"M": {"x": n("2")}}, "l": list(&["2"]), "new": n("2"),
+                "a": n("2"), "m": {"M": {"x": n("2")}}, "l": list(&["2"]), "fresh": n("2"),
             }}),
         ),
         (
             "ALL_NEW",
             json!({"Attributes": {
                 "k": {"S": "row"}, "a": n("2"), "m": {"M": {"x": n("2"), "y": n("2")}},
-                "l": list(&["5", "2", "7"]), "new": n("2"),
+                "l": list(&["5", "2", "7"]), "fresh": n("2"),
             }}),
         ),
     ] {
@@ -409,7 +409,7 @@ fn return_values_show_the_row_or_what_was_touched() {
             "UpdateItem",
             json!({
                 "TableName": "Tab", "Key": {"k": {"S": "row"}}, "ReturnValues": values,
-                "UpdateExpression": "SET a = :v, m.x = :v, l[1] = :v, new = :v REMOVE gone",
+                "UpdateExpression": "SET a = :v, m.x = :v, l[1] = :v, fresh = :v REMOVE gone",
                 "ExpressionAttributeValues": {":v": n("2")},
             }),
         );

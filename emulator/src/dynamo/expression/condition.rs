@@ -2,7 +2,8 @@
 //!
 //! One pass builds the tree with placeholders replaced and notes what the service refuses. A
 //! parenthesis may hold a condition or an operand; which one shows only behind it, so the parser
-//! carries either until the grammar decides, and never goes back.
+//! carries either until the grammar decides, and never goes back. Conditions nest on a stack of
+//! their own: 300 levels, which the service allows, would take a thread's stack far.
 
 use super::check::Call;
 use super::parse::{Grammar, Parser, Rank};
@@ -86,9 +87,7 @@ impl<'a> Condition<'a> {
         placeholders: &'a Placeholders<'a>,
     ) -> Result<Self, String> {
         let mut parser = Parser::new(Grammar::Condition, source, placeholders);
-        let parsed = parser.disjunction()?;
-        // What stands behind an operand alone is as wrong as its end.
-        let condition = parser.as_condition(parsed)?;
+        let condition = parser.condition()?;
         parser.finish(&[
             Rank::RedundantParentheses,
             Rank::UnknownFunction,
@@ -153,77 +152,119 @@ impl<'a> From<Condition<'a>> for Parsed<'a> {
     }
 }
 
+/// What is read so far of the conditions between two parentheses.
+#[derive(Default)]
+struct Level<'a> {
+    /// Complete members of an OR.
+    ors: Vec<Condition<'a>>,
+    /// Complete members of the AND being read.
+    ands: Vec<Condition<'a>>,
+    /// How many NOTs wait for what comes next.
+    nots: usize,
+}
+
+impl<'a> Level<'a> {
+    fn is_empty(&self) -> bool {
+        self.ors.is_empty() && self.ands.is_empty()
+    }
+
+    /// Ends a member of the AND.
+    fn and(&mut self, condition: Condition<'a>) {
+        self.ands.push(condition);
+    }
+
+    /// Ends a member of the OR.
+    fn or(&mut self, condition: Condition<'a>) {
+        self.ands.push(condition);
+        let all = std::mem::take(&mut self.ands);
+        self.ors.push(joined(all, Condition::And));
+    }
+
+    fn end(mut self, condition: Condition<'a>) -> Condition<'a> {
+        self.or(condition);
+        joined(self.ors, Condition::Or)
+    }
+}
+
+/// One condition as it is, several as `join` has them.
+fn joined<'a>(
+    mut all: Vec<Condition<'a>>,
+    join: fn(Vec<Condition<'a>>) -> Condition<'a>,
+) -> Condition<'a> {
+    match (all.pop(), all.is_empty()) {
+        (Some(only), true) => only,
+        (last, _) => {
+            all.extend(last);
+            join(all)
+        }
+    }
+}
+
 impl<'a> Parser<'a> {
-    fn disjunction(&mut self) -> Result<Parsed<'a>, String> {
-        let first = self.conjunction()?;
-        if !self.cursor.at_keyword("OR") {
-            return Ok(first);
-        }
-        let mut all = vec![self.as_condition(first)?];
-        while self.cursor.eat_keyword("OR") {
-            let next = self.conjunction()?;
-            all.push(self.as_condition(next)?);
-        }
-        Ok(Condition::Or(all).into())
-    }
-
-    fn conjunction(&mut self) -> Result<Parsed<'a>, String> {
-        let first = self.negation()?;
-        if !self.cursor.at_keyword("AND") {
-            return Ok(first);
-        }
-        let mut all = vec![self.as_condition(first)?];
-        while self.cursor.eat_keyword("AND") {
-            let next = self.negation()?;
-            all.push(self.as_condition(next)?);
-        }
-        Ok(Condition::And(all).into())
-    }
-
-    fn negation(&mut self) -> Result<Parsed<'a>, String> {
-        let mut count = 0_usize;
-        while self.cursor.eat_keyword("NOT") {
-            count += 1;
-        }
-        let parsed = self.primary()?;
-        if count == 0 {
-            return Ok(parsed);
-        }
-        let condition = self.as_condition(parsed)?;
-        Ok(match count % 2 {
-            0 => condition.into(),
-            _ => Condition::Not(Box::new(condition)).into(),
-        })
-    }
-
-    /// Parentheses or an operand, and the comparison that may follow.
-    fn primary(&mut self) -> Result<Parsed<'a>, String> {
-        let parsed = if self.cursor.at("(") {
-            self.parentheses(Self::disjunction)?
-        } else {
-            Parsed {
-                node: self.atom()?,
-                wrapped: false,
+    /// Takes a whole condition.
+    fn condition(&mut self) -> Result<Condition<'a>, String> {
+        let mut outer = Vec::new();
+        let mut level = Level::default();
+        loop {
+            while self.cursor.eat_keyword("NOT") {
+                level.nots += 1;
             }
-        };
-        if matches!(parsed.node, Node::Condition(_)) || !self.at_comparison() {
-            return Ok(parsed);
+            if self.cursor.eat("(") {
+                self.enter()?;
+                outer.push(std::mem::take(&mut level));
+                continue;
+            }
+            let node = self.atom()?;
+            let mut parsed = self.compared(Parsed {
+                node,
+                wrapped: false,
+            })?;
+            loop {
+                parsed = self.negated(parsed, &mut level.nots)?;
+                if self.cursor.at_keyword("AND") {
+                    level.and(self.as_condition(parsed)?);
+                } else if self.cursor.at_keyword("OR") {
+                    level.or(self.as_condition(parsed)?);
+                } else if let Some(around) = self.close(&mut outer)? {
+                    let inner = std::mem::replace(&mut level, around);
+                    parsed = self.unwrapped(inner, parsed)?;
+                    parsed = self.compared(parsed)?;
+                    continue;
+                } else {
+                    let last = self.as_condition(parsed)?;
+                    return Ok(level.end(last));
+                }
+                self.cursor.take();
+                break;
+            }
         }
-        let tested = self.as_operand(parsed.node)?;
-        let condition = self.comparison(tested)?;
-        self.settle();
-        Ok(condition.into())
     }
 
-    fn parentheses(
-        &mut self,
-        inside: fn(&mut Self) -> Result<Parsed<'a>, String>,
-    ) -> Result<Parsed<'a>, String> {
-        self.enter()?;
-        self.cursor.expect("(")?;
-        let inner = inside(self)?;
-        self.cursor.expect(")")?;
-        self.leave();
+    /// Leaves the innermost parentheses, if any are open; they must end here.
+    fn close(&mut self, outer: &mut Vec<Level<'a>>) -> Result<Option<Level<'a>>, String> {
+        let around = outer.pop();
+        if around.is_some() {
+            self.cursor.expect(")")?;
+            self.leave();
+        }
+        Ok(around)
+    }
+
+    /// What the parentheses that just ended stand for.
+    fn unwrapped(&mut self, inner: Level<'a>, last: Parsed<'a>) -> Result<Parsed<'a>, String> {
+        if !inner.is_empty() {
+            let last = self.as_condition(last)?;
+            let node = Node::Condition(inner.end(last));
+            return Ok(Parsed {
+                node,
+                wrapped: true,
+            });
+        }
+        self.wrapped(last)
+    }
+
+    /// Parentheses around something that has none inside, or has them one too many.
+    fn wrapped(&mut self, inner: Parsed<'a>) -> Result<Parsed<'a>, String> {
         if inner.wrapped {
             self.faults.note(Rank::RedundantParentheses, || {
                 "The expression has redundant parentheses;".to_owned()
@@ -243,6 +284,30 @@ impl<'a> Parser<'a> {
                 wrapped: true,
             }),
         }
+    }
+
+    fn negated(&mut self, parsed: Parsed<'a>, nots: &mut usize) -> Result<Parsed<'a>, String> {
+        let count = std::mem::take(nots);
+        if count == 0 {
+            return Ok(parsed);
+        }
+        let condition = self.as_condition(parsed)?;
+        Ok(if count.is_multiple_of(2) {
+            condition.into()
+        } else {
+            Condition::Not(Box::new(condition)).into()
+        })
+    }
+
+    /// Takes the comparison that may follow an operand.
+    fn compared(&mut self, parsed: Parsed<'a>) -> Result<Parsed<'a>, String> {
+        if matches!(parsed.node, Node::Condition(_)) || !self.at_comparison() {
+            return Ok(parsed);
+        }
+        let tested = self.as_operand(parsed.node)?;
+        let condition = self.comparison(tested)?;
+        self.settle();
+        Ok(condition.into())
     }
 
     /// A path, a value or a function.
@@ -269,14 +334,14 @@ impl<'a> Parser<'a> {
 
     /// `( operand, … )`.
     fn operands(&mut self) -> Result<Vec<Operand<'a>>, String> {
-        self.enter()?;
+        self.enter_operand()?;
         self.cursor.expect("(")?;
         let mut all = vec![self.operand()?];
         while self.cursor.eat(",") {
             all.push(self.operand()?);
         }
         self.cursor.expect(")")?;
-        self.leave();
+        self.leave_operand();
         Ok(all)
     }
 
@@ -286,13 +351,17 @@ impl<'a> Parser<'a> {
     }
 
     fn bare_or_wrapped(&mut self) -> Result<Parsed<'a>, String> {
-        if self.cursor.at("(") {
-            return self.parentheses(Self::bare_or_wrapped);
+        if !self.cursor.eat("(") {
+            return Ok(Parsed {
+                node: self.atom()?,
+                wrapped: false,
+            });
         }
-        Ok(Parsed {
-            node: self.atom()?,
-            wrapped: false,
-        })
+        self.enter_operand()?;
+        let inner = self.bare_or_wrapped()?;
+        self.cursor.expect(")")?;
+        self.leave_operand();
+        self.wrapped(inner)
     }
 
     fn at_comparison(&self) -> bool {

@@ -9,9 +9,13 @@ use crate::dynamo::value::AttributeValue;
 
 /// Most comparisons and functions in one expression.
 const OPERATORS_MAX: usize = 300;
-/// Deepest nesting of parentheses and functions. Above the limit on operators, so that it is met
-/// only by nesting that has no operator to count; it bounds the stack.
+/// Deepest nesting of conditions, and of functions in an update. Above the limit on operators, so
+/// that it is met only by nesting that has no operator to count; it bounds the stack that it takes
+/// to evaluate and to drop the tree.
 const DEPTH_MAX: usize = 320;
+/// Deepest nesting of parentheses and functions in one operand of a condition. Anything deeper
+/// than two is refused anyway; it bounds the parser's stack.
+const OPERAND_DEPTH_MAX: usize = 32;
 
 /// Which expression is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +94,7 @@ pub(super) struct Parser<'a> {
     placeholders: &'a Placeholders<'a>,
     operators: usize,
     depth: usize,
+    operand_depth: usize,
 }
 
 impl<'a> Parser<'a> {
@@ -105,6 +110,7 @@ impl<'a> Parser<'a> {
             placeholders,
             operators: 0,
             depth: 0,
+            operand_depth: 0,
         }
     }
 
@@ -137,6 +143,19 @@ impl<'a> Parser<'a> {
 
     pub(super) fn leave(&mut self) {
         self.depth -= 1;
+    }
+
+    /// As [`Parser::enter`], within an operand of a condition.
+    pub(super) fn enter_operand(&mut self) -> Result<(), String> {
+        self.operand_depth += 1;
+        if self.operand_depth > OPERAND_DEPTH_MAX {
+            return Err(too_many_operators(OPERATORS_MAX + 1));
+        }
+        Ok(())
+    }
+
+    pub(super) fn leave_operand(&mut self) {
+        self.operand_depth -= 1;
     }
 
     /// Whether the current token can begin a path, or a function.
