@@ -37,6 +37,8 @@ pub(crate) struct Holdings {
 #[derive(Debug, Default)]
 struct Inner {
     life: Option<Life>,
+    /// The last life there was, over or not: its row is to be deleted at the end.
+    last: Option<WorkerKey>,
     grants: BTreeMap<ShardId, Holding>,
     /// Rows that rights wrote, for the planner to remember.
     written: Vec<LeaseRow>,
@@ -87,10 +89,18 @@ impl Holdings {
         self.inner().life.clone()
     }
 
+    /// The last life there was.
+    pub(crate) fn last(&self) -> Option<WorkerKey> {
+        self.inner().last.clone()
+    }
+
     /// A new life begins, with nothing held.
     pub(crate) fn begin(&self, key: WorkerKey, until: Instant) {
         self.end();
-        self.inner().life = Some(Life { key, until });
+        let mut inner = self.inner();
+        inner.last = Some(key.clone());
+        inner.life = Some(Life { key, until });
+        drop(inner);
         self.plan.notify_one();
     }
 

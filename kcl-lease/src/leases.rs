@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use aws_sdk_dynamodb::config::retry::{RetryConfig, RetryPartition};
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
-use kcl_core::error::{Error, Problem};
+use kcl_core::error::{Error, ErrorKind, Problem};
 use kcl_core::port::{Ownership, OwnershipRun, OwnershipStart};
 
 use crate::ownership::Leases;
@@ -76,13 +76,7 @@ impl DynamoLeases {
 impl Ownership for DynamoLeases {
     fn problems(&self) -> Vec<Problem> {
         let mut problems = self.settings.problems();
-        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
-        if let Some(name) = &self.table_name
-            && !((3..=255).contains(&name.len()) && name.chars().all(allowed))
-        {
-            let rule = "must be 3 to 255 of the characters a-z A-Z 0-9 _ . -";
-            problems.push(Problem::new("table_name", rule));
-        }
+        problems.extend(self.table_name.as_deref().and_then(table_name_problem));
         problems
     }
 
@@ -93,6 +87,10 @@ impl Ownership for DynamoLeases {
             settings,
         } = *self;
         let table_name = table_name.unwrap_or_else(|| start.application.to_string());
+        if let Some(problem) = table_name_problem(&table_name) {
+            return Err(Error::new(ErrorKind::Invalid, problem.to_string())
+                .with_hint("set another with `with_table_name`"));
+        }
         let (table, shards) = match clients {
             Clients::Given { dynamodb, kinesis } => (
                 DynamoTable::new(dynamodb.clone(), dynamodb, table_name),
@@ -102,7 +100,7 @@ impl Ownership for DynamoLeases {
                 let attempt = (settings.duration / 8).max(Duration::from_millis(250));
                 let client = |name: &'static str, attempts| {
                     let config = aws_sdk_dynamodb::config::Builder::from(&*config)
-                        .retry_partition(RetryPartition::new(name))
+                        .retry_partition(RetryPartition::custom(name).build())
                         .retry_config(quick_retries(attempts))
                         .timeout_config(timeouts(&config, attempt));
                     aws_sdk_dynamodb::Client::from_conf(config.build())
@@ -116,6 +114,14 @@ impl Ownership for DynamoLeases {
             .start(start)
             .await
     }
+}
+
+/// DynamoDB's own rule for the names of tables.
+fn table_name_problem(name: &str) -> Option<Problem> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+    let valid = (3..=255).contains(&name.len()) && name.chars().all(allowed);
+    let rule = "must be 3 to 255 of the characters a-z A-Z 0-9 _ . -";
+    (!valid).then(|| Problem::new("table_name", rule))
 }
 
 /// Leases in the memory of one process, for tests and for programs of one process.
@@ -174,7 +180,8 @@ const LIST_ATTEMPT: Duration = Duration::from_secs(5);
 
 fn list_client(config: &SdkConfig) -> aws_sdk_kinesis::Client {
     let builder = aws_sdk_kinesis::config::Builder::from(config)
-        .retry_partition(RetryPartition::new("kcl-lease-shards"))
+        // Of its own: a partition that is not custom is one budget for all of the process.
+        .retry_partition(RetryPartition::custom("kcl-lease-shards").build())
         .retry_config(quick_retries(3))
         .timeout_config(timeouts(config, LIST_ATTEMPT));
     aws_sdk_kinesis::Client::from_conf(builder.build())

@@ -147,8 +147,16 @@ async fn enter<S: LeaseStore, L: ShardList>(
                 .ensure_table()
                 .await
                 .map_err(StoreError::into_error)?;
-            let joined = keeper.join().await.map_err(StoreError::into_error)?;
-            Ok((listed, joined))
+            match keeper.join().await.map_err(StoreError::into_error) {
+                Ok(joined) => Ok((listed, joined)),
+                // A table that was only just made may be unknown to some of its servers.
+                Err(error) if error.kind() == ErrorKind::NotFound => Err(Error::new(
+                    ErrorKind::Unavailable,
+                    "the lease table is not ready yet",
+                )
+                .with_source(error)),
+                Err(error) => Err(error),
+            }
         };
         let error: Error = match tokio::time::timeout_at(deadline, attempt).await {
             Ok(Ok(entered)) => return Ok(entered),
@@ -234,7 +242,6 @@ impl<S: LeaseStore> OwnershipControl for Control<S> {
     }
 
     async fn leave(mut self: Box<Self>) -> Result<(), Error> {
-        let key = self.holdings.life().map(|life| life.key);
         self.phase.send_replace(Phase::Stopped);
         // The tasks end by themselves once the call they are in has returned.
         let patience = self.settings.duration / 2;
@@ -249,7 +256,7 @@ impl<S: LeaseStore> OwnershipControl for Control<S> {
         self.tasks.shutdown().await;
         // ORDER: the row goes last. Without it this worker is dead to the others.
         self.holdings.end();
-        if let Some(key) = key {
+        if let Some(key) = self.holdings.last() {
             let deadline = Instant::now() + patience;
             while let Err(failure) = self.store.leave(&key).await {
                 let pause = self.settings.duration / 50;

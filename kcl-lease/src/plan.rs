@@ -50,6 +50,8 @@ pub(crate) struct Plan {
     pub(crate) give_up: Vec<ShardId>,
     /// Who should take which free lease, in this worker's eyes.
     pub(crate) offers: BTreeMap<ShardId, WorkerKey>,
+    /// How many leases each worker that shares has.
+    pub(crate) held: BTreeMap<WorkerKey, usize>,
     /// When the next worker would count as dead.
     pub(crate) wake_at: Option<Instant>,
     /// Whether leases are about to come free for this worker, so that looking often pays.
@@ -112,6 +114,10 @@ pub(crate) fn plan(view: &View, me: &Me, now: Instant) -> Plan {
         }
     }
 
+    plan.held = loads
+        .iter()
+        .map(|(key, load)| (key.clone(), load.held))
+        .collect();
     let targets = balance::targets(&loads, total);
     let free: BTreeSet<&ShardId> = holds
         .iter()
@@ -122,7 +128,7 @@ pub(crate) fn plan(view: &View, me: &Me, now: Instant) -> Plan {
     if me.taking {
         plan.take = picks(view, &holds, &plan.offers, me);
         let target = targets.get(&me.key).copied().unwrap_or(0);
-        plan.give_up = balance::give_up(&me.held, target);
+        plan.give_up = balance::give_up(&me.held, balance::keeps(&me.key, &loads, &targets));
         let held = loads.get(&me.key).map_or(0, |load| load.held);
         plan.expecting = held + plan.take.len() < target;
     }

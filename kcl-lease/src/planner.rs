@@ -47,9 +47,11 @@ impl<S: LeaseStore> Planner<S> {
     /// The task. Ends with the worker, or with the reason why it cannot go on.
     pub(crate) async fn run(mut self) -> Result<(), Error> {
         let mut trouble = Trouble::new(self.settings.duration * 3);
+        // What we were rung for is a write of our own: an old read would not show it.
+        let mut freshness = Freshness::Consistent;
         loop {
             let phase = *self.phase.borrow_and_update();
-            let next = match self.pass(phase).await {
+            let next = match self.pass(phase, freshness).await {
                 Ok(next) => {
                     trouble.over();
                     next
@@ -62,25 +64,31 @@ impl<S: LeaseStore> Planner<S> {
             if phase == Phase::Stopped {
                 return Ok(());
             }
-            let gone = tokio::select! {
-                biased;
-                changed = self.phase.changed() => changed.is_err(),
-                () = self.holdings.plan.notified() => false,
-                () = sleep_until(next) => false,
+            let regular = if self.settings.consistent_scans {
+                Freshness::Consistent
+            } else {
+                Freshness::Eventual
             };
-            if gone {
-                return Ok(());
+            let woken = tokio::select! {
+                biased;
+                changed = self.phase.changed() => changed.ok().map(|()| regular),
+                () = self.holdings.plan.notified() => Some(Freshness::Consistent),
+                () = sleep_until(next) => Some(regular),
+            };
+            match woken {
+                Some(next) => freshness = next,
+                None => return Ok(()),
             }
         }
     }
 
     /// One look at the table and what follows. Answers when to look again.
-    async fn pass(&mut self, phase: Phase) -> Result<Instant, StoreError> {
+    async fn pass(&mut self, phase: Phase, freshness: Freshness) -> Result<Instant, StoreError> {
         self.release_orphans().await?;
         let Some(life) = self.holdings.life().filter(|_| phase != Phase::Stopped) else {
             return Ok(Instant::now() + self.settings.scan_every());
         };
-        let view = self.look().await?;
+        let view = self.look(freshness).await?;
         for seen in view.leases.values() {
             self.holdings.seen(&seen.row);
         }
@@ -103,12 +111,7 @@ impl<S: LeaseStore> Planner<S> {
         Ok(self.next_look(&plan))
     }
 
-    async fn look(&mut self) -> Result<View, StoreError> {
-        let freshness = if self.settings.consistent_scans {
-            Freshness::Consistent
-        } else {
-            Freshness::Eventual
-        };
+    async fn look(&mut self, freshness: Freshness) -> Result<View, StoreError> {
         let rows = self.store.scan(freshness).await?;
         let after = Instant::now();
         for row in self.holdings.take_written() {
@@ -130,13 +133,8 @@ impl<S: LeaseStore> Planner<S> {
     fn note_offers(&mut self, view: &View, plan: &Plan, me: &Me) -> bool {
         let patience = self.settings.scan_every() * OFFER_SCANS;
         let rest = self.settings.duration * REST_LEASE_TIMES;
-        self.observer.offered(
-            view,
-            &plan.offers,
-            &me.key,
-            Instant::now(),
-            (patience, rest),
-        )
+        self.observer
+            .offered(view, plan, &me.key, Instant::now(), (patience, rest))
     }
 
     /// A finished shard of which a child has no row: whoever finished it may have died over it.

@@ -93,6 +93,15 @@ impl<S: LeaseStore, L: ShardList> Sync<S, L> {
             None => self.list(None).await?,
         };
         self.holdings.listed(&listed);
+        for row in rows
+            .values()
+            .filter(|row| !row.is_ended() && !listed.contains_key(&row.shard))
+        {
+            tracing::error!(
+                shard = %row.shard, checkpoint = %row.checkpoint,
+                "the stream has forgotten a shard that was not read to its end: records are lost",
+            );
+        }
         if self.create_missing(&rows, &listed).await? > 0 {
             self.holdings.plan.notify_one();
         }

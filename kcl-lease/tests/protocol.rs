@@ -1,5 +1,7 @@
 //! The lease protocol in virtual time: whole workers, a table in memory, and a network that fails.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 mod support;
 
 use std::collections::BTreeSet;

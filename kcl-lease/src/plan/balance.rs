@@ -79,6 +79,27 @@ pub(crate) fn deal(
     offers
 }
 
+/// How many leases a worker may keep for now.
+///
+/// While somebody still has more than the largest share, nobody goes below that: whose turn it is to
+/// have one less is clear only when all that must move has moved. Else two workers that drain at
+/// different speeds each give up the same one lease, and one of them gets it back.
+pub(crate) fn keeps(
+    me: &WorkerKey,
+    loads: &BTreeMap<WorkerKey, Load>,
+    targets: &BTreeMap<WorkerKey, usize>,
+) -> usize {
+    let target = targets.get(me).copied().unwrap_or(0);
+    let largest = targets.values().max().copied().unwrap_or(0);
+    let settled = loads.values().all(|load| load.held <= largest);
+    let room = loads.get(me).map_or(0, Load::room);
+    if settled {
+        target
+    } else {
+        target.max(largest.min(room))
+    }
+}
+
 /// Which grants to hand over: what is above the share, less what is already on its way.
 pub(crate) fn give_up(held: &BTreeMap<ShardId, bool>, target: usize) -> Vec<ShardId> {
     let staying: Vec<&ShardId> = held

@@ -43,12 +43,12 @@ mod tests {
     fn row(name: &str, parents: &[&str], checkpoint: Checkpoint, children: &[&str]) -> LeaseRow {
         let shard = Shard {
             id: name.into(),
-            parents: parents.iter().map(|p| ShardId::new(p)).collect(),
+            parents: parents.iter().map(ShardId::new).collect(),
             range: HashKeyRange { start: 0, end: 9 },
             open: false,
         };
         let mut row = LeaseRow::fresh(&shard, checkpoint);
-        row.children = children.iter().map(|c| ShardId::new(c)).collect();
+        row.children = children.iter().map(ShardId::new).collect();
         row
     }
 

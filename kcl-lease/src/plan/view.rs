@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use kcl_core::model::ShardId;
 use tokio::time::Instant;
 
+use super::Plan;
 use crate::row::{LeaseRow, Row, WorkerKey, WorkerRow};
 
 /// A row, and since when it was seen with its counter.
@@ -36,6 +37,7 @@ pub(crate) struct Observer {
     /// Rows this worker wrote itself; an older read does not bring back what was before.
     written: BTreeMap<ShardId, (LeaseRow, Instant)>,
     offers: BTreeMap<ShardId, Offer>,
+    held: BTreeMap<WorkerKey, usize>,
     idle: BTreeMap<WorkerKey, Instant>,
     /// Where shards start, once that is fixed.
     pub(crate) start: Option<SystemTime>,
@@ -110,24 +112,29 @@ impl Observer {
     }
 
     /// Remembers who should take what. Whoever lets an offer stand for `patience` is passed over
-    /// for `rest`: it may be dead and not yet expired. Tells whether somebody newly is.
+    /// for `rest`: it may be dead and not yet expired. Who is still taking others is waited for.
+    /// Tells whether somebody newly is passed over.
     pub(crate) fn offered(
         &mut self,
         view: &View,
-        offers: &BTreeMap<ShardId, WorkerKey>,
+        plan: &Plan,
         me: &WorkerKey,
         now: Instant,
         (patience, rest): (Duration, Duration),
     ) -> bool {
         let mut passed_over = false;
         let mut standing = BTreeMap::new();
-        for (shard, to) in offers {
+        let had = std::mem::replace(&mut self.held, plan.held.clone());
+        let is_taking = |key| plan.held.get(key) > had.get(key);
+        for (shard, to) in &plan.offers {
             let Some(seen) = view.leases.get(shard) else {
                 continue;
             };
             let counter = seen.row.counter;
             let since = match self.offers.get(shard) {
-                Some(offer) if offer.counter == counter && offer.to == *to => offer.since,
+                Some(offer) if offer.counter == counter && offer.to == *to && !is_taking(to) => {
+                    offer.since
+                }
                 Some(_) | None => now,
             };
             if to != me && now.duration_since(since) >= patience {

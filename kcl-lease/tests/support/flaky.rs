@@ -325,14 +325,18 @@ impl Flaky {
     async fn lease(&self, write: Write) -> Result<Outcome<LeaseRow>, StoreError> {
         match self.send(write).await? {
             Reply::Lease(outcome) => Ok(outcome),
-            other => panic!("{other:?}"),
+            other @ (Reply::Taken(_) | Reply::Worker(_) | Reply::Left | Reply::Start(_)) => {
+                panic!("{other:?}")
+            }
         }
     }
 
     async fn worker(&self, write: Write) -> Result<Outcome<WorkerRow>, StoreError> {
         match self.send(write).await? {
             Reply::Worker(outcome) => Ok(outcome),
-            other => panic!("{other:?}"),
+            other @ (Reply::Lease(_) | Reply::Taken(_) | Reply::Left | Reply::Start(_)) => {
+                panic!("{other:?}")
+            }
         }
     }
 }
@@ -369,7 +373,9 @@ impl LeaseStore for Flaky {
     async fn take(&self, take: &Take) -> Result<Outcome<LeaseRow, LeaseRow>, StoreError> {
         match self.send(Write::Take(take.clone())).await? {
             Reply::Taken(outcome) => Ok(outcome),
-            other => panic!("{other:?}"),
+            other @ (Reply::Lease(_) | Reply::Worker(_) | Reply::Left | Reply::Start(_)) => {
+                panic!("{other:?}")
+            }
         }
     }
 
@@ -434,7 +440,9 @@ impl LeaseStore for Flaky {
     async fn fix_start(&self, time: SystemTime) -> Result<SystemTime, StoreError> {
         match self.send(Write::FixStart(time)).await? {
             Reply::Start(time) => Ok(time),
-            other => panic!("{other:?}"),
+            other @ (Reply::Lease(_) | Reply::Taken(_) | Reply::Worker(_) | Reply::Left) => {
+                panic!("{other:?}")
+            }
         }
     }
 }

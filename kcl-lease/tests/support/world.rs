@@ -321,7 +321,7 @@ async fn read(world: World, worker: String, mut grant: Grant, stopped: watch::Re
                 Err(CommitError::Fenced { .. }) => return,
                 Err(error) => panic!("{error:?}"),
             }
-        } else if done % 5 == 0 {
+        } else if done.is_multiple_of(5) {
             match grant.right.commit(&at(done)).await {
                 Ok(()) => {
                     let committed = Event::Committed {

@@ -380,3 +380,6 @@ impl<'a> Reader<'a> {
         .with_hint("correct or delete the row; it was not written by this library as it stands")
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,185 @@
+//! Rows survive the way to items and back; items that make no sense are refused by name.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn ids() -> impl Strategy<Value = BTreeSet<ShardId>> {
+    prop::collection::btree_set("[a-zA-Z0-9_.-]{1,20}".prop_map(ShardId::new), 0..3)
+}
+
+fn checkpoints() -> impl Strategy<Value = Checkpoint> {
+    prop_oneof![
+        Just(Checkpoint::TrimHorizon),
+        Just(Checkpoint::Latest),
+        Just(Checkpoint::ShardEnd),
+        (0..MILLIS_MAX).prop_map(|millis| {
+            Checkpoint::AtTimestamp(SystemTime::UNIX_EPOCH + Duration::from_millis(millis))
+        }),
+        ("[1-9][0-9]{0,127}", any::<u64>()).prop_map(|(number, subsequence)| {
+            Checkpoint::Sequence {
+                sequence: SequenceNumber::new(number).unwrap(),
+                subsequence,
+            }
+        }),
+    ]
+}
+
+fn owners() -> impl Strategy<Value = Option<Owner>> {
+    let owner = ("[!-~]{1,40}", prop::option::of("[a-z0-9-]{1,64}"));
+    prop::option::of(owner.prop_map(|(worker, incarnation)| Owner {
+        worker: WorkerId::new(worker).unwrap(),
+        incarnation: incarnation.map(|name| Incarnation::parse(&name).unwrap()),
+    }))
+}
+
+prop_compose! {
+    fn leases()(
+        name in "[a-zA-Z0-9_.-]{1,128}",
+        owner in owners(),
+        counter in 0..COUNTER_MAX,
+        checkpoint in checkpoints(),
+        switches: u64,
+        parents in ids(),
+        children in ids(),
+        range in prop::option::of(any::<(u128, u128)>()),
+    ) -> LeaseRow {
+        let range = range.map(|(start, end)| HashKeyRange { start, end });
+        let shard = ShardId::new(name);
+        LeaseRow { shard, owner, counter, checkpoint, switches, parents, children, range }
+    }
+}
+
+prop_compose! {
+    fn workers()(
+        name in "[!-~]{1,256}",
+        seed: u64,
+        counter in 0..COUNTER_MAX,
+        leaving: bool,
+        millis in 0_u64..86_400_000,
+        leases_max: Option<u32>,
+    ) -> WorkerRow {
+        let incarnation = Incarnation::random(&mut fastrand::Rng::with_seed(seed));
+        let key = WorkerKey { worker: WorkerId::new(name).unwrap(), incarnation };
+        WorkerRow { key, counter, leaving, lease_time: Duration::from_millis(millis), leases_max }
+    }
+}
+
+fn values() -> impl Strategy<Value = AttributeValue> {
+    let plain = prop_oneof![
+        ".{0,40}".prop_map(AttributeValue::S),
+        "[-0-9.eE]{0,50}".prop_map(AttributeValue::N),
+        any::<bool>().prop_map(AttributeValue::Bool),
+        Just(AttributeValue::Null(true)),
+        prop::collection::vec(".{0,9}", 0..30).prop_map(AttributeValue::Ss),
+        prop::collection::vec(any::<u8>(), 0..9)
+            .prop_map(|bytes| AttributeValue::B(aws_sdk_dynamodb::primitives::Blob::new(bytes))),
+    ];
+    prop_oneof![plain, Just(AttributeValue::L(Vec::new()))]
+}
+
+proptest! {
+    #[test]
+    fn a_lease_row_reads_back(row in leases()) {
+        prop_assert_eq!(lease(&lease_item(&row)).unwrap(), row);
+    }
+
+    #[test]
+    fn a_worker_row_reads_back(row in workers()) {
+        prop_assert_eq!(worker(&worker_item(&row)).unwrap(), row);
+    }
+
+    /// Whatever one attribute is replaced with: a row, or an error that names it; never a panic.
+    #[test]
+    fn a_damaged_row_is_read_or_blamed(
+        row in leases(), other in workers(), of_worker: bool, at: prop::sample::Index,
+        damage in prop::option::of(values()),
+    ) {
+        let mut item = if of_worker { worker_item(&other) } else { lease_item(&row) };
+        let mut names: Vec<_> = item.keys().cloned().collect();
+        names.sort();
+        let name = at.get(&names).clone();
+        match damage {
+            Some(value) => item.insert(name.clone(), value),
+            None => item.remove(&name),
+        };
+        if let Err(error) = super::row(&item) {
+            prop_assert_eq!(error.kind(), ErrorKind::Data);
+            prop_assert!(error.to_string().len() < 1000);
+        }
+    }
+}
+
+fn item(pairs: &[(&str, AttributeValue)]) -> Item {
+    pairs
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), value.clone()))
+        .collect()
+}
+
+fn plain(checkpoint: &str) -> Item {
+    item(&[
+        (KEY, text("s-1")),
+        (COUNTER, number(3_u64)),
+        (CHECKPOINT, text(checkpoint)),
+    ])
+}
+
+#[test]
+fn a_row_of_the_first_kcl_versions_is_a_lease() {
+    let row = lease(&plain("LATEST")).unwrap();
+    assert_eq!(
+        (row.checkpoint, row.counter, row.owner),
+        (Checkpoint::Latest, 3, None)
+    );
+}
+
+#[test]
+fn rows_of_other_kinds_are_left_alone() {
+    let leader = item(&[(KEY, text("Leader")), (ENTITY, text("LEADER"))]);
+    assert_eq!(row(&leader).unwrap(), None);
+}
+
+#[test]
+fn what_makes_no_sense_is_refused_by_row_and_attribute() {
+    let cases: &[(&str, Option<AttributeValue>)] = &[
+        (COUNTER, None),
+        (COUNTER, Some(text("3"))),
+        (COUNTER, Some(AttributeValue::N("-1".to_owned()))),
+        (COUNTER, Some(AttributeValue::N("1.5".to_owned()))),
+        (COUNTER, Some(number(u64::MAX))),
+        (CHECKPOINT, None),
+        (CHECKPOINT, Some(text("EARLIEST"))),
+        (CHECKPOINT, Some(text("-5"))),
+        (SUBSEQUENCE, Some(AttributeValue::N("x".to_owned()))),
+        (OWNER, Some(text(""))),
+        (OWNER, Some(number(1_u64))),
+        (PARENTS, Some(text("s-0"))),
+        (PARENTS, Some(AttributeValue::Ss(vec![String::new(); 1000]))),
+        (ENTITY, Some(number(1_u64))),
+    ];
+    for (name, value) in cases {
+        let mut item = plain("17");
+        match value {
+            Some(value) => item.insert((*name).to_owned(), value.clone()),
+            None => item.remove(*name),
+        };
+        let error = lease(&item).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Data);
+        let message = error.to_string();
+        assert!(
+            message.contains("\"s-1\"") && message.contains(name),
+            "{message}"
+        );
+    }
+    let timeless = lease(&plain("AT_TIMESTAMP")).unwrap_err().to_string();
+    assert!(timeless.contains(TIMESTAMP), "{timeless}");
+    let ownerless = item(&[
+        (KEY, text("s-1")),
+        (COUNTER, number(3_u64)),
+        (CHECKPOINT, text("17")),
+        (INCARNATION, text("abc")),
+    ]);
+    assert!(lease(&ownerless).unwrap_err().to_string().contains(OWNER));
+    assert!(row(&Item::new()).unwrap_err().to_string().contains(KEY));
+}
