@@ -16,13 +16,14 @@ mod path;
 mod placeholders;
 mod project;
 mod reserved;
+mod tree;
 mod update;
 
-pub(crate) use condition::{Comparator, Condition};
 pub(crate) use key::{KeyRange, KeyTerm};
 pub(crate) use path::Path;
 pub(crate) use placeholders::{Pairs, Placeholders};
 pub(crate) use project::project;
+pub(crate) use tree::{Comparator, Condition};
 pub(crate) use update::Update;
 
 use super::refusal::Refusal;

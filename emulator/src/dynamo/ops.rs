@@ -161,35 +161,33 @@ struct Capacity {
 }
 
 impl ConsumedCapacity {
-    fn new(detail: Option<ReturnCapacity>, table: &Table, capacity_units: f64) -> Option<Self> {
-        let table_name = table.definition.name.clone();
-        match detail {
-            None | Some(ReturnCapacity::None) => None,
-            Some(ReturnCapacity::Total) => Some(Self {
-                capacity_units,
-                table_name,
-                table: None,
-            }),
-            Some(ReturnCapacity::Indexes) => {
-                let table = Some(Capacity { capacity_units });
-                Some(Self {
-                    capacity_units,
-                    table_name,
-                    table,
-                })
-            }
-        }
+    /// `units` is counted only where the caller asked.
+    fn new(
+        detail: Option<ReturnCapacity>,
+        table: &Table,
+        units: impl FnOnce() -> f64,
+    ) -> Option<Self> {
+        let detail = detail.filter(|detail| *detail != ReturnCapacity::None)?;
+        let capacity_units = units();
+        let by_table = detail == ReturnCapacity::Indexes;
+        Some(Self {
+            capacity_units,
+            table_name: table.definition.name.clone(),
+            table: by_table.then_some(Capacity { capacity_units }),
+        })
     }
 
     /// A unit for each 4 KiB read, half of it without consistency.
     pub(crate) fn of_read(
         detail: Option<ReturnCapacity>,
         table: &Table,
-        bytes: usize,
+        bytes: impl FnOnce() -> usize,
         consistent: bool,
     ) -> Option<Self> {
-        let units = bytes.div_ceil(4096).max(1) as f64;
-        Self::new(detail, table, if consistent { units } else { units / 2.0 })
+        Self::new(detail, table, || {
+            let units = bytes().div_ceil(4096).max(1) as f64;
+            if consistent { units } else { units / 2.0 }
+        })
     }
 
     /// A unit for each KiB of the larger of the rows before and after.
@@ -199,8 +197,10 @@ impl ConsumedCapacity {
         old: Option<&Item>,
         new: Option<&Item>,
     ) -> Option<Self> {
-        let bytes = old.map_or(0, item_size).max(new.map_or(0, item_size));
-        Self::new(detail, table, bytes.div_ceil(1024).max(1) as f64)
+        Self::new(detail, table, || {
+            let bytes = old.map_or(0, item_size).max(new.map_or(0, item_size));
+            bytes.div_ceil(1024).max(1) as f64
+        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the service refuses in a condition before it looks at an item.
 
-use super::condition::{Condition, Operand};
 use super::parse::{Parser, Rank};
+use super::tree::{Condition, Operand};
 use crate::dynamo::value::AttributeValue;
 
 const TYPES: [&str; 10] = ["S", "N", "B", "NULL", "SS", "BOOL", "L", "BS", "NS", "M"];

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
-use super::condition::{Comparator, Condition, Operand};
+use super::tree::{Comparator, Condition, Operand};
 use crate::dynamo::number::Number;
 use crate::dynamo::value::{AttributeValue, Item};
 

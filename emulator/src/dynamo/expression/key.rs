@@ -5,7 +5,7 @@
 
 use std::cmp::Ordering;
 
-use super::condition::{Comparator, Condition, Operand};
+use super::tree::{Comparator, Condition, Operand};
 use crate::dynamo::value::AttributeValue;
 
 /// One attribute's condition.

@@ -69,7 +69,7 @@ pub(crate) fn call(caller: Caller<'_>, body: &[u8]) -> Result<Vec<u8>, Refusal> 
     table.schema().check_scalars(projection.iter().flatten())?;
     let found = table.rows.read().get(&key).cloned();
 
-    let size = found.as_deref().map_or(0, item_size);
+    let size = || found.as_deref().map_or(0, item_size);
     let consistent = request.consistent_read.unwrap_or(false);
     Ok(reply(&Reply {
         item: found.as_deref().map(|item| match &projection {

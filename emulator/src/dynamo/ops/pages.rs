@@ -138,7 +138,7 @@ impl Page {
             consumed_capacity: ConsumedCapacity::of_read(
                 shown.capacity,
                 table,
-                self.bytes,
+                || self.bytes,
                 shown.consistent,
             ),
         })
