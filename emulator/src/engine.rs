@@ -14,6 +14,7 @@ mod topology;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use parking_lot::RwLock;
 
@@ -22,6 +23,8 @@ use crate::refusal::{Kind, Refusal};
 use crate::settings::Delays;
 use crate::{Scope, Settings};
 
+#[cfg(feature = "bench")]
+pub(crate) use self::log::Log;
 pub(crate) use self::log::{Entry, OWN_BLOCK, Payload};
 use self::stream::{Plan, Stream};
 use self::token::Mint;
@@ -86,7 +89,8 @@ impl Engine {
         plan: Plan,
     ) -> Result<(), Refusal> {
         let mut streams = realm.streams.write();
-        if streams.get(name).is_some_and(|stream| !stream.is_gone(now)) {
+        streams.retain(|_, stream| !stream.is_gone(now));
+        if streams.contains_key(name) {
             let account = &realm.scope.account;
             return Err(Refusal::new(
                 Kind::ResourceInUse,
@@ -173,6 +177,14 @@ impl Realm {
             streams.remove(name);
         }
         None
+    }
+
+    /// Starts the end of a stream. If nothing delays it, its records are freed at once.
+    pub(crate) fn delete(&self, now: Moment, stream: &Stream, delay: Duration) {
+        stream.delete(now, delay);
+        self.streams
+            .write()
+            .retain(|_, stream| !stream.is_gone(now));
     }
 
     /// The stream of a name, or the usual refusal.

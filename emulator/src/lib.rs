@@ -15,6 +15,9 @@ mod clock;
 pub mod dynamo;
 mod emulator;
 mod engine;
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub mod hot;
 mod listener;
 mod ops;
 mod refusal;

@@ -1,7 +1,6 @@
 //! The binary: flags, a listener, and an end on SIGTERM or SIGINT. Everything else is the library's.
 
 use std::io::Write;
-use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -16,7 +15,7 @@ use tracing_subscriber::EnvFilter;
 struct Flags {
     /// The address to listen on.
     #[arg(long, default_value = "127.0.0.1")]
-    host: IpAddr,
+    host: String,
     /// The port to listen on; 0 takes any that is free.
     #[arg(long, default_value_t = 4567)]
     port: u16,
@@ -52,14 +51,16 @@ async fn run(flags: &Flags) -> Result<(), String> {
         handler(SignalKind::terminate())?,
         handler(SignalKind::interrupt())?,
     );
-    let wanted = SocketAddr::new(flags.host, flags.port);
-    let listener = Listener::bind(wanted).await.map_err(|error| {
-        format!("cannot listen on {wanted}: {error}; choose another with --host and --port")
-    })?;
-    if !flags.host.is_loopback() {
-        tracing::warn!("anyone who reaches {wanted} can read and write: nobody is authenticated");
-    }
+    let wanted = format!("{}:{}", flags.host, flags.port);
+    let listener = Listener::bind((flags.host.as_str(), flags.port))
+        .await
+        .map_err(|error| {
+            format!("cannot listen on {wanted}: {error}; choose another with --host and --port")
+        })?;
     let address = listener.address();
+    if !address.ip().is_loopback() {
+        tracing::warn!("whoever reaches {address} can read and write: nobody is authenticated");
+    }
     let mut stdout = std::io::stdout().lock();
     let announced = writeln!(stdout, "listening on http://{address}").and_then(|()| stdout.flush());
     drop(stdout);

@@ -30,8 +30,8 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
     let mut checks = Checks::default();
     address.check(&mut checks);
     checks.finish()?;
-    address
-        .stream(call)?
-        .delete(call.now, call.engine.delays.delete);
+    let stream = address.stream(call)?;
+    call.realm
+        .delete(call.now, &stream, call.engine.delays.delete);
     Ok(Reply::Void)
 }

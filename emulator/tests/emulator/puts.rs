@@ -96,6 +96,7 @@ async fn large_and_small_batches_read_back_byte_for_byte() {
 }
 
 #[tokio::test(start_paused = true)]
+#[expect(clippy::too_many_lines, reason = "a table of requests and refusals")]
 async fn requests_are_checked_for_types_then_constraints_then_sense() {
     let caller = Caller::with_stream(1).await;
     let stream = "s under account 000000000000";

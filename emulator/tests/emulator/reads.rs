@@ -93,6 +93,7 @@ async fn numbers_between_records_are_positions_too() {
 }
 
 #[tokio::test(start_paused = true)]
+#[expect(clippy::too_many_lines, reason = "a table of requests and refusals")]
 async fn requests_for_an_iterator_are_checked() {
     let caller = Caller::with_stream(2).await;
     let of_one = caller.ok("ListShards", json!({"StreamName": "s"})).await;

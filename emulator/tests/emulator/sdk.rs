@@ -9,6 +9,8 @@ use aws_sdk_kinesis::types::{PutRecordsRequestEntry, ShardIteratorType};
 use kinesis_emulator::{Clock, Emulator, Service, Settings};
 use tokio::time::Instant;
 
+const FIRST: &str = "shardId-000000000000";
+
 /// Makes a stream, fills it, splits it, and reads all of it.
 async fn walk(client: &Client) {
     client
@@ -19,11 +21,8 @@ async fn walk(client: &Client) {
         .await
         .unwrap();
     let entry = |text: String| {
-        PutRecordsRequestEntry::builder()
-            .partition_key(&text)
-            .data(Blob::new(text.clone()))
-            .build()
-            .unwrap()
+        let entry = PutRecordsRequestEntry::builder().partition_key(&text);
+        entry.data(Blob::new(text)).build().unwrap()
     };
     let records = (0..100)
         .map(|number| entry(format!("record {number}")))
@@ -36,41 +35,13 @@ async fn walk(client: &Client) {
     let split = client
         .split_shard()
         .stream_name("orders")
-        .shard_to_split("shardId-000000000000");
+        .shard_to_split(FIRST);
     split
         .new_starting_hash_key((1_u128 << 127).to_string())
         .send()
         .await
         .unwrap();
-    let mut read = 0;
-    let iterator = client
-        .get_shard_iterator()
-        .stream_name("orders")
-        .shard_id("shardId-000000000000")
-        .shard_iterator_type(ShardIteratorType::TrimHorizon);
-    let mut iterator = iterator.send().await.unwrap().shard_iterator;
-    let mut children = Vec::new();
-    while let Some(place) = iterator {
-        let page = client
-            .get_records()
-            .shard_iterator(place)
-            .limit(30)
-            .send()
-            .await
-            .unwrap();
-        for record in page.records() {
-            assert_eq!(record.data().as_ref(), format!("record {read}").as_bytes());
-            assert_eq!(
-                record.partition_key(),
-                Some(format!("record {read}").as_str())
-            );
-            assert!(record.approximate_arrival_timestamp().is_some());
-            read += 1;
-        }
-        children = page.child_shards().to_vec();
-        iterator = page.next_shard_iterator;
-    }
-    assert_eq!((read, children.len()), (100, 2));
+    assert_eq!(read_to_the_end(client).await, (100, 2));
     let open = client
         .describe_stream_summary()
         .stream_name("orders")
@@ -91,6 +62,36 @@ async fn walk(client: &Client) {
         .unwrap_err();
     let missing = missing.into_service_error();
     assert!(missing.is_resource_not_found_exception(), "{missing:?}");
+}
+
+/// How many records the first shard has, each checked, and how many children.
+async fn read_to_the_end(client: &Client) -> (usize, usize) {
+    let iterator = client
+        .get_shard_iterator()
+        .stream_name("orders")
+        .shard_id(FIRST);
+    let iterator = iterator.shard_iterator_type(ShardIteratorType::TrimHorizon);
+    let mut iterator = iterator.send().await.unwrap().shard_iterator;
+    let (mut read, mut children) = (0, 0);
+    while let Some(place) = iterator {
+        let page = client
+            .get_records()
+            .shard_iterator(place)
+            .limit(30)
+            .send()
+            .await
+            .unwrap();
+        for record in page.records() {
+            let expected = format!("record {read}");
+            assert_eq!(record.data().as_ref(), expected.as_bytes());
+            assert_eq!(record.partition_key(), Some(expected.as_str()));
+            assert!(record.approximate_arrival_timestamp().is_some());
+            read += 1;
+        }
+        children = page.child_shards().len();
+        iterator = page.next_shard_iterator;
+    }
+    (read, children)
 }
 
 #[tokio::test]
