@@ -2,7 +2,7 @@
 
 use kcl_core::model::Checkpoint;
 use tests::sim::checkers::Rule;
-use tests::sim::history::{Call, Event, Step};
+use tests::sim::history::{Call, Ending, Event, Step};
 use tests::sim::ledger::Start;
 
 use crate::hand::*;
@@ -44,7 +44,7 @@ fn a_new_processor_that_skips_breaks_s5() {
     hand.call(P, 0, "a", 1, Call::Process(vec![3]));
     hand.add(Event::Returned {
         instance: 0,
-        ok: false,
+        ending: Ending::Failed,
     });
     hand.called(P, 1, "a", 1, Call::Initialize);
     hand.called(P, 1, "a", 1, Call::Process(vec![4]));
@@ -58,7 +58,7 @@ fn a_batch_that_repeats_what_was_acknowledged_in_the_same_epoch_breaks_s5() {
     hand.call(P, 0, "a", 1, Call::Process(vec![3]));
     hand.add(Event::Returned {
         instance: 0,
-        ok: false,
+        ending: Ending::Failed,
     });
     hand.called(P, 1, "a", 1, Call::Initialize);
     hand.called(P, 1, "a", 1, Call::Process(vec![2, 3]));
@@ -138,7 +138,7 @@ fn a_call_into_a_processor_that_failed_breaks_c() {
     hand.call(P, 0, "a", 1, Call::Process(vec![3]));
     hand.add(Event::Returned {
         instance: 0,
-        ok: false,
+        ending: Ending::Failed,
     });
     hand.called(P, 0, "a", 1, Call::ShutdownRequested);
     hand.breaks(Rule::C);

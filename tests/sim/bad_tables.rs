@@ -4,7 +4,7 @@ use std::time::UNIX_EPOCH;
 
 use kcl_core::model::Checkpoint;
 use tests::sim::checkers::Rule;
-use tests::sim::history::{Call, Event};
+use tests::sim::history::{Call, Ending, Event};
 use tests::sim::ledger::Start;
 
 use crate::hand::*;
@@ -64,7 +64,7 @@ fn a_checkpoint_over_a_failed_call_breaks_s1() {
     hand.call(P, 0, "a", 1, Call::Process(vec![3]));
     hand.add(Event::Returned {
         instance: 0,
-        ok: false,
+        ending: Ending::Failed,
     });
     hand.write(P, "a", Some(&held), &row(Some(P), 1, at(3)));
     hand.breaks(Rule::S1);

@@ -4,7 +4,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use kcl_core::model::{Checkpoint, SequenceNumber, ShardId};
 use tests::sim::checkers::{Oracle, Rule};
-use tests::sim::history::{Call, Event, LeaseRow, Process, RecordId, Step};
+use tests::sim::history::{Call, Ending, Event, LeaseRow, Process, RecordId, Step};
 use tests::sim::ledger::{Expectations, Start};
 
 pub(crate) const P: Process = Process { worker: 0, life: 0 };
@@ -166,7 +166,10 @@ impl Hand {
         call: Call,
     ) {
         self.call(process, instance, shard, epoch, call);
-        self.add(Event::Returned { instance, ok: true });
+        self.add(Event::Returned {
+            instance,
+            ending: Ending::Well,
+        });
     }
 
     pub(crate) fn processed(

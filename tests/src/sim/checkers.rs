@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use super::history::{Call, Event, LeaseRow, Step};
+use super::history::{Call, Ending, Event, LeaseRow, Step};
 use super::ledger::{Expectations, Ledger};
 
 /// A promise.
@@ -175,7 +175,7 @@ impl Oracle {
                 self.saw(format!("refused: {operation} {error}"));
             }
             Event::Incident(text) => {
-                let kind = text.split(' ').next().unwrap_or_default();
+                let kind = text.split([' ', '(']).next().unwrap_or_default();
                 self.saw(format!("incident: {kind}"));
             }
             Event::Lease {
@@ -206,7 +206,11 @@ impl Oracle {
                 Step::Exited(Err(_)) => "life: failed",
             }),
             Event::Called { shard, call, .. } => self.count_call(shard, call),
-            Event::Returned { ok: false, .. } => self.saw("processor: failed"),
+            Event::Returned { ending, .. } => match ending {
+                Ending::Well => {}
+                Ending::Failed => self.saw("processor: failed"),
+                Ending::Cancelled => self.saw("processor: cancelled"),
+            },
             Event::Acknowledged { ok, .. } => {
                 self.saw(if *ok {
                     "processor: checkpoint"
@@ -214,7 +218,11 @@ impl Oracle {
                     "processor: checkpoint refused"
                 });
             }
-            Event::WorkerRow { incarnation, counter: Some(_), .. } => {
+            Event::WorkerRow {
+                incarnation,
+                counter: Some(_),
+                ..
+            } => {
                 if self.ledger.buried.contains(incarnation) {
                     self.saw("state: row of a dead worker made again");
                 }
@@ -223,7 +231,6 @@ impl Oracle {
             | Event::ShardClosed { .. }
             | Event::Produced { .. }
             | Event::Acknowledges { .. }
-            | Event::Returned { .. }
             | Event::Healed
             | Event::Finished => {}
         }

@@ -48,8 +48,11 @@ impl Control {
              SignedHeaders=host;x-amz-date, Signature=00",
         );
         headers.insert("x-amz-date", "20260101T000000Z");
-        let response =
-            self.service.exchange(request).await.map_err(|error| format!("{error:?}"))?;
+        let response = self
+            .service
+            .exchange(request)
+            .await
+            .map_err(|error| format!("{error:?}"))?;
         let ok = response.status().is_success();
         let body = response.body().bytes().unwrap_or_default();
         if !ok {

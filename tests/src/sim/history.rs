@@ -60,6 +60,17 @@ pub enum Call {
     ShutdownRequested,
 }
 
+/// How a call into a processor ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// It returned `Ok`.
+    Well,
+    /// It returned an error or panicked.
+    Failed,
+    /// The worker cancelled it, or died.
+    Cancelled,
+}
+
 /// A step in the life of a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -184,12 +195,12 @@ pub enum Event {
         /// Whether it is durable, as far as the processor is told.
         ok: bool,
     },
-    /// The call into a processor ended, well or by error or panic.
+    /// The call into a processor ended.
     Returned {
         /// Which processor.
         instance: InstanceId,
-        /// Whether it returned `Ok`.
-        ok: bool,
+        /// How.
+        ending: Ending,
     },
     /// From here on there are no faults, and nothing happens to the fleet or the stream.
     Healed,
@@ -263,7 +274,7 @@ impl fmt::Display for Event {
             Self::Acknowledged { instance, upto, ok } => {
                 write!(f, "i{instance} asked {upto:?} {ok}")
             }
-            Self::Returned { instance, ok } => write!(f, "i{instance} returned {ok}"),
+            Self::Returned { instance, ending } => write!(f, "i{instance} returned {ending:?}"),
             Self::Healed => f.write_str("healed"),
             Self::Finished => f.write_str("finished"),
         }

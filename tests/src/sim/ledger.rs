@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use kcl_core::model::{Checkpoint, SequenceNumber, ShardId};
 
-use super::history::{Call, Event, InstanceId, LeaseRow, Process, RecordId, Step};
+use super::history::{Call, Ending, Event, InstanceId, LeaseRow, Process, RecordId, Step};
 
 /// Where the application starts, and how strict the rules are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,7 +147,20 @@ pub struct InstanceLedger {
     /// How many records of the shard it was handed so far; nothing before the first.
     pub reached: Option<usize>,
     /// Why it must not be called any more.
-    pub over: Option<&'static str>,
+    pub over: Option<Over>,
+}
+
+/// Why a processor must not be called any more, or hardly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Over {
+    /// A call returned an error or panicked.
+    Failed,
+    /// A call was cancelled. Only `lease_lost` may follow.
+    Cancelled,
+    /// `shard_ended` returned. Only `lease_lost` may follow, if the end could not be written.
+    Ended,
+    /// `lease_lost` returned.
+    Lost,
 }
 
 /// A process.
@@ -195,6 +208,8 @@ pub struct Ledger {
     pub first_start: Option<Duration>,
     /// When the world was healed.
     pub healed: Option<Duration>,
+    /// Whether the run is over: nobody has to keep anything any more.
+    pub finished: bool,
     /// Incarnations whose row was deleted.
     pub buried: BTreeSet<String>,
 }
@@ -216,6 +231,7 @@ impl Ledger {
             instances: BTreeMap::new(),
             first_start: None,
             healed: None,
+            finished: false,
             buried: BTreeSet::new(),
         }
     }
@@ -297,13 +313,13 @@ impl Ledger {
             } => {
                 self.confirmed(*instance, *upto);
             }
-            Event::Returned { instance, ok } => self.returned(*instance, *ok),
+            Event::Returned { instance, ending } => self.returned(*instance, *ending),
             Event::Healed => self.healed = Some(self.now),
+            Event::Finished => self.finished = true,
             Event::Acknowledged { .. }
             | Event::Sent { .. }
             | Event::Refused { .. }
-            | Event::Incident(_)
-            | Event::Finished => {}
+            | Event::Incident(_) => {}
         }
     }
 
@@ -356,7 +372,9 @@ impl Ledger {
             Some(counter) => {
                 // Only its own process ever makes the row of an incarnation.
                 // A late copy of the request that made a row can make it again.
-                self.incarnations.entry(incarnation.to_owned()).or_insert(by);
+                self.incarnations
+                    .entry(incarnation.to_owned())
+                    .or_insert(by);
                 self.workers.insert(incarnation.to_owned(), counter);
             }
             None => {
@@ -461,22 +479,23 @@ impl Ledger {
         }
     }
 
-    fn returned(&mut self, instance: InstanceId, ok: bool) {
+    fn returned(&mut self, instance: InstanceId, ending: Ending) {
         let Some(known) = self.instances.get_mut(&instance) else {
             return;
         };
         let call = known.call.take();
-        match (&call, ok) {
-            (_, false) => known.over = Some("a call failed"),
-            (Some(Call::LeaseLost), true) => known.over = Some("the lease was lost"),
-            (Some(Call::ShardEnded), true) => {
-                known.over = Some("the shard ended");
+        match (&call, ending) {
+            (_, Ending::Failed) => known.over = Some(Over::Failed),
+            (_, Ending::Cancelled) => known.over = Some(Over::Cancelled),
+            (Some(Call::LeaseLost), Ending::Well) => known.over = Some(Over::Lost),
+            (Some(Call::ShardEnded), Ending::Well) => {
+                known.over = Some(Over::Ended);
                 let of = self.shards.get_mut(&known.shard);
                 if let Some(grant) = of.and_then(|of| of.grants.get_mut(&known.epoch)) {
                     grant.end_agreed = true;
                 }
             }
-            (Some(Call::Process(ids)), true) => {
+            (Some(Call::Process(ids)), Ending::Well) => {
                 for id in ids {
                     if let Some(record) = self.records.get_mut(*id as usize) {
                         record.done = true;
@@ -486,7 +505,7 @@ impl Ledger {
                     self.acknowledged_upto(instance, reached);
                 }
             }
-            (Some(Call::Initialize | Call::ShutdownRequested) | None, true) => {}
+            (Some(Call::Initialize | Call::ShutdownRequested) | None, Ending::Well) => {}
         }
     }
 }

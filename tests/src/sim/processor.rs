@@ -11,7 +11,7 @@ use kcl_core::model::{Batch, Record};
 use kcl_core::port::{Checkpointer, ProcessorResult, RecordProcessor, ShardContext};
 use tokio::time::sleep;
 
-use super::history::{Call, Event, History, InstanceId, Process, RecordId};
+use super::history::{Call, Ending, Event, History, InstanceId, Process, RecordId};
 use super::scenario::Temper;
 
 /// What a panic of a simulated processor says; the panic hook keeps quiet about it.
@@ -83,15 +83,27 @@ enum Mood {
 struct Running {
     history: History,
     instance: InstanceId,
-    ok: bool,
+    ending: Ending,
+}
+
+impl Running {
+    /// The result, written down.
+    fn ends(mut self, result: ProcessorResult) -> ProcessorResult {
+        self.ending = match result {
+            Ok(()) => Ending::Well,
+            Err(_) => Ending::Failed,
+        };
+        result
+    }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.history.add(Event::Returned {
-            instance: self.instance,
-            ok: self.ok,
-        });
+        if std::thread::panicking() {
+            self.ending = Ending::Failed;
+        }
+        let (instance, ending) = (self.instance, self.ending);
+        self.history.add(Event::Returned { instance, ending });
     }
 }
 
@@ -115,7 +127,7 @@ impl Processor {
         Running {
             history,
             instance: self.instance,
-            ok: false,
+            ending: Ending::Cancelled,
         }
     }
 
@@ -169,13 +181,39 @@ impl Processor {
     }
 }
 
+impl Processor {
+    async fn process(&mut self, batch: &Batch, checkpointer: &Checkpointer) -> ProcessorResult {
+        if self.behave().await? == Mood::Commits && !batch.records.is_empty() {
+            let chosen = &batch.records[self.rng.usize(..batch.records.len())];
+            let commit = checkpointer.checkpoint_at(chosen);
+            self.commit(Some(id_of(chosen)), commit).await?;
+            // What comes after the commit can fail as well.
+            self.behave().await?;
+        }
+        Ok(())
+    }
+
+    /// The end of the shard, or of the grant after this record.
+    async fn finish(
+        &mut self,
+        after: Option<Option<RecordId>>,
+        checkpointer: &Checkpointer,
+    ) -> ProcessorResult {
+        let commits = self.behave().await? == Mood::Commits;
+        match after {
+            None if commits => self.commit(None, checkpointer.checkpoint()).await,
+            Some(Some(last)) if commits => self.commit(Some(last), checkpointer.checkpoint()).await,
+            None | Some(_) => Ok(()),
+        }
+    }
+}
+
 #[async_trait]
 impl RecordProcessor for Processor {
     async fn initialize(&mut self, shard: &ShardContext) -> ProcessorResult {
-        let mut running = self.start(shard, Call::Initialize);
-        self.behave().await?;
-        running.ok = true;
-        Ok(())
+        let running = self.start(shard, Call::Initialize);
+        let result = self.behave().await.map(drop);
+        running.ends(result)
     }
 
     async fn process_records(
@@ -186,24 +224,16 @@ impl RecordProcessor for Processor {
     ) -> ProcessorResult {
         let ids: Vec<_> = batch.records.iter().map(id_of).collect();
         self.last = ids.last().copied().or(self.last);
-        let mut running = self.start(shard, Call::Process(ids));
-        let mood = self.behave().await?;
-        if mood == Mood::Commits && !batch.records.is_empty() {
-            let chosen = &batch.records[self.rng.usize(..batch.records.len())];
-            let commit = checkpointer.checkpoint_at(chosen);
-            self.commit(Some(id_of(chosen)), commit).await?;
-            // What comes after the commit can fail as well.
-            self.behave().await?;
-        }
-        running.ok = true;
-        Ok(())
+        let running = self.start(shard, Call::Process(ids));
+        let result = self.process(batch, checkpointer).await;
+        running.ends(result)
     }
 
     async fn lease_lost(&mut self, shard: &ShardContext) {
         let mut running = self.start(shard, Call::LeaseLost);
         let (time, _) = self.draw();
         sleep(time).await;
-        running.ok = true;
+        running.ending = Ending::Well;
     }
 
     async fn shard_ended(
@@ -211,12 +241,9 @@ impl RecordProcessor for Processor {
         shard: &ShardContext,
         checkpointer: &Checkpointer,
     ) -> ProcessorResult {
-        let mut running = self.start(shard, Call::ShardEnded);
-        if self.behave().await? == Mood::Commits {
-            self.commit(None, checkpointer.checkpoint()).await?;
-        }
-        running.ok = true;
-        Ok(())
+        let running = self.start(shard, Call::ShardEnded);
+        let result = self.finish(None, checkpointer).await;
+        running.ends(result)
     }
 
     async fn shutdown_requested(
@@ -224,13 +251,8 @@ impl RecordProcessor for Processor {
         shard: &ShardContext,
         checkpointer: &Checkpointer,
     ) -> ProcessorResult {
-        let mut running = self.start(shard, Call::ShutdownRequested);
-        if self.behave().await? == Mood::Commits
-            && let Some(last) = self.last
-        {
-            self.commit(Some(last), checkpointer.checkpoint()).await?;
-        }
-        running.ok = true;
-        Ok(())
+        let running = self.start(shard, Call::ShutdownRequested);
+        let result = self.finish(Some(self.last), checkpointer).await;
+        running.ends(result)
     }
 }

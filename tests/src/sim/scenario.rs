@@ -187,6 +187,11 @@ impl Plan {
             skew: (0..workers).map(|_| rng.i64(-600_000..600_000)).collect(),
             incidents: Vec::new(),
         };
+        if let Start::At(at) = plan.start {
+            // A time to come is the service's to refuse.
+            let first = plan.starts.iter().min().copied().unwrap_or_default();
+            plan.start = Start::At(at.min(u64::try_from(first.as_millis()).unwrap_or(0)));
+        }
         if plan.start == Start::Latest {
             // LATEST is fixed by the worker's wall clock: a clock that is ahead starts ahead.
             plan.skew.iter_mut().for_each(|skew| *skew = 0);

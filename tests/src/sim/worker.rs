@@ -6,11 +6,15 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use aws_sdk_kinesis::config::retry::RetryPartition;
-use aws_sdk_kinesis::config::timeout::TimeoutConfig;
-use aws_sdk_kinesis::config::{BehaviorVersion, Credentials, Region, SharedHttpClient};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_sdk_kinesis::config::SharedHttpClient;
 use aws_smithy_async::rt::sleep::{AsyncSleep, Sleep};
 use aws_smithy_async::time::TimeSource;
+use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
+use aws_smithy_types::timeout::TimeoutConfig;
+use aws_types::SdkConfig;
+use aws_types::region::Region;
 use fastrand::Rng;
 use kcl_core::env::Env;
 use kcl_core::{Polling, Worker};
@@ -152,13 +156,13 @@ impl Supervisor {
             zero: self.zero,
             skew: self.skew,
         };
-        let (kinesis, dynamo) = self.clients(process, clock);
+        let config = self.config(process, clock);
         let rng = Mutex::new(self.rng.fork());
         let processors = self.processors.clone();
         let worker = Worker::builder(APPLICATION, STREAM)
             .with_worker_id(format!("worker-{}", process.worker))
-            .with_source(Polling::from_client(kinesis.clone()))
-            .with_ownership(DynamoLeases::from_clients(dynamo, kinesis))
+            .with_source(Polling::new(&config))
+            .with_ownership(DynamoLeases::new(&config))
             .with_initial_position(initial_position(self.start))
             .with_env(Env::simulated(move || clock.now(), self.rng.u64(..)))
             .with_processor(move |_| {
@@ -180,43 +184,24 @@ impl Supervisor {
         }
     }
 
-    fn clients(
-        &mut self,
-        process: Process,
-        clock: WallClock,
-    ) -> (aws_sdk_kinesis::Client, aws_sdk_dynamodb::Client) {
-        let line = SharedHttpClient::new(self.net.line(process, self.rng.fork()));
-        let mut timeouts = TimeoutConfig::builder();
-        timeouts.set_read_timeout(self.read_timeout);
-        let timeouts = timeouts.build();
-        // The default partitions are one budget for the whole process: all seeds would share it.
-        let partition = |of: &str| RetryPartition::custom(format!("{of} of {process}")).build();
+    fn config(&mut self, process: Process, clock: WallClock) -> SdkConfig {
+        let line = self.net.line(process, self.rng.fork());
         let credentials = Credentials::new("AKIDEXAMPLE", "secret", None, None, "simulation");
-        let region = Region::new("us-east-1");
-        let kinesis = aws_sdk_kinesis::Config::builder()
+        let timeouts = {
+            let mut timeouts = TimeoutConfig::builder();
+            timeouts.set_read_timeout(self.read_timeout);
+            timeouts
+        };
+        SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
-            .region(region.clone())
-            .credentials_provider(credentials.clone())
+            .region(Region::new("us-east-1"))
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
             .endpoint_url("http://emulator")
-            .http_client(line.clone())
+            .http_client(SharedHttpClient::new(line))
             .sleep_impl(VirtualSleep)
             .time_source(clock)
-            .timeout_config(timeouts.clone())
-            .retry_partition(partition("kinesis"))
-            .build();
-        let dynamo = aws_sdk_dynamodb::Config::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(region)
-            .credentials_provider(credentials)
-            .endpoint_url("http://emulator")
-            .http_client(line)
-            .sleep_impl(VirtualSleep)
-            .time_source(clock)
-            .timeout_config(timeouts)
-            .retry_partition(partition("dynamo"))
-            .build();
-        let dynamo = aws_sdk_dynamodb::Client::from_conf(dynamo);
-        (aws_sdk_kinesis::Client::from_conf(kinesis), dynamo)
+            .timeout_config(timeouts.build())
+            .build()
     }
 }
 

@@ -6,9 +6,10 @@ use kcl_core::model::ShardId;
 
 use super::Verdict;
 use crate::sim::history::{Call, Event, RecordId};
-use crate::sim::ledger::{Ledger, Start};
+use crate::sim::ledger::{Ledger, Over, Start};
 
-/// C: one call at a time, and none after a failed call, `lease_lost` or `shard_ended`.
+/// C: one call at a time, and none after a failed call or `lease_lost`; after a cancelled one or
+/// `shard_ended` only `lease_lost`.
 pub(super) fn calls_keep_their_order(ledger: &Ledger, event: &Event) -> Verdict {
     let Event::Called {
         instance,
@@ -33,8 +34,10 @@ pub(super) fn calls_keep_their_order(ledger: &Ledger, event: &Event) -> Verdict 
             "processor {instance}: {call:?} while {running:?} still runs"
         ));
     }
-    if let Some(over) = known.over {
-        return Err(format!("processor {instance}: {call:?} after {over}"));
+    if let Some(over) = known.over
+        && (*call != Call::LeaseLost || matches!(over, Over::Failed | Over::Lost))
+    {
+        return Err(format!("processor {instance}: {call:?} after {over:?}"));
     }
     if *call == Call::Initialize {
         return Err(format!("processor {instance}: initialized twice"));

@@ -106,6 +106,7 @@ pub(super) fn leases_stand_still(ledger: &Ledger, event: &Event) -> Verdict {
         ..
     } = event
         && ledger.expect.still
+        && !ledger.finished
         && before.epoch != after.epoch
         && ledger.now > ledger.first_start.unwrap_or_default() + SETTLED
     {
