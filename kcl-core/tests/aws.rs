@@ -48,7 +48,7 @@ async fn failure(config: SdkConfig) -> Error {
             .stream_name("orders")
             .send()
             .await
-            .unwrap_err(),
+            .expect_err("nobody answers well"),
     )
 }
 

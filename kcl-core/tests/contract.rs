@@ -1,16 +1,20 @@
-//! The scripted source passes the suite that it is a stand-in for.
+//! Every source of this crate passes the suite for sources: the scripted one that stands in for
+//! the others, and polling against the emulator. In paused time, without a socket.
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails by panicking")]
 
 use std::time::Duration;
 
+use aws_sdk_kinesis::Client;
+use aws_sdk_kinesis::primitives::Blob;
 use kcl_core::contract::{ScriptedSource, StreamFixture, record_source};
-use kcl_core::{SequenceNumber, ShardId, StreamName, async_trait};
+use kcl_core::{Polling, SequenceNumber, ShardId, StreamName, async_trait};
+use kinesis_emulator::Service;
 
-struct Fixture(ScriptedSource);
+struct Scripted(ScriptedSource);
 
 #[async_trait]
-impl StreamFixture for Fixture {
+impl StreamFixture for Scripted {
     fn stream(&self) -> StreamName {
         StreamName::new("stream").unwrap()
     }
@@ -20,7 +24,6 @@ impl StreamFixture for Fixture {
     }
 
     async fn put(&self, payload: &str) -> SequenceNumber {
-        tokio::time::sleep(Duration::from_millis(1)).await;
         self.0.put("s", [payload]).remove(0)
     }
 
@@ -30,8 +33,73 @@ impl StreamFixture for Fixture {
     }
 }
 
+struct Emulated(Client);
+
+#[async_trait]
+impl StreamFixture for Emulated {
+    fn stream(&self) -> StreamName {
+        StreamName::new("stream").unwrap()
+    }
+
+    fn shard(&self) -> ShardId {
+        ShardId::new("shardId-000000000000")
+    }
+
+    async fn put(&self, payload: &str) -> SequenceNumber {
+        let put = self
+            .0
+            .put_record()
+            .stream_name("stream")
+            .partition_key("key");
+        let put = put.data(Blob::new(payload)).send().await.unwrap();
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        SequenceNumber::new(put.sequence_number).unwrap()
+    }
+
+    async fn close(&self) -> Vec<ShardId> {
+        let split = self
+            .0
+            .split_shard()
+            .stream_name("stream")
+            .shard_to_split(self.shard().as_str());
+        split
+            .new_starting_hash_key((1_u128 << 127).to_string())
+            .send()
+            .await
+            .unwrap();
+        let shards = self
+            .0
+            .list_shards()
+            .stream_name("stream")
+            .send()
+            .await
+            .unwrap();
+        let children = shards
+            .shards()
+            .iter()
+            .filter(|shard| shard.parent_shard_id.is_some());
+        children
+            .map(|shard| ShardId::new(&shard.shard_id))
+            .collect()
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_scripted_source_is_a_record_source() {
     let source = ScriptedSource::new().with_batch_max(3);
-    record_source(&source, &Fixture(source.clone())).await;
+    record_source(&source, &Scripted(source.clone())).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn polling_is_a_record_source() {
+    let config = Service::default().sdk_config();
+    let client = Client::new(&config);
+    client
+        .create_stream()
+        .stream_name("stream")
+        .shard_count(1)
+        .send()
+        .await
+        .unwrap();
+    record_source(&Polling::new(&config), &Emulated(client)).await;
 }
