@@ -95,8 +95,11 @@ impl<S: LeaseStore> Keeper<S> {
             self.holdings
                 .begin(joined.key.clone(), joined.sent + self.settings.hold_for());
             let end = self.live(&joined).await;
-            self.holdings.end();
+            if matches!(end, End::Dead(_)) {
+                self.holdings.end();
+            }
             match end {
+                // What was dropped is still known, for the planner to give back.
                 End::Stopped => return Ok(()),
                 End::Dead(Some(StoreError::Fatal(error))) => return Err(error),
                 End::Dead(failure) => {

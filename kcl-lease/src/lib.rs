@@ -1,5 +1,69 @@
-//! Lease-based shard assignment for Kinesis consumers: who may read which shard, and where
-//! checkpoints go.
+//! Leases for Kinesis consumers: which worker of an application reads which shard, and where
+//! its checkpoints are kept.
+//!
+//! ```
+//! use kcl_core::{Batch, Checkpointer, Polling, ProcessorResult, RecordProcessor, ShardContext, Worker};
+//! use kcl_lease::{DynamoLeases, LeaseSettings};
+//! use std::time::Duration;
+//!
+//! struct Orders(tokio::sync::mpsc::Sender<usize>);
+//!
+//! #[kcl_core::async_trait]
+//! impl RecordProcessor for Orders {
+//!     async fn process_records(
+//!         &mut self, _: &ShardContext, batch: &Batch, _: &Checkpointer,
+//!     ) -> ProcessorResult {
+//!         Ok(self.0.send(batch.records.len()).await?)
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let emulator = kinesis_emulator::Emulator::start().await?;
+//! let aws = emulator.sdk_config(); // on AWS: aws_config::load_defaults(..)
+//! let kinesis = aws_sdk_kinesis::Client::new(&aws);
+//! kinesis.create_stream().stream_name("orders").shard_count(2).send().await?;
+//!
+//! let (seen, mut orders) = tokio::sync::mpsc::channel(1);
+//! let settings = LeaseSettings { duration: Duration::from_secs(5), ..LeaseSettings::default() };
+//! let worker = Worker::builder("orders-app", "orders")
+//!     .with_source(Polling::new(&aws))
+//!     .with_ownership(DynamoLeases::new(&aws).with_settings(settings)) // table "orders-app"
+//!     .with_processor(move |_| Orders(seen.clone()))
+//!     .build()?;
+//! let produce = async {
+//!     let put = kinesis.put_record().stream_name("orders").partition_key("k");
+//!     put.data(b"40 nails".to_vec().into()).send().await
+//! };
+//! let shutdown = async move { assert_eq!(orders.recv().await, Some(1)) };
+//! let (produced, report) = tokio::join!(produce, worker.run(shutdown));
+//! produced?;
+//! report?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What it does
+//!
+//! Every worker of an application runs the same code against one table; there is no leader. A worker
+//! proves its life once for all its leases, by rewriting a row of its own; the leases of a worker
+//! whose row stands still for a whole lease time are taken by the others. Who holds more than its
+//! share hands shards over: it drains them, commits and releases, so nothing is read twice. Every
+//! write carries the proof that the lease is still held and the checkpoint it follows on, so a
+//! worker that lost a shard without knowing it cannot write, and checkpoints never go back. The
+//! protocol and its reasons are in `docs/decisions/0001-a-worker-proves-its-life-once.md`.
+//!
+//! # What is where
+//!
+//! * [`DynamoLeases`] and [`MemoryLeases`]: what to hand to a worker; [`LeaseSettings`].
+//! * [`Leases`]: the same over a store and a list of shards of your own, behind the ports
+//!   [`LeaseStore`] and [`ShardList`]; `contract` (feature `testing`) checks a store.
+//! * [`LeaseRow`], [`WorkerRow`]: what the table holds, for tools.
+//!
+//! # Permissions
+//!
+//! `kinesis:ListShards` on the stream; on the table `dynamodb:DescribeTable`, `CreateTable`, `Scan`,
+//! `GetItem`, `PutItem`, `UpdateItem` and `DeleteItem`.
 #![warn(missing_docs)]
 
 #[cfg(feature = "testing")]

@@ -209,11 +209,15 @@ impl<S: LeaseStore> Planner<S> {
                 Ok(Some(row)) => {
                     tracing::info!(shard = %row.shard, epoch = row.counter, why = pick.why, "lease taken");
                     self.observer.wrote(row.clone(), Instant::now());
-                    let grant = grant(&self.store, &self.holdings, &self.settings, &life.key, row);
-                    if let Some(grant) = grant
-                        && self.grants.send(grant).await.is_err()
-                    {
-                        tracing::debug!("nobody waits for grants any more");
+                    let fence = fence(&life.key, &row);
+                    let grant = grant(&self.store, &self.holdings, &self.settings, &fence, row);
+                    let arrived = match grant {
+                        Some(grant) => self.grants.send(grant).await.is_ok(),
+                        None => false,
+                    };
+                    // The worker stopped, or its life ended, while the take was on its way.
+                    if !arrived {
+                        give_back(store.as_ref(), &self.holdings, &fence).await;
                     }
                 }
                 Ok(None) => {}
@@ -269,21 +273,36 @@ async fn take<S: LeaseStore>(
     }
 }
 
+/// The fence of a lease as it was taken.
+fn fence(me: &WorkerKey, row: &LeaseRow) -> Fence {
+    Fence {
+        shard: row.shard.clone(),
+        holder: me.clone(),
+        epoch: Epoch::new(row.counter),
+    }
+}
+
+/// Gives back what was taken and has no use any more. Tried once: what stays behind is free as soon
+/// as the worker's row is gone.
+async fn give_back<S: LeaseStore>(store: &S, holdings: &Holdings, fence: &Fence) {
+    match store.release(fence).await {
+        Ok(Outcome::Applied(()) | Outcome::Refused(_)) => {}
+        Err(failure) => {
+            tracing::debug!(shard = %fence.shard, error = %failure.into_error(), "a lease that came too late is not given back");
+        }
+    }
+    holdings.remove(fence);
+}
+
 /// Makes the grant that goes with a row as it was taken. Nothing if that life is over.
 fn grant<S: LeaseStore>(
     store: &Arc<S>,
     holdings: &Arc<Holdings>,
     settings: &LeaseSettings,
-    me: &WorkerKey,
+    fence: &Fence,
     row: LeaseRow,
 ) -> Option<Grant> {
-    let epoch = Epoch::new(row.counter);
-    let fence = Fence {
-        shard: row.shard.clone(),
-        holder: me.clone(),
-        epoch,
-    };
-    let standing = holdings.add(&fence)?;
+    let standing = holdings.add(fence)?;
     let shard = holdings.shard(&row.shard).unwrap_or_else(|| Shard {
         id: row.shard.clone(),
         parents: row.parents.iter().cloned().collect(),
@@ -299,7 +318,9 @@ fn grant<S: LeaseStore>(
         pause: Duration::from_millis(100),
         within: settings.renew_every(),
     };
-    let right = LeaseRight::new(Arc::clone(store), Arc::clone(holdings), fence, row, retry);
+    let epoch = fence.epoch;
+    let (store, holdings, fence) = (Arc::clone(store), Arc::clone(holdings), fence.clone());
+    let right = LeaseRight::new(store, holdings, fence, row, retry);
     Some(Grant {
         shard,
         epoch,

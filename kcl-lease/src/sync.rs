@@ -3,7 +3,7 @@
 //! Every worker runs it; creations are conditional, so it does not matter who is first. What to
 //! create is decided in `plan::lineage`, what may go in `plan::cleanup`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures::StreamExt as _;
@@ -127,39 +127,53 @@ impl<S: LeaseStore, L: ShardList> Sync<S, L> {
     }
 
     async fn create_missing(&self, rows: &Rows, listed: &Listed) -> Result<usize, StoreError> {
-        let known = Known { rows, listed };
-        let start = self.start(known).await?;
-        let waves = lineage::missing(known, &start);
-        if !lineage::rests_on_absence(known, &waves) {
-            return self.create(waves).await;
-        }
-        let mut confirmed = listed.clone();
-        confirmed.extend(self.list(None).await?);
-        self.create(lineage::missing(
+        let mut listed = listed.clone();
+        let start = self.start(rows, &mut listed).await?;
+        let mut waves = lineage::missing(
             Known {
                 rows,
-                listed: &confirmed,
+                listed: &listed,
             },
             &start,
-        ))
-        .await
+        );
+        if lineage::rests_on_absence(
+            Known {
+                rows,
+                listed: &listed,
+            },
+            &waves,
+        ) {
+            listed.extend(self.list(None).await?);
+            waves = lineage::missing(
+                Known {
+                    rows,
+                    listed: &listed,
+                },
+                &start,
+            );
+        }
+        self.create(waves).await
     }
 
     /// Where shards start that nobody has read: asked for only if there is such a shard.
-    async fn start(&self, known: Known<'_>) -> Result<Start, StoreError> {
+    async fn start(&self, rows: &Rows, listed: &mut Listed) -> Result<Start, StoreError> {
         let time = match self.initial_position {
             InitialPosition::TrimHorizon => return Ok(Start::TrimHorizon),
             InitialPosition::Latest => self.env.wall(),
             InitialPosition::AtTimestamp(time) => time,
         };
-        if !lineage::needs_start(known) {
+        if !lineage::needs_start(Known { rows, listed }) {
             return Ok(Start::At {
                 time,
-                covering: std::collections::BTreeSet::new(),
+                covering: BTreeSet::new(),
             });
         }
         let time = self.store.fix_start(time).await?;
-        let covering = self.list(Some(time)).await?.into_keys().collect();
+        let open_since = self.list(Some(time)).await?;
+        let covering = open_since.keys().cloned().collect();
+        // This list is the newer one. A shard that was split in between is in the older alone, and
+        // its children in the newer alone: neither would get a row until the next sync.
+        listed.extend(open_since);
         Ok(Start::At { time, covering })
     }
 

@@ -8,7 +8,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use kcl_core::error::ErrorKind;
-use support::world::{Event, World};
+use kcl_core::model::{Checkpoint, InitialPosition};
+use kcl_core::port::CommitError;
+use support::world::{Event, World, at};
 use tokio::time::sleep;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -190,6 +192,129 @@ async fn a_store_that_does_not_answer_is_one_clear_error_after_a_bounded_time() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn workers_with_different_lease_times_are_each_judged_by_their_own() {
+    let mut world = World::new(8, 6, 0);
+    world.settings.duration = SECOND * 60;
+    let _patient = world.start("patient").await;
+    world.settings.duration = SECOND * 3;
+    let _hasty = world.start("hasty").await;
+    sleep(SECOND * 10).await;
+    let granted = || {
+        world
+            .events()
+            .iter()
+            .filter(|(_, e)| matches!(e, Event::Granted { .. }))
+            .count()
+    };
+    let before = granted();
+    sleep(SECOND * 300).await;
+    assert_eq!(granted(), before, "the living was evicted");
+    assert_eq!(world.shares().await.values().collect::<Vec<_>>(), [&3, &3]);
+    world.check();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_grant_that_is_dropped_is_granted_again_under_a_new_epoch() {
+    let world = World::new(9, 1, 0);
+    let mut run = world.start_bare("a").await;
+    let grant = run.grants.recv().await.unwrap();
+    let epoch = grant.epoch;
+    drop(grant);
+    let again = tokio::time::timeout(SECOND * 3, run.grants.recv())
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(again.epoch > epoch);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_that_is_dropped_halfway_is_found_out_about_by_the_next() {
+    let world = World::new(10, 1, 0);
+    let mut run = world.start_bare("a").await;
+    let mut grant = run.grants.recv().await.unwrap();
+    for step in 1..200 {
+        // Some of these are dropped before the table has them, some after.
+        let patience = Duration::from_millis(step % 14);
+        let number = step * 10;
+        let dropped = tokio::time::timeout(patience, grant.right.commit(&at(number)))
+            .await
+            .is_err();
+        if dropped {
+            grant.right.commit(&at(number + 1)).await.unwrap();
+        }
+        let back = grant.right.commit(&at(number - 1)).await.unwrap_err();
+        assert!(matches!(back, CommitError::GoesBack { .. }), "{back:?}");
+        let calls = world.network.calls()["commit"];
+        let durable = if dropped { number + 1 } else { number };
+        grant.right.commit(&at(durable)).await.unwrap();
+        assert_eq!(
+            world.network.calls()["commit"],
+            calls,
+            "an equal checkpoint costs nothing"
+        );
+    }
+    assert!(
+        grant.right.commit(&Checkpoint::ShardEnd).await.is_err(),
+        "only finish ends a shard"
+    );
+    grant.right.release().await.unwrap();
+    let fenced = grant.right.commit(&at(9999)).await.unwrap_err();
+    assert!(matches!(fenced, CommitError::Fenced { .. }), "{fenced:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn latest_is_one_time_for_all_workers_and_leaves_no_hole_behind_a_reshard() {
+    for seed in 0..60 {
+        let mut world = World::new(seed, 3, 0);
+        world.initial = InitialPosition::Latest;
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let mut starting = Vec::new();
+        for name in ["a", "b", "c"] {
+            let world = world.clone();
+            let delay = Duration::from_millis(rng.u64(0..60));
+            starting.push(tokio::spawn(async move {
+                sleep(delay).await;
+                world.start(name).await
+            }));
+        }
+        for _ in 0..3 {
+            sleep(Duration::from_millis(rng.u64(0..25))).await;
+            let open = world.stream.open_shards();
+            world
+                .stream
+                .split(&open[rng.usize(..open.len())].id, world.wall());
+        }
+        let mut fleet = Vec::new();
+        for worker in starting {
+            fleet.push(worker.await.unwrap());
+        }
+        sleep(SECOND * 10).await;
+        let rows = world.network.leases().await;
+        for shard in world.stream.open_shards() {
+            assert!(
+                rows.contains_key(&shard.id),
+                "seed {seed}: {} has no row",
+                shard.id
+            );
+        }
+        let created = world.network.created();
+        let mut times: Vec<_> = created.values().collect();
+        times.retain(|from| **from != Checkpoint::TrimHorizon);
+        times.dedup();
+        assert_eq!(times.len(), 1, "seed {seed}: {created:?}");
+        for row in rows.values() {
+            if row.parents.iter().any(|parent| rows.contains_key(parent)) {
+                assert_eq!(
+                    created[&row.shard],
+                    Checkpoint::TrimHorizon,
+                    "seed {seed}: {row:?}"
+                );
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn chaos_then_calm_keeps_every_rule_and_ends_in_balance() {
     for seed in 0..seeds() {
         chaos(seed).await;
@@ -279,13 +404,19 @@ async fn chaos(seed: u64) -> Vec<(Duration, Event)> {
     world.events()
 }
 
-/// Every closed shard is finished, and every open one is held.
+/// Every closed shard is finished, and every open one is held and read.
 async fn all_is_read(world: &World) {
     let rows = world.network.leases().await;
+    let read = world.delivered_since(world.now().saturating_sub(SECOND));
     for (id, shard) in world.stream.all_shards() {
         let row = rows.get(&id).unwrap_or_else(|| panic!("{id} has no row"));
         assert_eq!(row.is_ended(), !shard.open, "{row:?}");
         assert_eq!(row.owner.is_some(), shard.open, "{row:?}");
+        assert_eq!(
+            read.contains(&id),
+            shard.open,
+            "{id} is held and not read, or the reverse"
+        );
     }
 }
 

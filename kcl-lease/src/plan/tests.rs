@@ -286,7 +286,11 @@ fn me(n: u64) -> Me {
 fn a_worker_is_dead_when_it_stood_still_for_a_whole_lease_time_and_not_before() {
     let other = key(9);
     let just_before = LEASE_TIME - Duration::from_millis(1);
-    let (view, now) = seen_after(just_before, &[Some(other.clone())], &[other.clone()]);
+    let (view, now) = seen_after(
+        just_before,
+        &[Some(other.clone())],
+        std::slice::from_ref(&other),
+    );
     let plan_before = plan(&view, &me(1), now);
     assert!(
         plan_before.evict.is_empty() && plan_before.take.is_empty(),
@@ -294,7 +298,11 @@ fn a_worker_is_dead_when_it_stood_still_for_a_whole_lease_time_and_not_before() 
     );
     assert_eq!(plan_before.wake_at, Some(now + Duration::from_millis(1)));
 
-    let (view, now) = seen_after(LEASE_TIME, &[Some(other.clone())], &[other.clone()]);
+    let (view, now) = seen_after(
+        LEASE_TIME,
+        &[Some(other.clone())],
+        std::slice::from_ref(&other),
+    );
     let plan_after = plan(&view, &me(1), now);
     assert_eq!(plan_after.evict, BTreeMap::from([(other.clone(), Some(0))]));
     assert_eq!(plan_after.take[0].after, Some(other), "only with the proof");

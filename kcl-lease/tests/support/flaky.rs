@@ -37,6 +37,8 @@ struct Shared {
     calls: Mutex<BTreeMap<&'static str, u64>>,
     counts: Mutex<BTreeMap<&'static str, u64>>,
     missing: AtomicBool,
+    /// Where each row began.
+    created: Mutex<BTreeMap<ShardId, Checkpoint>>,
     /// When each shard was finished.
     ended: Mutex<BTreeMap<ShardId, Instant>>,
 }
@@ -102,6 +104,7 @@ impl Network {
             calls: Mutex::default(),
             counts: Mutex::default(),
             missing: AtomicBool::new(false),
+            created: Mutex::default(),
             ended: Mutex::default(),
         };
         Self {
@@ -132,6 +135,11 @@ impl Network {
 
     pub fn faults(&self) -> BTreeMap<&'static str, u64> {
         self.shared.counts.lock().unwrap().clone()
+    }
+
+    /// Where each row began.
+    pub fn created(&self) -> BTreeMap<ShardId, Checkpoint> {
+        self.shared.created.lock().unwrap().clone()
     }
 
     /// When each shard was finished, by the table.
@@ -203,6 +211,11 @@ impl Network {
         let leases = self.leases().await;
         let mut before = self.shared.rows.lock().unwrap();
         for (id, row) in &leases {
+            let mut created = self.shared.created.lock().unwrap();
+            created
+                .entry(id.clone())
+                .or_insert_with(|| row.checkpoint.clone());
+            drop(created);
             if row.is_ended() {
                 let mut ended = self.shared.ended.lock().unwrap();
                 ended.entry(id.clone()).or_insert_with(Instant::now);
@@ -218,6 +231,8 @@ impl Network {
                     );
                     assert!(row.counter >= old.counter, "counter of {id} went back");
                 }
+                // Where the start lies is where parents may be missing.
+                None if matches!(row.checkpoint, Checkpoint::AtTimestamp(_)) => {}
                 None => {
                     // All of these shards are listed for ever, so each parent must be there.
                     for parent in &row.parents {

@@ -11,7 +11,7 @@ use kcl_core::model::{
     ApplicationName, Checkpoint, InitialPosition, SequenceNumber, ShardId, StreamName, WorkerId,
 };
 use kcl_core::port::{
-    CommitError, Grant, Ownership as _, OwnershipControl, OwnershipStart, Standing,
+    CommitError, Grant, Ownership as _, OwnershipControl, OwnershipRun, OwnershipStart, Standing,
 };
 use kcl_lease::{LeaseSettings, Leases};
 use tokio::sync::{mpsc, watch};
@@ -119,6 +119,13 @@ impl World {
         self.try_start(name).await.unwrap()
     }
 
+    /// Starts a worker and hands its grants to the test.
+    pub async fn start_bare(&self, name: &str) -> OwnershipRun {
+        let leases = Leases::new(self.network.door(), self.stream.clone());
+        let leases = leases.with_settings(self.settings.clone());
+        Box::new(leases).start(self.begin(name)).await.unwrap()
+    }
+
     pub async fn try_start(&self, name: &str) -> Result<Worker, Error> {
         let door = self.network.door();
         let leases =
@@ -134,6 +141,19 @@ impl World {
             stop,
             readers,
         })
+    }
+
+    /// The shards of which something was delivered since then.
+    pub fn delivered_since(&self, since: Duration) -> BTreeSet<ShardId> {
+        let delivered = |(at, event)| match event {
+            Event::Delivered { shard, .. } if at >= since => Some(shard),
+            Event::Delivered { .. }
+            | Event::Granted { .. }
+            | Event::Committed { .. }
+            | Event::Finished { .. }
+            | Event::GaveBack { .. } => None,
+        };
+        self.events().into_iter().filter_map(delivered).collect()
     }
 
     /// Which worker holds how many unfinished leases, by the table.
