@@ -99,6 +99,9 @@ impl Worker {
             mut control,
         } = run;
         root.work(&mut grants, control.as_mut(), shutdown).await;
+        // ORDER: grants that came too late to be read are dropped while the ownership still runs,
+        // so that it can give them back.
+        drop(grants);
         root.leave(control).await
     }
 }

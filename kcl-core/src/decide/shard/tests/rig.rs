@@ -37,7 +37,9 @@ fn place(checkpoint: &Checkpoint) -> u64 {
     match checkpoint {
         Checkpoint::Sequence { sequence, .. } => sequence.as_str().parse().unwrap(),
         Checkpoint::TrimHorizon => 0,
-        other => panic!("{other} is not a place in the rig"),
+        other @ (Checkpoint::Latest | Checkpoint::AtTimestamp(_) | Checkpoint::ShardEnd) => {
+            panic!("{other} is not a place in the rig")
+        }
     }
 }
 
