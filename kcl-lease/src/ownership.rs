@@ -75,14 +75,18 @@ impl<S: LeaseStore, L: ShardList> Ownership for Leases<S, L> {
             settings,
         } = *self;
         let (store, shards) = (Arc::new(store), Arc::new(shards));
-        let (phase, phases) = watch::channel(Phase::Sharing);
+        // ORDER: a channel for each task. The receivers of one would be woken in random order, and
+        // a simulated run must be the same every time.
+        let (to_keeper, keeper_phase) = watch::channel(Phase::Sharing);
+        let (to_planner, planner_phase) = watch::channel(Phase::Sharing);
+        let (to_sync, sync_phase) = watch::channel(Phase::Sharing);
         let holdings = Arc::new(Holdings::default());
         let mut keeper = Keeper {
             store: Arc::clone(&store),
             settings: settings.clone(),
             worker: start.worker.clone(),
             holdings: Arc::clone(&holdings),
-            phase: phases.clone(),
+            phase: keeper_phase,
             rng: start.env.rng(),
         };
         let (listed, joined) = enter(&*shards, &start, &settings, &mut keeper).await?;
@@ -95,7 +99,7 @@ impl<S: LeaseStore, L: ShardList> Ownership for Leases<S, L> {
             store: Arc::clone(&store),
             settings: settings.clone(),
             holdings: Arc::clone(&holdings),
-            phase: phases.clone(),
+            phase: planner_phase,
             grants: sender,
             rng: start.env.rng(),
             observer: Observer::default(),
@@ -108,7 +112,7 @@ impl<S: LeaseStore, L: ShardList> Ownership for Leases<S, L> {
             stream: start.stream.clone(),
             initial_position: start.initial_position,
             holdings: Arc::clone(&holdings),
-            phase: phases,
+            phase: sync_phase,
             env: start.env.clone(),
         };
         let mut tasks = JoinSet::new();
@@ -119,7 +123,7 @@ impl<S: LeaseStore, L: ShardList> Ownership for Leases<S, L> {
             store,
             settings,
             holdings,
-            phase,
+            phases: [to_keeper, to_planner, to_sync],
             tasks,
         };
         Ok(OwnershipRun {
@@ -186,14 +190,15 @@ struct Control<S> {
     store: Arc<S>,
     settings: LeaseSettings,
     holdings: Arc<Holdings>,
-    phase: watch::Sender<Phase>,
+    /// One for each task.
+    phases: [watch::Sender<Phase>; 3],
     tasks: JoinSet<Result<(), Error>>,
 }
 
 impl<S> fmt::Debug for Control<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Control")
-            .field("phase", &*self.phase.borrow())
+            .field("phase", &*self.phases[0].borrow())
             .finish_non_exhaustive()
     }
 }
@@ -218,11 +223,13 @@ fn outcome(ended: Result<Result<(), Error>, JoinError>) -> Result<(), Error> {
 #[async_trait]
 impl<S: LeaseStore> OwnershipControl for Control<S> {
     fn stop_taking(&mut self) {
-        self.phase.send_if_modified(|phase| {
-            let sharing = *phase == Phase::Sharing;
-            *phase = (*phase).max(Phase::Leaving);
-            sharing
-        });
+        for phase in &self.phases {
+            phase.send_if_modified(|phase| {
+                let sharing = *phase == Phase::Sharing;
+                *phase = (*phase).max(Phase::Leaving);
+                sharing
+            });
+        }
     }
 
     async fn failed(&mut self) -> Error {
@@ -242,7 +249,9 @@ impl<S: LeaseStore> OwnershipControl for Control<S> {
     }
 
     async fn leave(mut self: Box<Self>) -> Result<(), Error> {
-        self.phase.send_replace(Phase::Stopped);
+        for phase in &self.phases {
+            phase.send_replace(Phase::Stopped);
+        }
         // The tasks end by themselves once the call they are in has returned.
         let patience = self.settings.duration / 2;
         let joined = timeout(patience, async {
