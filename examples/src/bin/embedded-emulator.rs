@@ -1,6 +1,8 @@
 //! The smallest whole program: an emulator in this process, a stream, a worker, and ten lines that
 //! process records.
 
+use std::io::Write;
+
 use kcl_core::{
     Batch, Checkpointer, Polling, ProcessorResult, RecordProcessor, ShardContext, Worker,
 };
@@ -55,13 +57,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         put.data(order.as_bytes().to_vec().into()).send().await?;
     }
     for _ in 0..3 {
-        let order = orders.recv().await.ok_or("the worker ended early")?;
-        #[expect(clippy::print_stdout, reason = "it is what this program is for")]
-        {
-            println!("{order}");
-        }
+        say(&orders.recv().await.ok_or("the worker ended early")?)?;
     }
     drop(stop);
-    tracing::info!("{}", worker.await??);
+    say(&worker.await??.to_string())?;
     Ok(())
+}
+
+fn say(line: &str) -> std::io::Result<()> {
+    writeln!(std::io::stdout(), "{line}")
 }

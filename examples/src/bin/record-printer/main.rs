@@ -26,8 +26,9 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let filter = EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| EnvFilter::new("warn,kcl_core=info,kcl_lease=info"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| {
+        EnvFilter::new("warn,kcl_core=info,kcl_lease=info,record_printer=info")
+    });
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(io::stderr().is_terminal())
@@ -96,7 +97,9 @@ async fn run(arguments: Arguments) -> Result<(), Error> {
                  its lease is over".into())
         }
         ended = Box::pin(worker.run(async move { count(&mut signals, 1).await })) => {
-            tracing::info!("{}", ended?);
+            // Not inside the macro: a log that is switched off would swallow the error.
+            let report = ended?;
+            tracing::info!("{report}");
             Ok(())
         }
     }
