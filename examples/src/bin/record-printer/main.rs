@@ -26,9 +26,8 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| {
-        EnvFilter::new("warn,kcl_core=info,kcl_lease=info,record_printer=info")
-    });
+    let filter = EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| EnvFilter::new("warn,kcl_core=info,kcl_lease=info"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(io::stderr().is_terminal())
@@ -97,9 +96,8 @@ async fn run(arguments: Arguments) -> Result<(), Error> {
                  its lease is over".into())
         }
         ended = Box::pin(worker.run(async move { count(&mut signals, 1).await })) => {
-            // Not inside the macro: a log that is switched off would swallow the error.
-            let report = ended?;
-            tracing::info!("{report}");
+            // The worker has logged what it did.
+            ended?;
             Ok(())
         }
     }
@@ -138,7 +136,12 @@ async fn count(signals: &mut watch::Receiver<u32>, times: u32) {
 fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut line = error.to_string();
     for cause in std::iter::successors(error.source(), |cause| cause.source()) {
-        let cause = cause.to_string();
+        let cause = cause
+            .to_string()
+            .lines()
+            .map(str::trim)
+            .collect::<Vec<_>>()
+            .join("; ");
         if !line.contains(&cause) {
             line.push_str(": ");
             line.push_str(&cause);
@@ -162,5 +165,8 @@ mod tests {
             "nothing answers; check the endpoint: connection refused"
         );
         assert_eq!(chain(&io::Error::other("once")), "once");
+        let lists = kcl_core::Error::new(kcl_core::ErrorKind::Denied, "no credentials")
+            .with_source(io::Error::other("tried:\n  this\n  that"));
+        assert_eq!(chain(&lists), "no credentials: tried:; this; that");
     }
 }
