@@ -5,11 +5,12 @@
 mod support;
 
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use kcl_core::error::ErrorKind;
 use kcl_core::model::{Checkpoint, InitialPosition};
-use kcl_core::port::CommitError;
+use kcl_core::port::{CommitError, Standing};
 use support::world::{Event, World, at};
 use tokio::time::sleep;
 
@@ -260,6 +261,47 @@ async fn a_commit_that_is_dropped_halfway_is_found_out_about_by_the_next() {
     grant.right.release().await.unwrap();
     let fenced = grant.right.commit(&at(9999)).await.unwrap_err();
     assert!(matches!(fenced, CommitError::Fenced { .. }), "{fenced:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_renewal_without_a_reply_counts_from_when_it_was_first_sent() {
+    let world = World::new(11, 1, 0);
+    let door = world.network.door();
+    let mut run = world.start_behind(&door, "a").await;
+    let mut grant = run.grants.recv().await.unwrap();
+    let until = |standing| match standing {
+        Standing::Held { until } | Standing::HandOver { until } => until,
+        Standing::Lost => panic!("lost"),
+    };
+    let first = until(*grant.standing.borrow_and_update());
+    door.deaf.store(true, Ordering::Relaxed);
+    sleep(SECOND * 6).await;
+    assert!(!grant.standing.has_changed().unwrap(), "nothing was proven");
+    door.deaf.store(false, Ordering::Relaxed);
+    grant.standing.changed().await.unwrap();
+    let next = until(*grant.standing.borrow_and_update());
+    // It was applied a third of the lease time after the first one, whenever we learnt of it.
+    assert!(next - first < SECOND * 7 / 2, "{:?}", next - first);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_parent_that_a_read_of_the_table_misses_still_holds_its_children_back() {
+    let world = World::new(12, 1, 0);
+    let root = world.stream.open_shards()[0].id.clone();
+    world.stream.split(&root, world.wall());
+    let mut a = world.start_bare("a").await;
+    let grant = a.grants.recv().await.unwrap();
+    assert_eq!(grant.shard.id, root);
+    world.network.hide(&root);
+    let mut b = world.start_bare("b").await;
+    sleep(SECOND * 30).await;
+    for run in [&mut a, &mut b] {
+        assert!(
+            run.grants.try_recv().is_err(),
+            "a child is read before its parent"
+        );
+    }
+    drop(grant);
 }
 
 #[tokio::test(start_paused = true)]

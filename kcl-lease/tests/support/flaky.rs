@@ -37,6 +37,8 @@ struct Shared {
     calls: Mutex<BTreeMap<&'static str, u64>>,
     counts: Mutex<BTreeMap<&'static str, u64>>,
     missing: AtomicBool,
+    /// Rows that no scan shows.
+    hidden: Mutex<BTreeSet<ShardId>>,
     /// Where each row began.
     created: Mutex<BTreeMap<ShardId, Checkpoint>>,
     /// When each shard was finished.
@@ -49,6 +51,8 @@ pub struct Flaky {
     network: Network,
     /// Whether this worker is cut off.
     pub cut: Arc<AtomicBool>,
+    /// Whether its requests arrive and no reply comes back.
+    pub deaf: Arc<AtomicBool>,
 }
 
 #[derive(Clone, Debug)]
@@ -104,6 +108,7 @@ impl Network {
             calls: Mutex::default(),
             counts: Mutex::default(),
             missing: AtomicBool::new(false),
+            hidden: Mutex::default(),
             created: Mutex::default(),
             ended: Mutex::default(),
         };
@@ -117,11 +122,17 @@ impl Network {
         Flaky {
             network: self.clone(),
             cut: Arc::default(),
+            deaf: Arc::default(),
         }
     }
 
     pub fn heal(&self) {
         self.shared.faults.store(0, Ordering::Relaxed);
+    }
+
+    /// Keeps a row out of every scan, as one that lags would.
+    pub fn hide(&self, shard: &ShardId) {
+        self.shared.hidden.lock().unwrap().insert(shard.clone());
     }
 
     pub fn lose_table(&self) {
@@ -310,6 +321,11 @@ impl Flaky {
         let name = write.name();
         let fate = self.travel(name).await?;
         self.deliver_late().await;
+        if self.deaf.load(Ordering::Relaxed) {
+            self.network.apply(write).await?;
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            return Err(no_answer(name));
+        }
         match fate {
             1 => {
                 self.network.count("request lost");
@@ -371,7 +387,10 @@ impl LeaseStore for Flaky {
             }
             return Err(no_answer("scan"));
         }
-        self.network.table.scan(freshness).await
+        let mut rows = self.network.table.scan(freshness).await?;
+        let hidden = self.network.shared.hidden.lock().unwrap();
+        rows.retain(|row| !matches!(row, Row::Lease(row) if hidden.contains(&row.shard)));
+        Ok(rows)
     }
 
     async fn read_lease(&self, shard: &ShardId) -> Result<Option<LeaseRow>, StoreError> {

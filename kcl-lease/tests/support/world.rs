@@ -121,7 +121,12 @@ impl World {
 
     /// Starts a worker and hands its grants to the test.
     pub async fn start_bare(&self, name: &str) -> OwnershipRun {
-        let leases = Leases::new(self.network.door(), self.stream.clone());
+        self.start_behind(&self.network.door(), name).await
+    }
+
+    /// The same behind a door of the test's own.
+    pub async fn start_behind(&self, door: &Flaky, name: &str) -> OwnershipRun {
+        let leases = Leases::new(door.clone(), self.stream.clone());
         let leases = leases.with_settings(self.settings.clone());
         Box::new(leases).start(self.begin(name)).await.unwrap()
     }
