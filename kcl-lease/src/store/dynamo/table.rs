@@ -13,7 +13,7 @@ use super::codec::KEY;
 use crate::store::StoreError;
 
 /// A new table takes some seconds on AWS and none on an emulator: ask often at first.
-const POLL_FIRST: Duration = Duration::from_millis(50);
+const POLL_FIRST: Duration = Duration::from_millis(10);
 const POLL_LAST: Duration = Duration::from_secs(2);
 /// Some minutes in all, far above what it takes.
 const POLLS_MAX: u32 = 120;
