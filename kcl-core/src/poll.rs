@@ -37,7 +37,8 @@ pub struct PollSettings {
     /// Records in one page, at most. Default 10,000, which is also the most the service gives.
     pub records_max: u32,
     /// Calls of `GetRecords` per second and shard. Default 5, which is what the service allows all
-    /// consumers of a shard together: with several applications on one stream, lower it.
+    /// consumers of a shard together: with several applications on one stream, lower it. Pages that
+    /// are as full as the service makes them (10,000 records or about 10 MiB) are not counted.
     pub calls_per_second: u32,
     /// Calls that may follow each other at once after a pause. Default 5.
     pub calls_burst: u32,

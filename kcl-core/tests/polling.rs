@@ -423,13 +423,37 @@ async fn a_full_budget_stops_the_fetching() {
     let mut reading = open(&service, Position::TrimHorizon, settings).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
     let fetched = service.fetched().len();
-    assert!(
-        (1..=4).contains(&fetched),
-        "{fetched} pages were fetched into room for three"
-    );
+    assert_eq!(fetched, 3, "pages are fetched only into room");
     for number in 0..100 {
         assert_eq!(reading.numbers().await, [number.to_string()]);
     }
+}
+
+#[tokio::test]
+async fn calls_keep_to_the_pace_but_for_full_pages() {
+    let paced = PollSettings {
+        calls_per_second: 1,
+        calls_burst: 1,
+        ..fast()
+    };
+    let service = Service::script((0..4).map(|number| page([number], "a")));
+    let mut reading = open(&service, Position::TrimHorizon, paced.clone()).await;
+    assert_eq!(reading.numbers().await, ["0"]);
+    let second = timeout(Duration::from_millis(400), reading.feed.next()).await;
+    assert!(second.is_err(), "the second page came too early");
+
+    let full = |number: u32| page(number * 10_000..(number + 1) * 10_000, "a");
+    let service = Service::script((0..8).map(full));
+    let begin = tokio::time::Instant::now();
+    let mut reading = open(&service, Position::TrimHorizon, paced).await;
+    for _ in 0..8 {
+        assert_eq!(reading.numbers().await.len(), 10_000);
+    }
+    let took = begin.elapsed();
+    assert!(
+        took < Duration::from_secs(6),
+        "eight pages took {took:?}, as if each counted"
+    );
 }
 
 #[tokio::test]

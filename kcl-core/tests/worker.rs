@@ -655,6 +655,58 @@ async fn two_runs_with_one_seed_are_the_same() {
     assert_eq!(runs[0], runs[1]);
 }
 
+/// Fails at its first batch, and leaves a task behind that still holds the checkpointer.
+struct Leaky {
+    late: Arc<Mutex<Option<Result<(), ErrorKind>>>>,
+    fails: bool,
+}
+
+#[async_trait]
+impl RecordProcessor for Leaky {
+    async fn process_records(
+        &mut self,
+        _: &ShardContext,
+        _: &Batch,
+        checkpointer: &Checkpointer,
+    ) -> ProcessorResult {
+        if self.fails {
+            let (late, checkpointer) = (self.late.clone(), checkpointer.clone());
+            tokio::spawn(async move {
+                sleep(SECOND).await;
+                let result = checkpointer
+                    .checkpoint()
+                    .await
+                    .map_err(|error| error.kind());
+                *late.lock().unwrap() = Some(result);
+            });
+            return Err("scripted".into());
+        }
+        sleep(10 * SECOND).await;
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_failed_processor_leaves_behind_cannot_checkpoint_for_its_successor() {
+    let (_, source, leases) = six();
+    let late = Arc::new(Mutex::new(None));
+    let (shared, made) = (late.clone(), std::sync::atomic::AtomicU32::new(0));
+    let worker = Worker::builder("app", "stream")
+        .with_source(source)
+        .with_ownership(leases.clone())
+        .with_processor(move |_: &ShardContext| Leaky {
+            late: shared.clone(),
+            fails: made.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 0,
+        })
+        .build()
+        .unwrap();
+    let running = start(worker);
+    sleep(5 * SECOND).await;
+    assert_eq!(*late.lock().unwrap(), Some(Err(ErrorKind::Fenced)));
+    assert_eq!(leases.written(), []);
+    running.task.abort();
+}
+
 #[test]
 fn everything_that_is_wrong_is_named_at_once() {
     let shutdown = ShutdownSettings {

@@ -33,6 +33,14 @@ impl Pace {
         self.full_at = self.full_at.max(at) + self.interval;
         at
     }
+
+    /// Gives the last token back.
+    pub(crate) fn give_back(&mut self) {
+        self.full_at = self
+            .full_at
+            .checked_sub(self.interval)
+            .unwrap_or(self.full_at);
+    }
 }
 
 #[cfg(test)]
@@ -46,6 +54,18 @@ mod tests {
         let mut pace = Pace::new(5, 5, now);
         let waits: Vec<_> = (0..8).map(|_| (pace.take(now) - now).as_millis()).collect();
         assert_eq!(waits, [0, 0, 0, 0, 0, 200, 400, 600]);
+    }
+
+    #[test]
+    fn a_token_that_is_given_back_is_good_at_once() {
+        let now = Instant::now();
+        let mut pace = Pace::new(5, 2, now);
+        for _ in 0..20 {
+            assert_eq!(pace.take(now), now);
+            pace.give_back();
+        }
+        let waits: Vec<_> = (0..3).map(|_| (pace.take(now) - now).as_millis()).collect();
+        assert_eq!(waits, [0, 0, 200]);
     }
 
     proptest! {

@@ -13,7 +13,12 @@ use crate::decide::backoff::Backoff;
 use crate::decide::pace::Pace;
 use crate::env::Env;
 use crate::error::{Error, ErrorKind};
+use crate::model::Batch;
 use crate::port::{BatchSender, OpenFeed};
+
+/// A page with so many records, or so many bytes, is as full as the service makes them.
+const FULL_RECORDS: usize = 10_000;
+const FULL_BYTES: usize = 8 * 1024 * 1024;
 
 /// Failures that go on are told of this often.
 const WARN_EVERY: Duration = Duration::from_secs(30);
@@ -115,6 +120,11 @@ impl Reader {
         self.backoff.reset(Instant::now());
         self.failures.over();
         let Page { batch, next } = page;
+        // A full page gives its call back. Where there is more than pages can carry, the service's
+        // limit of bytes is met long before that of calls, and it says so by throttling.
+        if is_full(&batch) {
+            self.pace.give_back();
+        }
         let at_tip = batch.records.is_empty() && batch.lag.is_none_or(|lag| lag.is_zero());
         if let Some(last) = batch.records.last() {
             self.cursor.read(last.sequence_number.clone());
@@ -153,6 +163,10 @@ impl Reader {
         let idle = self.settings.idle;
         idle.mul_f64(0.9 + 0.2 * self.rng.f64())
     }
+}
+
+fn is_full(batch: &Batch) -> bool {
+    batch.records.len() >= FULL_RECORDS || batch.bytes() >= FULL_BYTES
 }
 
 /// Failures in a row, for a log that is not flooded.
