@@ -15,7 +15,8 @@ use std::time::Duration;
 
 use clap::Parser;
 use tests::sim::processor::PANIC;
-use tests::sim::{Outcome, run_seed};
+use tests::sim::scenario::{Plan, Sabotage};
+use tests::sim::{Outcome, run_plan, run_seed};
 use tokio::time::Instant;
 
 /// The full-stack simulation.
@@ -30,8 +31,8 @@ struct Arguments {
     /// Only this one.
     #[arg(long, conflicts_with_all = ["seeds", "start"])]
     seed: Option<u64>,
-    /// How many virtual minutes each takes; at least 5.
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(5..=600))]
+    /// How many virtual minutes each takes; at least 4.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(4..=600))]
     minutes: u64,
     /// How many run at a time.
     #[arg(long, default_value_t = 2)]
@@ -39,6 +40,9 @@ struct Arguments {
     /// Print every event.
     #[arg(long)]
     verbose: bool,
+    /// Make the services break their word, to see the rules notice.
+    #[arg(long, value_parser = sabotage)]
+    sabotage: Option<Sabotage>,
     /// Print one line `seed hash` for each, and nothing else.
     #[arg(long)]
     hash: bool,
@@ -56,7 +60,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let length = Duration::from_secs(arguments.minutes * 60);
     // What a library does once in a process must not fall into the first seed.
-    drop(run_seed(0, Duration::from_secs(300), None));
+    drop(run_seed(0, Duration::from_secs(240), None));
     let (start, seeds) = match arguments.seed {
         Some(seed) => (seed, 1),
         None => (arguments.start, arguments.seeds),
@@ -73,13 +77,24 @@ fn main() -> ExitCode {
                     if seed >= start + seeds {
                         return;
                     }
-                    let outcome = run_seed(seed, length, show);
+                    let mut plan = Plan::new(seed, length);
+                    plan.sabotage = arguments.sabotage;
+                    let outcome = run_plan(plan, show);
                     campaign.add(&outcome, &arguments);
                 }
             });
         }
     });
     campaign.close(&arguments, seeds, length, began.elapsed())
+}
+
+fn sabotage(name: &str) -> Result<Sabotage, String> {
+    match name {
+        "conditions-ignored" => Ok(Sabotage::ConditionsIgnored),
+        "renewals-forged" => Ok(Sabotage::RenewalsForged),
+        "records-skipped" => Ok(Sabotage::RecordsSkipped),
+        _ => Err("conditions-ignored, renewals-forged or records-skipped".into()),
+    }
 }
 
 fn print_line(line: &str) {

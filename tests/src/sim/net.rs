@@ -5,6 +5,7 @@
 //! while its write is on the way. It owns no promise; [`watch`] tells the history what was applied.
 
 mod fate;
+mod sabotage;
 mod watch;
 
 use std::collections::BTreeMap;
@@ -29,7 +30,7 @@ use fate::{Fate, Passage};
 use watch::Watch;
 
 use super::history::{Event, History, Process};
-use super::scenario::{Cut, Side, Weather};
+use super::scenario::{Cut, Sabotage, Side, Weather};
 
 /// After this long without a byte the other end of a connection is taken for dead, whatever the SDK
 /// is set to: what a kernel does about unacknowledged data.
@@ -62,6 +63,7 @@ struct Inner {
 #[derive(Debug, Default)]
 struct State {
     weather: Weather,
+    sabotage: Option<Sabotage>,
     cuts: BTreeMap<(u8, Peer), (Cut, Instant)>,
     exchanges: u64,
     panics: u64,
@@ -94,6 +96,11 @@ impl Net {
     /// Changes the weather for all requests to come.
     pub fn set_weather(&self, weather: Weather) {
         self.state().weather = weather;
+    }
+
+    /// Makes the services dishonest.
+    pub fn set_sabotage(&self, sabotage: Option<Sabotage>) {
+        self.state().sabotage = sabotage;
     }
 
     /// Disturbs the way between a worker and a service for a while.
@@ -216,7 +223,13 @@ impl Net {
             request,
             ..
         } = parcel;
+        let dishonest = self.state().sabotage;
+        let request = match sabotage::corrupt(dishonest, &operation, request) {
+            Ok(request) => request,
+            Err(forged) => return Ok(forged),
+        };
         let response = self.0.service.exchange(request).await?;
+        let response = sabotage::distort(dishonest, &operation, response);
         let watch = &self.0.watch;
         watch
             .applied(process, &operation, sent, heard, &response)

@@ -53,6 +53,19 @@ pub struct Plan {
     pub skew: Vec<i64>,
     /// What happens to the fleet and the stream.
     pub incidents: Vec<(Duration, Incident)>,
+    /// How the services break their word: never, unless a test of the rules wants it.
+    pub sabotage: Option<Sabotage>,
+}
+
+/// A promise of the services that the library rests on, broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sabotage {
+    /// Conditional writes are carried out whatever their condition says.
+    ConditionsIgnored,
+    /// Proofs of life are answered and not carried out.
+    RenewalsForged,
+    /// Reads leave out a record.
+    RecordsSkipped,
 }
 
 /// How often, per thousand requests, the network does what.
@@ -186,6 +199,7 @@ impl Plan {
             read_timeout: rng.bool().then(|| ms(&mut rng, 1_000, 8_000)),
             skew: (0..workers).map(|_| rng.i64(-600_000..600_000)).collect(),
             incidents: Vec::new(),
+            sabotage: None,
         };
         if let Start::At(at) = plan.start {
             // A time to come is the service's to refuse.

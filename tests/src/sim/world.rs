@@ -100,6 +100,7 @@ impl World {
         self.stream.make(self.plan.shards).await?;
         self.net.refresh().await;
         self.net.set_weather(self.plan.weather);
+        self.net.set_sabotage(self.plan.sabotage);
         let mut side = JoinSet::new();
         self.feed(&mut side);
         let mut fleet = JoinSet::new();

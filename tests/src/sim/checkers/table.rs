@@ -183,10 +183,12 @@ pub(super) fn the_end_is_true(ledger: &Ledger, event: &Event) -> Verdict {
             before.epoch
         ));
     }
+    // The child of a merge may wait for the lease of its other parent.
+    let leased = |id: &ShardId| ledger.shards.get(id).is_some_and(|of| of.first.is_some());
     let children = ledger
         .shards
         .iter()
-        .filter(|(_, child)| child.parents.contains(shard));
+        .filter(|(_, child)| child.parents.contains(shard) && child.parents.iter().all(leased));
     match children
         .into_iter()
         .find(|(_, child)| child.first.is_none())
