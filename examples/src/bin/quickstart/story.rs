@@ -148,12 +148,16 @@ impl Stage<'_> {
         let victim = self.busiest_since(&before);
         self.fleet.kill(victim);
         self.ledger.killed(victim);
-        let shards = self
+        let shards = match self
             .ledger
             .failover()
-            .map_or(0, |failover| failover.shards());
+            .map_or(0, |failover| failover.shards())
+        {
+            1 => "1 shard waits".to_owned(),
+            many => format!("{many} shards wait"),
+        };
         self.screen.say(&format!(
-            "killed {} without warning; its {shards} shards wait for its lease of {} s to be over",
+            "killed {} without warning; {shards} until its lease of {} s is over",
             name(victim),
             LEASE.as_secs()
         ));
