@@ -6,6 +6,7 @@
 
 pub mod checkers;
 pub mod control;
+pub mod coverage;
 pub mod history;
 pub mod ledger;
 pub mod net;

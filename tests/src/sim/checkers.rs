@@ -12,7 +12,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use super::history::{Call, Ending, Event, LeaseRow, Step};
+use super::coverage::Coverage;
+use super::history::Event;
 use super::ledger::{Expectations, Ledger};
 
 /// A promise.
@@ -109,7 +110,7 @@ const RULES: &[(Rule, Check)] = &[
 pub struct Oracle {
     ledger: Ledger,
     violations: Vec<Violation>,
-    seen: BTreeMap<String, u64>,
+    coverage: Coverage,
 }
 
 impl Oracle {
@@ -119,7 +120,7 @@ impl Oracle {
         Self {
             ledger: Ledger::new(expect),
             violations: Vec::new(),
-            seen: BTreeMap::new(),
+            coverage: Coverage::default(),
         }
     }
 
@@ -139,7 +140,7 @@ impl Oracle {
                 });
             }
         }
-        self.count(event);
+        self.coverage.count(&self.ledger, event);
         self.ledger.add(event);
     }
 
@@ -158,151 +159,6 @@ impl Oracle {
     /// How often faults struck and critical states were reached.
     #[must_use]
     pub const fn seen(&self) -> &BTreeMap<String, u64> {
-        &self.seen
-    }
-
-    fn saw(&mut self, what: impl Into<String>) {
-        *self.seen.entry(what.into()).or_default() += 1;
-    }
-
-    /// Counts what a campaign must have seen to mean anything.
-    fn count(&mut self, event: &Event) {
-        match event {
-            Event::Sent { fate, .. } => self.saw(format!("net: {fate}")),
-            Event::Refused {
-                error, operation, ..
-            } => {
-                self.saw(format!("refused: {operation} {error}"));
-            }
-            Event::Incident(text) => {
-                let kind = text.split([' ', '(']).next().unwrap_or_default();
-                self.saw(format!("incident: {kind}"));
-            }
-            Event::Lease {
-                heard,
-                before,
-                after,
-                ..
-            } => {
-                self.count_lease(*heard, before.as_ref(), after.as_ref());
-            }
-            Event::WorkerRow {
-                by,
-                incarnation,
-                counter: None,
-            } => {
-                let own = self.ledger.incarnations.get(incarnation) == Some(by);
-                self.saw(if own {
-                    "state: worker left"
-                } else {
-                    "state: worker evicted"
-                });
-            }
-            Event::Life { step, .. } => self.saw(match step {
-                Step::Started => "life: started",
-                Step::Killed => "life: killed",
-                Step::StopAsked => "life: stop asked",
-                Step::Exited(Ok(())) => "life: stopped",
-                Step::Exited(Err(_)) => "life: failed",
-            }),
-            Event::Called { shard, call, .. } => self.count_call(shard, call),
-            Event::Returned { ending, .. } => match ending {
-                Ending::Well => {}
-                Ending::Failed => self.saw("processor: failed"),
-                Ending::Cancelled => self.saw("processor: cancelled"),
-            },
-            Event::Acknowledged { ok, .. } => {
-                self.saw(if *ok {
-                    "processor: checkpoint"
-                } else {
-                    "processor: checkpoint refused"
-                });
-            }
-            Event::WorkerRow {
-                incarnation,
-                counter: Some(_),
-                ..
-            } => {
-                if self.ledger.buried.contains(incarnation) {
-                    self.saw("state: row of a dead worker made again");
-                }
-            }
-            Event::ShardMade { .. }
-            | Event::ShardClosed { .. }
-            | Event::Produced { .. }
-            | Event::Acknowledges { .. }
-            | Event::Healed
-            | Event::Finished => {}
-        }
-    }
-
-    fn count_lease(&mut self, heard: bool, before: Option<&LeaseRow>, after: Option<&LeaseRow>) {
-        if !heard {
-            self.saw("state: write applied, outcome unknown");
-        }
-        let (Some(before), Some(after)) = (before, after) else {
-            self.saw(if after.is_some() {
-                "state: lease made"
-            } else {
-                "state: lease removed"
-            });
-            return;
-        };
-        if after.checkpoint.is_end() && !before.checkpoint.is_end() {
-            self.saw("state: shard finished");
-        } else if after.epoch != before.epoch {
-            self.saw(match (&before.incarnation, &after.incarnation) {
-                (Some(_), Some(_)) => "state: takeover from the dead",
-                (None, Some(_)) => "state: free lease taken",
-                (_, None) => "state: lease released",
-            });
-        } else {
-            self.saw("state: checkpoint written");
-        }
-    }
-
-    fn count_call(&mut self, shard: &kcl_core::model::ShardId, call: &Call) {
-        match call {
-            Call::Initialize => self.saw("call: initialize"),
-            Call::LeaseLost => self.saw("call: lease_lost"),
-            Call::ShardEnded => {
-                if self
-                    .ledger
-                    .shards
-                    .get(shard)
-                    .is_some_and(|of| of.records.is_empty())
-                {
-                    self.saw("state: empty shard ended");
-                }
-                self.saw("call: shard_ended");
-            }
-            Call::ShutdownRequested => self.saw("call: shutdown_requested"),
-            Call::Process(ids) => {
-                let again = |id: &&u32| {
-                    self.ledger
-                        .records
-                        .get(**id as usize)
-                        .is_some_and(|known| known.deliveries > 0)
-                };
-                let again = ids.iter().filter(again).count() as u64;
-                *self.seen.entry("records: delivered".into()).or_default() += ids.len() as u64;
-                *self
-                    .seen
-                    .entry("records: delivered again".into())
-                    .or_default() += again;
-                let overdue = self
-                    .ledger
-                    .shards
-                    .values()
-                    .filter(|of| of.parents.len() == 2);
-                let late = overdue.filter(|of| {
-                    let ended = |id| self.ledger.shards.get(id).is_some_and(|known| known.ended);
-                    of.parents.iter().any(ended) && !of.parents.iter().all(ended)
-                });
-                if late.count() > 0 {
-                    self.saw("state: delivery while one parent of a merge is late");
-                }
-            }
-        }
+        self.coverage.seen()
     }
 }

@@ -224,10 +224,10 @@ impl Net {
             ..
         } = parcel;
         let dishonest = self.state().sabotage;
-        let request = match sabotage::corrupt(dishonest, &operation, request) {
-            Ok(request) => request,
-            Err(forged) => return Ok(forged),
-        };
+        if let Some(forged) = sabotage::forge(dishonest, &operation, &request) {
+            return Ok(forged);
+        }
+        let request = sabotage::corrupt(dishonest, request);
         let response = self.0.service.exchange(request).await?;
         let response = sabotage::distort(dishonest, &operation, response);
         let watch = &self.0.watch;

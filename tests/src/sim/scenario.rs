@@ -47,6 +47,8 @@ pub struct Plan {
     pub weather: Weather,
     /// How processors behave until then.
     pub temper: Temper,
+    /// How long workers wait between two checkpoints of a shard.
+    pub commit_every: Duration,
     /// How long the SDK waits for the first byte of a reply, if the user has set it.
     pub read_timeout: Option<Duration>,
     /// By how much the wall clocks of the workers are off, in milliseconds.
@@ -196,6 +198,7 @@ impl Plan {
             keys: rng.u32(1..60),
             weather: weather(&mut rng, kind),
             temper: temper(&mut rng, kind),
+            commit_every: Duration::from_secs(*rng.choice(&[0, 1, 5, 5, 20]).expect("five")),
             read_timeout: rng.bool().then(|| ms(&mut rng, 1_000, 8_000)),
             skew: (0..workers).map(|_| rng.i64(-600_000..600_000)).collect(),
             incidents: Vec::new(),

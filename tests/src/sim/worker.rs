@@ -17,7 +17,7 @@ use aws_types::SdkConfig;
 use aws_types::region::Region;
 use fastrand::Rng;
 use kcl_core::env::Env;
-use kcl_core::{Polling, Worker};
+use kcl_core::{CheckpointPolicy, CommitSettings, Polling, Settings, Worker};
 use kcl_lease::DynamoLeases;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep};
@@ -63,6 +63,8 @@ pub struct Supervisor {
     pub zero: Instant,
     /// By how many milliseconds its wall clock is off.
     pub skew: i64,
+    /// How long it waits between two checkpoints of a shard.
+    pub commit_every: Duration,
     /// The SDK's time-out for the first byte, if set.
     pub read_timeout: Option<Duration>,
     /// Where the application starts.
@@ -159,7 +161,15 @@ impl Supervisor {
         let config = self.config(process, clock);
         let rng = Mutex::new(self.rng.fork());
         let processors = self.processors.clone();
+        let policy = CheckpointPolicy::Automatic {
+            every: self.commit_every,
+        };
+        let settings = Settings {
+            commit: CommitSettings { policy },
+            ..Settings::default()
+        };
         let worker = Worker::builder(APPLICATION, STREAM)
+            .with_settings(settings)
             .with_worker_id(format!("worker-{}", process.worker))
             .with_source(Polling::new(&config))
             .with_ownership(DynamoLeases::new(&config))

@@ -150,6 +150,7 @@ impl World {
                 rng: self.rng.fork(),
                 zero: self.zero,
                 skew: self.plan.skew[usize::from(worker)],
+                commit_every: self.plan.commit_every,
                 read_timeout: self.plan.read_timeout,
                 start: self.plan.start,
             };

@@ -8,39 +8,39 @@ use serde_json::{Value, json};
 
 use crate::sim::scenario::Sabotage;
 
-/// The request as the dishonest service takes it, or its answer if it does not even look.
-pub(super) fn corrupt(
+/// The request as the dishonest service takes it.
+pub(super) fn corrupt(sabotage: Option<Sabotage>, mut request: HttpRequest) -> HttpRequest {
+    if sabotage != Some(Sabotage::ConditionsIgnored) {
+        return request;
+    }
+    let mut body = read(request.body());
+    if let Some(condition) = body["ConditionExpression"].as_str() {
+        let always = "attribute_exists(leaseKey) OR attribute_not_exists(leaseKey)";
+        body["ConditionExpression"] = json!(format!("{always} OR ({condition})"));
+        *request.body_mut() = SdkBody::from(body.to_string());
+    }
+    request
+}
+
+/// The answer of a service that does not carry the request out.
+pub(super) fn forge(
     sabotage: Option<Sabotage>,
     operation: &str,
-    mut request: HttpRequest,
-) -> Result<HttpRequest, HttpResponse> {
-    let body: Option<Value> = request
-        .body()
-        .bytes()
-        .and_then(|body| serde_json::from_slice(body).ok());
-    let Some(mut body) = body else {
-        return Ok(request);
-    };
-    match sabotage {
-        Some(Sabotage::ConditionsIgnored) => {
-            let Some(condition) = body["ConditionExpression"].as_str() else {
-                return Ok(request);
-            };
-            let always = "attribute_exists(leaseKey) OR attribute_not_exists(leaseKey)";
-            body["ConditionExpression"] = json!(format!("{always} OR ({condition})"));
-            *request.body_mut() = SdkBody::from(body.to_string());
-            Ok(request)
-        }
-        Some(Sabotage::RenewalsForged) => {
-            let key = body["Key"]["leaseKey"]["S"].as_str().unwrap_or_default();
-            if operation == "UpdateItem" && key.starts_with("worker/") {
-                let status = StatusCode::try_from(200).expect("200 is a status code");
-                return Err(HttpResponse::new(status, SdkBody::from("{}")));
-            }
-            Ok(request)
-        }
-        Some(Sabotage::RecordsSkipped) | None => Ok(request),
+    request: &HttpRequest,
+) -> Option<HttpResponse> {
+    if sabotage != Some(Sabotage::RenewalsForged) || operation != "UpdateItem" {
+        return None;
     }
+    let body = read(request.body());
+    let key = body["Key"]["leaseKey"]["S"].as_str()?;
+    let status = StatusCode::try_from(200).expect("200 is a status code");
+    key.starts_with("worker/")
+        .then(|| HttpResponse::new(status, SdkBody::from("{}")))
+}
+
+fn read(body: &SdkBody) -> Value {
+    let body = body.bytes().unwrap_or_default();
+    serde_json::from_slice(body).unwrap_or_default()
 }
 
 /// The answer as the dishonest service gives it.
@@ -52,12 +52,8 @@ pub(super) fn distort(
     if sabotage != Some(Sabotage::RecordsSkipped) || operation != "GetRecords" {
         return response;
     }
-    let body: Option<Value> = response
-        .body()
-        .bytes()
-        .and_then(|body| serde_json::from_slice(body).ok());
-    if let Some(mut body) = body
-        && let Some(records) = body["Records"].as_array_mut()
+    let mut body = read(response.body());
+    if let Some(records) = body["Records"].as_array_mut()
         && records.len() > 2
     {
         records.remove(1);
