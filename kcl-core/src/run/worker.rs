@@ -120,6 +120,7 @@ impl fmt::Debug for Worker {
 /// A name that is most likely unique: the host's, if the environment has it, and a random number.
 fn name(env: &Env) -> WorkerId {
     let host = std::env::var("HOSTNAME").unwrap_or_default();
+    let host = if host.is_empty() { "worker" } else { &host };
     let number = env.rng().u32(..);
     WorkerId::new(format!("{host}-{number:08x}"))
         .or_else(|_| WorkerId::new(format!("worker-{number:08x}")))
