@@ -75,6 +75,8 @@ pub enum Sabotage {
 pub struct Weather {
     /// The longest way there or back, in milliseconds.
     pub latency: u64,
+    /// A way takes up to a second and a half.
+    pub slow: u64,
     /// The connection breaks before the request arrives.
     pub reset_before: u64,
     /// The connection breaks after the request was carried out.
@@ -242,6 +244,7 @@ fn weather(rng: &mut Rng, kind: Kind) -> Weather {
     let mut rate = |most: u64| if rng.bool() { 0 } else { rng.u64(..=most) };
     Weather {
         latency,
+        slow: rate(80),
         reset_before: rate(40),
         reset_after: rate(40),
         lost_request: rate(20),

@@ -10,6 +10,9 @@ use fastrand::Rng;
 use super::Peer;
 use crate::sim::scenario::Weather;
 
+/// The longest slow way, in milliseconds.
+const SLOW: u64 = 1_500;
+
 /// What happens to a request and its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
@@ -60,8 +63,12 @@ pub(super) struct Passage {
 
 /// Draws what becomes of one request.
 pub(super) fn draw(rng: &mut Rng, weather: &Weather) -> Passage {
-    // Microseconds, so that ways hardly ever take exactly as long as each other.
-    let mut way = || Duration::from_micros(rng.u64(200..=weather.latency.max(1) * 1_000));
+    // Around what a client waits for an answer, so that some come just in time.
+    let mut way = || {
+        let slow = rng.u64(..1_000) < weather.slow;
+        let most = if slow { SLOW } else { weather.latency.max(1) };
+        Duration::from_micros(rng.u64(200..=most * 1_000))
+    };
     let (there, back) = (way(), way());
     let late = Duration::from_millis(rng.u64(0..=weather.late_max));
     let ladder = [
@@ -116,6 +123,7 @@ mod tests {
     fn every_fate_is_drawn_about_as_often_as_asked() {
         let weather = Weather {
             latency: 5,
+            slow: 100,
             reset_before: 100,
             reset_after: 100,
             lost_request: 100,
