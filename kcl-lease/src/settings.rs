@@ -38,7 +38,7 @@ pub struct LeaseSettings {
     ///
     /// Too low: taking a thousand shards takes long. Too high: a small table throttles.
     pub writes_at_once: usize,
-    /// How long to try to join the application before giving up with an error. Default 30 s.
+    /// How long to try to join the application before giving up with an error. Default 10 s.
     ///
     /// Too low: a short outage fails the start. Too high: a wrong endpoint takes long to show.
     pub start_timeout: Duration,
@@ -53,7 +53,7 @@ impl Default for LeaseSettings {
             leases_max: None,
             consistent_scans: false,
             writes_at_once: 32,
-            start_timeout: Duration::from_secs(30),
+            start_timeout: Duration::from_secs(10),
         }
     }
 }

@@ -33,15 +33,9 @@ pub async fn binaries() -> Result<PathBuf, Error> {
     if let Some(cargo) = std::env::var_os("CARGO") {
         let mut build = Command::new(cargo);
         build.current_dir(env!("CARGO_MANIFEST_DIR"));
-        build.args([
-            "build",
-            "--quiet",
-            "--bins",
-            "-p",
-            "examples",
-            "-p",
-            "kinesis-emulator",
-        ]);
+        // The whole workspace, because its features are then those of `cargo test --workspace`, and
+        // nothing is compiled twice.
+        build.args(["build", "--quiet", "--workspace", "--bins"]);
         if folder.ends_with("release") {
             build.arg("--release");
         }
