@@ -20,4 +20,4 @@ pub mod worker;
 pub mod world;
 
 pub use history::History;
-pub use run::{Outcome, run_plan, run_seed};
+pub use run::{Outcome, run_plan, run_seed, warm_up};

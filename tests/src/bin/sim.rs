@@ -17,7 +17,7 @@ use clap::Parser;
 use tests::sim::coverage::MUST_SEE;
 use tests::sim::processor::PANIC;
 use tests::sim::scenario::{Plan, Sabotage};
-use tests::sim::{Outcome, run_plan, run_seed};
+use tests::sim::{Outcome, run_plan, warm_up};
 use tokio::time::Instant;
 
 /// So many seeds of the usual length must reach every critical state.
@@ -63,8 +63,7 @@ fn main() -> ExitCode {
     }
     let arguments = Arguments::parse();
     let length = Duration::from_secs(arguments.minutes * 60);
-    // What a library does once in a process must not fall into the first seed.
-    drop(run_seed(0, Duration::from_secs(240), None));
+    warm_up();
     let (start, seeds) = match arguments.seed {
         Some(seed) => (seed, 1),
         None => (arguments.start, arguments.seeds),
