@@ -36,6 +36,9 @@ use super::scenario::{Cut, Sabotage, Side, Weather};
 /// is set to: what a kernel does about unacknowledged data.
 const DEAD_PEER: Duration = Duration::from_secs(15 * 60);
 
+/// How much longer sluggish answers take: as long as a client waits, nearly.
+const SLUGGISH: Duration = Duration::from_millis(1_050);
+
 /// The service a request is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Peer {
@@ -170,7 +173,7 @@ impl Net {
             }
             Some((Cut::Deaf, _)) => return,
             Some((Cut::Held, until)) => sleep_until(until).await,
-            Some((Cut::Mute, _)) | None => {}
+            Some((Cut::Mute | Cut::Sluggish, _)) | None => {}
         }
         sleep(passage.there).await;
         match passage.fate {
@@ -198,8 +201,10 @@ impl Net {
         let mute = matches!(self.cut_of(process, peer), Some((Cut::Mute, _)));
         let heard = !mute && !matches!(passage.fate, Fate::ResetAfter | Fate::LostReply);
         let response = self.apply(parcel, heard).await;
-        if let Some((Cut::Held, until)) = self.cut_of(process, peer) {
-            sleep_until(until).await;
+        match self.cut_of(process, peer) {
+            Some((Cut::Held, until)) => sleep_until(until).await,
+            Some((Cut::Sluggish, _)) => sleep(SLUGGISH).await,
+            Some((Cut::Refused | Cut::Deaf | Cut::Mute, _)) | None => {}
         }
         sleep(passage.back).await;
         if heard {

@@ -170,6 +170,8 @@ pub enum Cut {
     Mute,
     /// Everything is held up, and arrives when the cut is over.
     Held,
+    /// Answers take more than a second.
+    Sluggish,
 }
 
 impl Plan {
@@ -284,6 +286,9 @@ fn incidents(rng: &mut Rng, plan: &Plan) -> Vec<(Duration, Incident)> {
             Kind::Still | Kind::Clean => quiet_incident(rng, plan.starts.len()),
             Kind::Chaos => loud_incident(rng, plan.starts.len()),
         };
+        if plan.kind == Kind::Chaos && rng.u8(..5) == 0 {
+            incidents.extend(fading(rng, plan.starts.len(), at));
+        }
         incidents.push((at, incident));
         // Sometimes one on top of the other, sometimes time to recover.
         at += if rng.u8(..4) == 0 {
@@ -292,7 +297,25 @@ fn incidents(rng: &mut Rng, plan: &Plan) -> Vec<(Duration, Incident)> {
             ms(rng, 5_000, 70_000)
         };
     }
+    incidents.sort_by_key(|(at, _)| *at);
     incidents
+}
+
+/// A worker's table becomes slow to answer, then does not answer at all: its last proof of life is
+/// older than it may think.
+fn fading(rng: &mut Rng, workers: usize, at: Duration) -> [(Duration, Incident); 2] {
+    let (worker, side) = (worker(rng, workers), Side::Dynamo);
+    let slow = Duration::from_secs(4);
+    let cut = |cut, length| Incident::Cut {
+        worker,
+        side,
+        cut,
+        length,
+    };
+    [
+        (at, cut(Cut::Sluggish, slow)),
+        (at + slow, cut(Cut::Deaf, ms(rng, 12_000, 30_000))),
+    ]
 }
 
 fn worker(rng: &mut Rng, workers: usize) -> u8 {
