@@ -1,6 +1,6 @@
 //! What happened in a run, as typed events in their order.
 //!
-//! The net, the processors and the world write it; the [`Oracle`](super::checkers::Oracle) reads it as
+//! The net, the processors and the world write it; the `checkers::Oracle` reads it as
 //! it grows, and the [`Trace`] hashes it. It decides nothing itself.
 
 use std::fmt;

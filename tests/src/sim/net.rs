@@ -2,7 +2,7 @@
 //! and with faults.
 //!
 //! Every exchange is a task of the world, not of the worker that sent it, so that a worker can die
-//! while its write is on the way. It owns no promise; [`watch`] tells the history what was applied.
+//! while its write is on the way. It owns no promise; `watch` tells the history what was applied.
 
 mod fate;
 mod sabotage;
