@@ -83,10 +83,10 @@ impl Error {
         self.0.hint.as_deref()
     }
 
-    /// The message, the hint and every cause in one line, for logs.
+    /// The message, the hint and every cause in one line: [`chain`] of this error.
     #[must_use]
-    pub fn chain(&self) -> impl fmt::Display {
-        Chain(self)
+    pub fn chain(&self) -> String {
+        chain(self)
     }
 
     pub(crate) fn fenced(shard: &ShardId) -> Self {
@@ -97,18 +97,20 @@ impl Error {
     }
 }
 
-struct Chain<'a>(&'a Error);
-
-impl fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut source = std::error::Error::source(self.0);
-        while let Some(cause) = source {
-            write!(f, ": {cause}")?;
-            source = cause.source();
+/// Any error and every cause of it in one line, for logs and for the last words of a program. A cause
+/// that the line already says is left out, because many errors repeat their cause.
+#[must_use]
+pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut line = error.to_string();
+    for cause in std::iter::successors(error.source(), |cause| cause.source()) {
+        let text = cause.to_string();
+        let text = text.lines().map(str::trim).collect::<Vec<_>>().join("; ");
+        if !line.contains(&text) {
+            line.push_str(": ");
+            line.push_str(&text);
         }
-        Ok(())
     }
+    line
 }
 
 impl fmt::Display for Error {
@@ -161,5 +163,26 @@ impl Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.setting, self.rule)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chain_names_each_cause_once_and_on_one_line() {
+        let inner = std::io::Error::other("connection refused");
+        let outer = Error::new(ErrorKind::Unavailable, "nothing answers")
+            .with_hint("check the endpoint")
+            .with_source(inner);
+        assert_eq!(
+            outer.chain(),
+            "nothing answers; check the endpoint: connection refused"
+        );
+        assert_eq!(chain(&std::io::Error::other("once")), "once");
+        let lists = Error::new(ErrorKind::Denied, "no credentials")
+            .with_source(std::io::Error::other("tried:\n  this\n  that"));
+        assert_eq!(lists.chain(), "no credentials: tried:; this; that");
     }
 }

@@ -43,7 +43,7 @@ impl Fleet {
                     .run(stop)
                     .await
                     .map(drop)
-                    .map_err(|error| crate::chain(&error))
+                    .map_err(|error| error.chain())
             })));
         }
         Ok(Self { workers, stop })

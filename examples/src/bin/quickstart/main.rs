@@ -55,7 +55,7 @@ async fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            let message = format!("error: {}\n", chain(&*error));
+            let message = format!("error: {}\n", kcl_core::error::chain(&*error));
             drop(io::stderr().write_all(message.as_bytes()));
             ExitCode::FAILURE
         }
@@ -76,13 +76,4 @@ async fn run(arguments: &Arguments) -> Result<bool, Error> {
     };
     io::stdout().write_all(table.to_string().as_bytes())?;
     Ok(verdict.is_good())
-}
-
-/// An error and its causes in one line.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    std::iter::once(error.to_string())
-        .chain(causes.map(ToString::to_string))
-        .collect::<Vec<_>>()
-        .join(": ")
 }

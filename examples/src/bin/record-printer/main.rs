@@ -36,7 +36,7 @@ async fn main() -> ExitCode {
     match run(arguments).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let message = format!("error: {}\n", chain(&*error));
+            let message = format!("error: {}\n", kcl_core::error::chain(&*error));
             // Without standard error there is nobody left to tell.
             drop(io::stderr().write_all(message.as_bytes()));
             ExitCode::FAILURE
@@ -129,44 +129,5 @@ async fn count(signals: &mut watch::Receiver<u32>, times: u32) {
     if signals.wait_for(|count| *count >= times).await.is_err() {
         // Nobody listens for signals any more, so none will come.
         std::future::pending::<()>().await;
-    }
-}
-
-/// An error and its causes in one line. A cause that the line already says is left out.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut line = error.to_string();
-    for cause in std::iter::successors(error.source(), |cause| cause.source()) {
-        let cause = cause
-            .to_string()
-            .lines()
-            .map(str::trim)
-            .collect::<Vec<_>>()
-            .join("; ");
-        if !line.contains(&cause) {
-            line.push_str(": ");
-            line.push_str(&cause);
-        }
-    }
-    line
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_error_is_told_with_its_causes_and_none_twice() {
-        let inner = io::Error::other("connection refused");
-        let outer = kcl_core::Error::new(kcl_core::ErrorKind::Unavailable, "nothing answers")
-            .with_hint("check the endpoint")
-            .with_source(inner);
-        assert_eq!(
-            chain(&outer),
-            "nothing answers; check the endpoint: connection refused"
-        );
-        assert_eq!(chain(&io::Error::other("once")), "once");
-        let lists = kcl_core::Error::new(kcl_core::ErrorKind::Denied, "no credentials")
-            .with_source(io::Error::other("tried:\n  this\n  that"));
-        assert_eq!(chain(&lists), "no credentials: tried:; this; that");
     }
 }
