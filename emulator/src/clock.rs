@@ -1,14 +1,15 @@
-//! The one clock of the emulator: a wall instant plus what tokio's time has moved since.
+//! The one clock of the emulator: a wall instant plus what tokio's time has moved since, at a rate.
 //!
 //! Under paused tokio it stands still until the test moves time; otherwise it runs with the machine.
-//! Nothing else in the crate reads time. Read once per request by [`crate::Service`]; the engine only
-//! ever gets a [`Moment`].
+//! It can be frozen, moved ahead and run faster or slower. Nothing else in the crate reads time. Read
+//! once per request by [`crate::Service`]; the engine only ever gets a [`Moment`].
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use parking_lot::RwLock;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// A virtual clock. Clones show the same time.
@@ -19,13 +20,36 @@ pub struct Clock {
 
 #[derive(Debug)]
 struct Inner {
-    anchor: SystemTime,
+    face: RwLock<Face>,
+    /// Wakes sleepers when the clock is set.
+    is_set: Notify,
+}
+
+/// What the clock showed at an instant, and how fast it goes since.
+#[derive(Clone, Copy, Debug)]
+struct Face {
+    shown: SystemTime,
     since: Instant,
-    /// Milliseconds added by hand.
-    advanced: AtomicU64,
+    rate: f64,
+}
+
+impl Face {
+    fn now(&self) -> SystemTime {
+        let elapsed = self.since.elapsed();
+        // Exact where nothing was set, and never a panic for a rate or a time out of range.
+        let elapsed = if self.rate == 1.0 {
+            elapsed
+        } else {
+            Duration::try_from_secs_f64(elapsed.as_secs_f64() * self.rate).unwrap_or_default()
+        };
+        self.shown.checked_add(elapsed).unwrap_or(self.shown)
+    }
 }
 
 impl Clock {
+    /// The fastest a clock runs: a day in a second is about as much as anything here can follow.
+    pub const RATE_MAX: f64 = 86_400.0;
+
     /// Starts at the machine's wall time.
     #[expect(
         clippy::disallowed_methods,
@@ -37,10 +61,14 @@ impl Clock {
 
     /// Starts at `wall`, and moves with tokio's time from now on.
     pub fn starting_at(wall: SystemTime) -> Self {
-        let inner = Inner {
-            anchor: wall,
+        let face = Face {
+            shown: wall,
             since: Instant::now(),
-            advanced: AtomicU64::new(0),
+            rate: 1.0,
+        };
+        let inner = Inner {
+            face: RwLock::new(face),
+            is_set: Notify::new(),
         };
         Self {
             inner: Arc::new(inner),
@@ -49,18 +77,67 @@ impl Clock {
 
     /// The time it shows.
     pub fn now(&self) -> SystemTime {
-        let advanced = Duration::from_millis(self.inner.advanced.load(Ordering::Acquire));
-        self.inner.anchor + self.inner.since.elapsed() + advanced
+        self.inner.face.read().now()
     }
 
     /// Jumps ahead by whole milliseconds of `by`, for everyone who holds this clock.
     pub fn advance(&self, by: Duration) {
         let millis = u64::try_from(by.as_millis()).unwrap_or(u64::MAX / 2);
-        self.inner.advanced.fetch_add(millis, Ordering::AcqRel);
+        let by = Duration::from_millis(millis);
+        self.set(|face| face.shown = face.shown.checked_add(by).unwrap_or(face.shown));
+    }
+
+    /// How fast it goes, as a multiple of the machine's time; 0 is frozen.
+    pub fn rate(&self) -> f64 {
+        self.inner.face.read().rate
+    }
+
+    /// Goes at `rate` times the machine's time from here on; 0 freezes it, 1 is the start. What is
+    /// not a number counts as 0, and no rate is above [`Self::RATE_MAX`].
+    pub fn set_rate(&self, rate: f64) {
+        let rate = if rate.is_nan() { 0.0 } else { rate };
+        self.set(|face| face.rate = rate.clamp(0.0, Self::RATE_MAX));
+    }
+
+    /// Stands still until it is advanced or [`Self::set_rate`] starts it again.
+    pub fn freeze(&self) {
+        self.set_rate(0.0);
+    }
+
+    fn set(&self, change: impl FnOnce(&mut Face)) {
+        let mut face = self.inner.face.write();
+        face.shown = face.now();
+        face.since = Instant::now();
+        change(&mut face);
+        drop(face);
+        self.inner.is_set.notify_waiters();
     }
 
     pub(crate) fn moment(&self) -> Moment {
         Moment::from_wall(self.now())
+    }
+
+    /// Waits until the clock shows `moment`, however it gets there.
+    pub(crate) async fn sleep_until(&self, moment: Moment) {
+        loop {
+            let mut is_set = std::pin::pin!(self.inner.is_set.notified());
+            // Before the clock is read, so that a setting in between is not missed.
+            is_set.as_mut().enable();
+            let face = *self.inner.face.read();
+            let missing = moment.millis_since(Moment::from_wall(face.now()));
+            if missing == 0 {
+                return;
+            }
+            let wait = Duration::try_from_secs_f64(missing as f64 / 1000.0 / face.rate);
+            match wait {
+                Ok(wait) => {
+                    let passed = tokio::time::timeout(wait, is_set).await;
+                    tracing::trace!(is_set = passed.is_ok(), "the clock moved");
+                }
+                // Frozen, or further away than a timer can say.
+                Err(_) => is_set.await,
+            }
+        }
     }
 }
 
@@ -200,5 +277,45 @@ mod tests {
         assert_eq!(clock.moment(), Moment(101_500));
         clock.advance(Duration::from_secs(3600));
         assert_eq!(clock.clone().moment(), Moment(3_701_500));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_clock_can_be_frozen_and_run_at_a_rate() {
+        let clock = Clock::starting_at(UNIX_EPOCH);
+        clock.freeze();
+        tokio::time::advance(Duration::from_secs(5)).await;
+        assert_eq!(clock.moment(), Moment(0));
+        clock.advance(Duration::from_secs(1));
+        assert_eq!(clock.moment(), Moment(1000));
+        clock.set_rate(60.0);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(clock.moment(), Moment(61_000));
+        clock.set_rate(f64::NAN);
+        assert_eq!(clock.rate(), 0.0);
+        clock.set_rate(-3.0);
+        assert_eq!(clock.rate(), 0.0);
+        clock.set_rate(f64::INFINITY);
+        assert_eq!(clock.rate(), Clock::RATE_MAX);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn sleepers_wake_when_the_clock_gets_there_however_it_does() {
+        let clock = Clock::starting_at(UNIX_EPOCH);
+        let start = Instant::now();
+        clock.sleep_until(Moment(2000)).await;
+        assert_eq!(start.elapsed(), Duration::from_secs(2));
+        clock.set_rate(10.0);
+        clock.sleep_until(Moment(12_000)).await;
+        assert_eq!(start.elapsed(), Duration::from_secs(3));
+        clock.freeze();
+        let sleeper = tokio::spawn({
+            let clock = clock.clone();
+            async move { clock.sleep_until(Moment(100_000)).await }
+        });
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        assert!(!sleeper.is_finished());
+        clock.advance(Duration::from_secs(88));
+        sleeper.await.unwrap();
+        assert_eq!(clock.moment(), Moment(100_000));
     }
 }

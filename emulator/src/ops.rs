@@ -3,37 +3,80 @@
 //! An operation reads its request, checks types and constraints, asks the engine, and shapes the
 //! reply. Whatever holds for all of them (faults, quotas, authorization) belongs before [`run`].
 
+mod add_tags_to_stream;
 mod address;
 mod create_stream;
+mod decrease_stream_retention_period;
+mod delete_resource_policy;
 mod delete_stream;
+mod deregister_stream_consumer;
+mod describe_account_settings;
+mod describe_limits;
 mod describe_stream;
+mod describe_stream_consumer;
 mod describe_stream_summary;
+mod disable_enhanced_monitoring;
+mod enable_enhanced_monitoring;
 mod get_records;
+mod get_resource_policy;
 mod get_shard_iterator;
+mod increase_stream_retention_period;
 mod list_shards;
+mod list_stream_consumers;
 mod list_streams;
+mod list_tags_for_resource;
+mod list_tags_for_stream;
 mod merge_shards;
 mod put;
 mod put_record;
 mod put_records;
+mod put_resource_policy;
+mod register_stream_consumer;
+mod remove_tags_from_stream;
 mod split_shard;
+mod start_stream_encryption;
+mod stop_stream_encryption;
+mod subscribe_to_shard;
+mod tag_resource;
+mod untag_resource;
+mod update_account_settings;
+mod update_max_record_size;
+mod update_shard_count;
+mod update_stream_mode;
+mod update_stream_warm_throughput;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::clock::Moment;
 use crate::engine::{Engine, Realm};
 use crate::refusal::{Kind, Refusal};
+use crate::wire::codec::Wire;
 
 /// A request on its way to its operation.
 #[derive(Debug)]
 pub(crate) struct Call<'a> {
+    pub(crate) operation: Operation,
     pub(crate) engine: &'a Engine,
+    /// The caller's own streams.
     pub(crate) realm: Arc<Realm>,
     pub(crate) now: Moment,
+    pub(crate) wire: Wire,
     pub(crate) body: Bytes,
+}
+
+impl Call<'_> {
+    /// The request, read in the caller's encoding.
+    fn read<'b, T: Deserialize<'b>>(&'b self) -> Result<T, Refusal> {
+        self.wire.read(&self.body)
+    }
+
+    /// A reply in the caller's encoding.
+    fn reply(&self, shape: &impl Serialize) -> Reply {
+        Reply::Full(self.wire.write(shape))
+    }
 }
 
 /// What an operation answers.
@@ -43,12 +86,6 @@ pub(crate) enum Reply {
     Void,
     /// A whole body.
     Full(Vec<u8>),
-}
-
-impl Reply {
-    fn json(shape: &impl Serialize) -> Self {
-        Self::Full(serde_json::to_vec(shape).expect("replies have string keys and go to memory"))
-    }
 }
 
 /// Defines the operations with their names, so that no list of them can be forgotten.
@@ -86,53 +123,60 @@ operations! {
 }
 
 /// Answers a call.
-pub(crate) fn run(operation: Operation, call: &Call<'_>) -> Result<Reply, Refusal> {
+pub(crate) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
     use Operation as O;
-    match operation {
+    match call.operation {
+        O::AddTagsToStream => add_tags_to_stream::run(call),
         O::CreateStream => create_stream::run(call),
+        O::DecreaseStreamRetentionPeriod => decrease_stream_retention_period::run(call),
+        O::DeleteResourcePolicy => delete_resource_policy::run(call),
         O::DeleteStream => delete_stream::run(call),
+        O::DeregisterStreamConsumer => deregister_stream_consumer::run(call),
+        O::DescribeAccountSettings => describe_account_settings::run(call),
+        O::DescribeLimits => describe_limits::run(call),
         O::DescribeStream => describe_stream::run(call),
+        O::DescribeStreamConsumer => describe_stream_consumer::run(call),
         O::DescribeStreamSummary => describe_stream_summary::run(call),
+        O::DisableEnhancedMonitoring => disable_enhanced_monitoring::run(call),
+        O::EnableEnhancedMonitoring => enable_enhanced_monitoring::run(call),
         O::GetRecords => get_records::run(call),
+        O::GetResourcePolicy => get_resource_policy::run(call),
         O::GetShardIterator => get_shard_iterator::run(call),
+        O::IncreaseStreamRetentionPeriod => increase_stream_retention_period::run(call),
         O::ListShards => list_shards::run(call),
+        O::ListStreamConsumers => list_stream_consumers::run(call),
         O::ListStreams => list_streams::run(call),
+        O::ListTagsForResource => list_tags_for_resource::run(call),
+        O::ListTagsForStream => list_tags_for_stream::run(call),
         O::MergeShards => merge_shards::run(call),
         O::PutRecord => put_record::run(call),
         O::PutRecords => put_records::run(call),
+        O::PutResourcePolicy => put_resource_policy::run(call),
+        O::RegisterStreamConsumer => register_stream_consumer::run(call),
+        O::RemoveTagsFromStream => remove_tags_from_stream::run(call),
         O::SplitShard => split_shard::run(call),
-        O::AddTagsToStream
-        | O::DecreaseStreamRetentionPeriod
-        | O::DeleteResourcePolicy
-        | O::DeregisterStreamConsumer
-        | O::DescribeAccountSettings
-        | O::DescribeLimits
-        | O::DescribeStreamConsumer
-        | O::DisableEnhancedMonitoring
-        | O::EnableEnhancedMonitoring
-        | O::GetResourcePolicy
-        | O::IncreaseStreamRetentionPeriod
-        | O::ListStreamConsumers
-        | O::ListTagsForResource
-        | O::ListTagsForStream
-        | O::PutResourcePolicy
-        | O::RegisterStreamConsumer
-        | O::RemoveTagsFromStream
-        | O::StartStreamEncryption
-        | O::StopStreamEncryption
-        | O::SubscribeToShard
-        | O::TagResource
-        | O::UntagResource
-        | O::UpdateAccountSettings
-        | O::UpdateMaxRecordSize
-        | O::UpdateShardCount
-        | O::UpdateStreamMode
-        | O::UpdateStreamWarmThroughput => {
-            tracing::warn!(?operation, "this emulator does not have the operation yet");
-            let text = format!("This emulator does not have the operation {operation:?} yet.");
-            Err(Refusal::new(Kind::UnknownOperation, text))
-        }
+        O::StartStreamEncryption => start_stream_encryption::run(call),
+        O::StopStreamEncryption => stop_stream_encryption::run(call),
+        O::SubscribeToShard => subscribe_to_shard::run(call),
+        O::TagResource => tag_resource::run(call),
+        O::UntagResource => untag_resource::run(call),
+        O::UpdateAccountSettings => update_account_settings::run(call),
+        O::UpdateMaxRecordSize => update_max_record_size::run(call),
+        O::UpdateShardCount => update_shard_count::run(call),
+        O::UpdateStreamMode => update_stream_mode::run(call),
+        O::UpdateStreamWarmThroughput => update_stream_warm_throughput::run(call),
     }
+}
+
+/// What an operation answers that is still to be written.
+fn not_yet(call: &Call<'_>) -> Result<Reply, Refusal> {
+    let operation = call.operation;
+    tracing::warn!(
+        ?operation,
+        "a client calls what this emulator does not do yet"
+    );
+    let text = format!("This emulator does not do {operation:?} yet.");
+    Err(Refusal::new(Kind::UnknownOperation, text))
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use crate::ops::{self, Call, Operation, Reply};
 use crate::refusal::{Kind, Refusal};
 use crate::wire::answer::{self, RequestIds};
 use crate::wire::body::{self, Body, Unreadable};
+use crate::wire::codec::Wire;
 use crate::wire::field;
 use crate::{BoxError, Clock, Scope, Settings};
 
@@ -159,15 +160,20 @@ impl Service {
             return answer::refused(&Refusal::bare(kind));
         };
         let (engine, realm) = (&self.inner.engine, self.realm(headers));
+        let wire = Wire::Json;
         let call = Call {
+            operation,
             engine,
             realm,
             now: self.inner.clock.moment(),
+            wire,
             body,
         };
-        match ops::run(operation, &call) {
-            Ok(Reply::Void) => answer::answer(StatusCode::OK, Some(answer::JSON_1_1), ""),
-            Ok(Reply::Full(body)) => answer::answer(StatusCode::OK, Some(answer::JSON_1_1), body),
+        match ops::run(&call) {
+            Ok(Reply::Void) => answer::answer(StatusCode::OK, Some(wire.content_type()), ""),
+            Ok(Reply::Full(body)) => {
+                answer::answer(StatusCode::OK, Some(wire.content_type()), body)
+            }
             Err(refusal) => {
                 tracing::debug!(?operation, ?refusal, "refused");
                 answer::refused(&refusal)

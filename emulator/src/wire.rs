@@ -6,6 +6,7 @@ pub(crate) mod answer;
 pub(crate) mod blob;
 pub(crate) mod body;
 pub(crate) mod check;
+pub(crate) mod codec;
 pub(crate) mod field;
 pub(crate) mod records;
 pub(crate) mod shape;

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use crate::engine::stream::{Mode, Plan};
 use crate::refusal::{Kind, Refusal};
 use crate::wire::check::Checks;
-use crate::wire::field::{self, Int, Map, Shape, Text, text};
+use crate::wire::field::{Int, Map, Shape, Text, text};
 
 use super::{Call, Reply};
 
@@ -116,7 +116,7 @@ fn is_tag_char(char: char) -> bool {
 }
 
 pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
-    let request: Request<'_> = field::read(&call.body)?;
+    let request: Request<'_> = call.read()?;
     request.check()?;
     let plan = request.plan()?;
     let name = text(&request.stream_name).unwrap_or_default();

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use crate::refusal::Refusal;
 use crate::wire::check::Checks;
-use crate::wire::field::{self, Flag, Text};
+use crate::wire::field::{Flag, Text};
 
 use super::address::Address;
 use super::{Call, Reply};
@@ -25,7 +25,7 @@ struct Request<'a> {
 }
 
 pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
-    let request: Request<'_> = field::read(&call.body)?;
+    let request: Request<'_> = call.read()?;
     let address = Address::new(&request.stream_name, &request.stream_arn);
     let mut checks = Checks::default();
     address.check(&mut checks);

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::engine::shard;
 use crate::refusal::Refusal;
 use crate::wire::check::Checks;
-use crate::wire::field::{self, Int, Text, text};
+use crate::wire::field::{Int, Text, text};
 use crate::wire::shape::{EnhancedMetrics, ShardShape, StreamModeDetails, Timestamp};
 
 use super::address::Address;
@@ -49,7 +49,7 @@ struct StreamDescription<'a> {
 }
 
 pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
-    let request: Request<'_> = field::read(&call.body)?;
+    let request: Request<'_> = call.read()?;
     let address = Address::new(&request.stream_name, &request.stream_arn);
     let mut checks = Checks::default();
     address.check(&mut checks);
@@ -79,7 +79,7 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
         .take(limit.min(PAGE))
         .map(|shard| ShardShape::from(&**shard));
     let page = page.collect();
-    Ok(Reply::json(&Description {
+    Ok(call.reply(&Description {
         stream_description: StreamDescription {
             stream_name: &stream.name,
             stream_arn: stream.arn(),

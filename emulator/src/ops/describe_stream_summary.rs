@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::refusal::Refusal;
 use crate::wire::check::Checks;
-use crate::wire::field::{self, Text};
+use crate::wire::field::Text;
 use crate::wire::shape::{EnhancedMetrics, StreamModeDetails, Timestamp};
 
 use super::address::Address;
@@ -45,14 +45,14 @@ struct StreamDescriptionSummary<'a> {
 }
 
 pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
-    let request: Request<'_> = field::read(&call.body)?;
+    let request: Request<'_> = call.read()?;
     let address = Address::new(&request.stream_name, &request.stream_arn);
     let mut checks = Checks::default();
     address.check(&mut checks);
     checks.finish()?;
     let stream = address.stream(call)?;
     let state = stream.state(call.now);
-    Ok(Reply::json(&Summary {
+    Ok(call.reply(&Summary {
         stream_description_summary: StreamDescriptionSummary {
             stream_name: &stream.name,
             stream_arn: stream.arn(),

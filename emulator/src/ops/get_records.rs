@@ -11,7 +11,7 @@ use crate::engine::stream::READ_COUNT;
 use crate::engine::token::{Cursor, LIFE_MILLIS};
 use crate::refusal::{Kind, Refusal};
 use crate::wire::check::{Checks, stream_of_arn};
-use crate::wire::field::{self, Int, Text, text};
+use crate::wire::field::{Int, Text, text};
 use crate::wire::records::RecordsReply;
 use crate::wire::shape::ChildShard;
 
@@ -69,7 +69,7 @@ fn expired(issued: Moment, now: Moment) -> Refusal {
 }
 
 pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
-    let request: Request<'_> = field::read(&call.body)?;
+    let request: Request<'_> = call.read()?;
     request.check()?;
     let cursor = request.cursor(call)?;
     let stream = call.realm.find(call.now, &cursor.stream);

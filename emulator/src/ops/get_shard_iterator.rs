@@ -9,7 +9,7 @@ use crate::engine::stream::Stream;
 use crate::engine::token::Cursor;
 use crate::refusal::Refusal;
 use crate::wire::check::Checks;
-use crate::wire::field::{self, Text, Time, text};
+use crate::wire::field::{Text, Time, text};
 
 use super::address::Address;
 use super::{Call, Reply};
@@ -135,7 +135,7 @@ fn check_number(number: &str, stream: &Stream, shard: &Shard) -> Result<Sequence
 }
 
 pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
-    let request: Request<'_> = field::read(&call.body)?;
+    let request: Request<'_> = call.read()?;
     request.check()?;
     let name = Address::new(&request.stream_name, &request.stream_arn).name()?;
     let id = text(&request.shard_id).unwrap_or_default();
@@ -155,5 +155,5 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
         shard: index,
         from,
     });
-    Ok(Reply::json(&Issued { shard_iterator }))
+    Ok(call.reply(&Issued { shard_iterator }))
 }

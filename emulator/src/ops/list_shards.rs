@@ -12,7 +12,7 @@ use crate::engine::stream::Stream;
 use crate::engine::token::{LIFE_MILLIS, ListingToken};
 use crate::refusal::{Kind, Refusal};
 use crate::wire::check::Checks;
-use crate::wire::field::{self, Int, Shape, Text, Time, text};
+use crate::wire::field::{Int, Shape, Text, Time, text};
 use crate::wire::shape::ShardShape;
 
 use super::address::Address;
@@ -154,7 +154,7 @@ fn parse_id(id: Option<&str>, stream: &Stream) -> Result<u32, Refusal> {
 }
 
 pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
-    let request: Request<'_> = field::read(&call.body)?;
+    let request: Request<'_> = call.read()?;
     request.check()?;
     let (stream, filter, after) = match text(&request.next_token) {
         Some(token) => {
@@ -186,7 +186,7 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
         .into_iter()
         .map(|shard| ShardShape::from(&**shard))
         .collect();
-    Ok(Reply::json(&Listing { shards, next_token }))
+    Ok(call.reply(&Listing { shards, next_token }))
 }
 
 type Start = (Arc<Stream>, Filter, Option<u32>);

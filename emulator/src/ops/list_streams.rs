@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::engine::token::LIFE_MILLIS;
 use crate::refusal::Refusal;
 use crate::wire::check::Checks;
-use crate::wire::field::{self, Int, Text, text};
+use crate::wire::field::{Int, Text, text};
 use crate::wire::shape::{StreamModeDetails, Timestamp};
 
 use super::{Call, Reply, list_shards};
@@ -45,7 +45,7 @@ struct Summary<'a> {
 }
 
 pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
-    let request: Request<'_> = field::read(&call.body)?;
+    let request: Request<'_> = call.read()?;
     let mut checks = Checks::default();
     if let Some(Int(limit)) = request.limit {
         checks.range(&"limit", limit, (1, 10_000));
@@ -63,7 +63,7 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
         .map_or(PAGE, |Int(limit)| usize::try_from(limit).unwrap_or(PAGE));
     let (streams, has_more) = call.realm.list(call.now, after.as_deref(), limit.min(PAGE));
     let last = streams.last().filter(|_| has_more);
-    Ok(Reply::json(&Listing {
+    Ok(call.reply(&Listing {
         stream_names: streams.iter().map(|stream| stream.name.as_ref()).collect(),
         stream_summaries: streams
             .iter()

@@ -8,7 +8,7 @@ use crate::engine::sequence::Sequence;
 use crate::engine::stream::Stream;
 use crate::refusal::Refusal;
 use crate::wire::check::Checks;
-use crate::wire::field::{self, Blob, Text, text};
+use crate::wire::field::{Blob, Text, text};
 use crate::wire::records::place_to_json;
 
 use super::address::Address;
@@ -33,7 +33,7 @@ struct Request<'a> {
 }
 
 pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
-    let request: Request<'_> = field::read(&call.body)?;
+    let request: Request<'_> = call.read()?;
     let record = Record::new(
         &request.data,
         &request.partition_key,

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use crate::refusal::Refusal;
 use crate::wire::check::Checks;
-use crate::wire::field::{self, Blob, List, Shape, Text};
+use crate::wire::field::{Blob, List, Shape, Text};
 use crate::wire::records::places_to_json;
 
 use super::address::Address;
@@ -99,7 +99,7 @@ impl std::fmt::Display for Members {
 }
 
 pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
-    let request: Request<'_> = field::read(&call.body)?;
+    let request: Request<'_> = call.read()?;
     let records = || {
         request
             .entries()

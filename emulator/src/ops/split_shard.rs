@@ -5,7 +5,7 @@ use serde::Deserialize;
 use crate::engine::shard;
 use crate::refusal::Refusal;
 use crate::wire::check::Checks;
-use crate::wire::field::{self, Text, text};
+use crate::wire::field::{Text, text};
 
 use super::address::Address;
 use super::{Call, Reply};
@@ -24,7 +24,7 @@ struct Request<'a> {
 }
 
 pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
-    let request: Request<'_> = field::read(&call.body)?;
+    let request: Request<'_> = call.read()?;
     let address = Address::new(&request.stream_name, &request.stream_arn);
     let mut checks = Checks::default();
     let key = checks.required(&"newStartingHashKey", text(&request.new_starting_hash_key));
