@@ -15,3 +15,4 @@ mod reshard;
 mod sdk;
 mod shards;
 mod streams;
+mod table;
