@@ -11,6 +11,7 @@
 //! virtual time. The emulator depends on no crate of the framework, so that it stays an independent
 //! judge of it.
 
+mod caller;
 mod clock;
 pub mod dynamo;
 mod emulator;

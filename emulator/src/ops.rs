@@ -50,6 +50,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use crate::caller::Caller;
 use crate::clock::Moment;
 use crate::engine::{Engine, Realm};
 use crate::refusal::{Kind, Refusal};
@@ -60,6 +61,11 @@ use crate::wire::codec::Wire;
 pub(crate) struct Call<'a> {
     pub(crate) operation: Operation,
     pub(crate) engine: &'a Engine,
+    #[expect(
+        dead_code,
+        reason = "compared with the owner's account once policies are there"
+    )]
+    pub(crate) caller: Caller<'a>,
     /// The caller's own streams.
     pub(crate) realm: Arc<Realm>,
     pub(crate) now: Moment,

@@ -4,11 +4,13 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, ORIGIN};
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, ORIGIN};
+use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 
+use crate::caller::Caller;
 use crate::dynamo::Dynamo;
-use crate::engine::{Engine, Realm};
+use crate::engine::Engine;
 use crate::ops::{self, Call, Operation, Reply};
 use crate::refusal::{Kind, Refusal};
 use crate::wire::answer::{self, RequestIds};
@@ -76,7 +78,7 @@ impl Service {
     {
         let (head, body) = request.into_parts();
         let (mut answer, has_second_id) = match body::collect(body).await {
-            Ok(body) => self.dispatch(&head.method, &head.headers, body),
+            Ok(body) => self.dispatch(&head, body),
             Err(Unreadable::TooLarge) => (answer::too_large(), true),
             Err(Unreadable::Broken(error)) => {
                 tracing::debug!(%error, "a request's body broke off");
@@ -91,12 +93,8 @@ impl Service {
     }
 
     /// The answer, and whether it carries the second request id.
-    fn dispatch(
-        &self,
-        method: &Method,
-        headers: &HeaderMap,
-        body: Bytes,
-    ) -> (Response<Body>, bool) {
+    fn dispatch(&self, head: &Parts, body: Bytes) -> (Response<Body>, bool) {
+        let (method, headers) = (&head.method, &head.headers);
         let target = headers.get(TARGET).and_then(|target| target.to_str().ok());
         if method == Method::OPTIONS && headers.contains_key(ORIGIN) {
             return (answer::answer(StatusCode::OK, None, ""), false);
@@ -105,21 +103,17 @@ impl Service {
             return (answer::not_authorized(), true);
         }
         if let Some(operation) = target.and_then(|target| target.strip_prefix(DYNAMO)) {
-            return (self.call_dynamo(headers, operation, &body), false);
+            return (self.call_dynamo(head, operation, &body), false);
         }
-        (self.call_kinesis(headers, target, body), true)
+        (self.call_kinesis(head, target, body), true)
     }
 
-    fn call_kinesis(
-        &self,
-        headers: &HeaderMap,
-        target: Option<&str>,
-        body: Bytes,
-    ) -> Response<Body> {
+    fn call_kinesis(&self, head: &Parts, target: Option<&str>, body: Bytes) -> Response<Body> {
         let operation = target
             .and_then(|target| target.strip_prefix(KINESIS))
             .and_then(Operation::parse);
-        let content_type = headers
+        let content_type = head
+            .headers
             .get(CONTENT_TYPE)
             .and_then(|kind| kind.to_str().ok());
         let content_type = content_type.unwrap_or_default();
@@ -159,11 +153,13 @@ impl Service {
             };
             return answer::refused(&Refusal::bare(kind));
         };
-        let (engine, realm) = (&self.inner.engine, self.realm(headers));
+        let (engine, caller) = (&self.inner.engine, self.caller(head));
+        let realm = engine.realm(caller.account, caller.region);
         let wire = Wire::Json;
         let call = Call {
             operation,
             engine,
+            caller,
             realm,
             now: self.inner.clock.moment(),
             wire,
@@ -181,8 +177,9 @@ impl Service {
         }
     }
 
-    fn call_dynamo(&self, headers: &HeaderMap, operation: &str, body: &[u8]) -> Response<Body> {
-        let realm = self.realm(headers);
+    fn call_dynamo(&self, head: &Parts, operation: &str, body: &[u8]) -> Response<Body> {
+        let caller = self.caller(head);
+        let realm = self.inner.engine.realm(caller.account, caller.region);
         let now = self.inner.clock.now();
         let (status, body) = match self.inner.dynamo.call(&realm.scope, now, operation, body) {
             Ok(body) => (StatusCode::OK, body),
@@ -198,17 +195,9 @@ impl Service {
         answer
     }
 
-    /// Whose streams a request speaks of.
-    fn realm(&self, headers: &HeaderMap) -> Arc<Realm> {
-        let Inner { scope, engine, .. } = &*self.inner;
-        let authorization = headers
-            .get(AUTHORIZATION)
-            .and_then(|value| value.to_str().ok());
-        let (account, region) = authorization.map_or((None, None), credential_scope);
-        engine.realm(
-            account.unwrap_or(&scope.account),
-            region.unwrap_or(&scope.region),
-        )
+    /// Who made a request.
+    fn caller<'a>(&'a self, head: &'a Parts) -> Caller<'a> {
+        Caller::claimed(&head.headers, head.uri.query(), &self.inner.scope)
     }
 }
 
@@ -216,25 +205,6 @@ impl Default for Service {
     fn default() -> Self {
         Self::new(Settings::default())
     }
-}
-
-/// Account and region of an `Authorization` header. An access key of twelve digits names the account.
-fn credential_scope(authorization: &str) -> (Option<&str>, Option<&str>) {
-    let Some((_, credential)) = authorization.split_once("Credential=") else {
-        return (None, None);
-    };
-    let mut parts = credential
-        .split([',', ' '])
-        .next()
-        .unwrap_or_default()
-        .split('/');
-    let is_account = |key: &&str| key.len() == 12 && key.bytes().all(|byte| byte.is_ascii_digit());
-    let account = parts.next().filter(is_account);
-    let is_region = |region: &&str| {
-        let is_part = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-        (1..=32).contains(&region.len()) && region.bytes().all(is_part)
-    };
-    (account, parts.nth(1).filter(is_region))
 }
 
 /// What a browser wants to see.
@@ -257,35 +227,5 @@ fn allow_origin(answer: &mut Response<Body>, method: &Method, headers: &HeaderMa
             "access-control-expose-headers",
             HeaderValue::from_static(exposed),
         );
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn account_and_region_come_from_the_credential_scope() {
-        let header = |key: &str| {
-            format!(
-                "AWS4-HMAC-SHA256 Credential={key}/20250101/eu-west-1/kinesis/aws4_request, \
-                 SignedHeaders=host, Signature=00"
-            )
-        };
-        assert_eq!(credential_scope(&header("test")), (None, Some("eu-west-1")));
-        let named = header("123456789012");
-        assert_eq!(
-            credential_scope(&named),
-            (Some("123456789012"), Some("eu-west-1"))
-        );
-        for garbage in [
-            "",
-            "Bearer x",
-            "Credential=",
-            "Credential=a/b",
-            "Credential=a/b/?/c",
-        ] {
-            assert_eq!(credential_scope(garbage), (None, None), "{garbage}");
-        }
     }
 }
