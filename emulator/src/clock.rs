@@ -194,6 +194,20 @@ impl Moment {
     }
 }
 
+impl Moment {
+    /// `2015-01-22T01:22:02.000Z`.
+    pub(crate) fn to_rfc3339(self) -> String {
+        let (year, month, day) = civil(self.seconds() / 86_400);
+        let second = self.seconds() % 86_400;
+        let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+        let millis = self.0 % 1000;
+        format!(
+            "{year:04}-{:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z",
+            month + 1
+        )
+    }
+}
+
 /// As the service prints times in its messages: `Thu Jan 22 01:22:02 UTC 2015`.
 impl fmt::Display for Moment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -257,6 +271,14 @@ mod tests {
             Moment(1_704_067_199_999).to_string(),
             "Sun Dec 31 23:59:59 UTC 2023"
         );
+    }
+
+    #[test]
+    fn times_print_as_rfc_3339_has_them() {
+        let time = Moment(1_709_164_800_007);
+        assert_eq!(time.to_rfc3339(), "2024-02-29T00:00:00.007Z");
+        let last = Moment(1_704_067_199_999);
+        assert_eq!(last.to_rfc3339(), "2023-12-31T23:59:59.999Z");
     }
 
     #[test]

@@ -13,6 +13,7 @@
 
 mod caller;
 mod clock;
+mod control;
 pub mod dynamo;
 mod emulator;
 mod engine;

@@ -9,6 +9,7 @@ use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 
 use crate::caller::Caller;
+use crate::control;
 use crate::dynamo::Dynamo;
 use crate::engine::Engine;
 use crate::ops::{self, Call, Operation, Reply};
@@ -86,7 +87,8 @@ impl Service {
             }
         };
         self.inner.ids.stamp(&mut answer, has_second_id);
-        if head.headers.contains_key(ORIGIN) {
+        // Other origins may read what the service says, but not what the control interface does.
+        if head.headers.contains_key(ORIGIN) && !control::owns(head.uri.path()) {
             allow_origin(&mut answer, &head.method, &head.headers);
         }
         answer
@@ -95,6 +97,9 @@ impl Service {
     /// The answer, and whether it carries the second request id.
     fn dispatch(&self, head: &Parts, body: Bytes) -> (Response<Body>, bool) {
         let (method, headers) = (&head.method, &head.headers);
+        if control::owns(head.uri.path()) {
+            return (control::answer(self, head, &body), false);
+        }
         let target = headers.get(TARGET).and_then(|target| target.to_str().ok());
         if method == Method::OPTIONS && headers.contains_key(ORIGIN) {
             return (answer::answer(StatusCode::OK, None, ""), false);

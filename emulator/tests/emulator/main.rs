@@ -7,6 +7,7 @@
 
 mod binary;
 mod caller;
+mod control;
 mod front;
 mod puts;
 mod race;
