@@ -118,6 +118,10 @@ impl Clock {
     }
 
     /// Waits until the clock shows `moment`, however it gets there.
+    #[allow(
+        dead_code,
+        reason = "latency and subscriptions wait by it, and come next"
+    )]
     pub(crate) async fn sleep_until(&self, moment: Moment) {
         loop {
             let mut is_set = std::pin::pin!(self.inner.is_set.notified());

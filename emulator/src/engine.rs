@@ -1,10 +1,7 @@
 //! The streams of all accounts and regions. Knows nothing of HTTP, bytes on the wire or real time:
 //! every call gets `now`. Called only by the operations in [`crate::ops`].
 
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the limits that spend these come next")
-)]
+#[allow(dead_code, reason = "the limits that spend these come next")]
 pub(crate) mod budget;
 pub(crate) mod hash;
 pub(crate) mod listing;
