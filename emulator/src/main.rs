@@ -1,4 +1,6 @@
-//! The binary: flags, a listener, and an end on SIGTERM or SIGINT. Everything else is the library's.
+//! The binary: settings, a listener, and an end on SIGTERM or SIGINT. Everything else is the library's.
+
+mod cli;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -9,25 +11,16 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 
-/// Amazon Kinesis Data Streams, and the DynamoDB calls of its consumers, on one local port.
-#[derive(Debug, Parser)]
-#[command(name = "kinesis-emulator", version)]
-struct Flags {
-    /// The address to listen on.
-    #[arg(long, default_value = "127.0.0.1")]
-    host: String,
-    /// The port to listen on; 0 takes any that is free.
-    #[arg(long, default_value_t = 4567)]
-    port: u16,
-}
+use self::cli::{Flags, Options};
 
 fn main() -> ExitCode {
-    let flags = Flags::parse();
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .init();
+    let options = match Flags::parse().settle() {
+        Ok(options) => options,
+        Err(text) => return fail(&text),
+    };
+    if let Err(text) = log(options.log.as_deref()) {
+        return fail(&text);
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -35,7 +28,7 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("cannot start the runtime: {error}")),
     };
-    let ended = runtime.block_on(run(&flags));
+    let ended = runtime.block_on(run(&options));
     // Open connections do not hold up the end.
     runtime.shutdown_background();
     match ended {
@@ -44,19 +37,31 @@ fn main() -> ExitCode {
     }
 }
 
-async fn run(flags: &Flags) -> Result<(), String> {
+fn log(filter: Option<&str>) -> Result<(), String> {
+    let filter = match filter {
+        Some(given) => EnvFilter::try_new(given)
+            .map_err(|error| format!("the log's filter '{given}' is not right: {error}"))?,
+        None => EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info")),
+    };
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+    Ok(())
+}
+
+async fn run(options: &Options) -> Result<(), String> {
     // Before the line is printed: whoever reads it may stop us at once.
     let handler = |kind| signal(kind).map_err(|error| format!("cannot handle signals: {error}"));
     let (mut terminate, mut interrupt) = (
         handler(SignalKind::terminate())?,
         handler(SignalKind::interrupt())?,
     );
-    let wanted = format!("{}:{}", flags.host, flags.port);
-    let listener = Listener::bind((flags.host.as_str(), flags.port))
-        .await
-        .map_err(|error| {
-            format!("cannot listen on {wanted}: {error}; choose another with --host and --port")
-        })?;
+    let service = Service::new(options.service()?);
+    let (host, port) = (options.host(), options.port());
+    let listener = Listener::bind((host, port)).await.map_err(|error| {
+        format!("cannot listen on {host}:{port}: {error}; choose another with --host and --port")
+    })?;
     let address = listener.address();
     if !address.ip().is_loopback() {
         tracing::warn!("whoever reaches {address} can read and write: nobody is authenticated");
@@ -66,9 +71,9 @@ async fn run(flags: &Flags) -> Result<(), String> {
     drop(stdout);
     announced.map_err(|error| format!("cannot write to standard output: {error}"))?;
     let (stop, stopped) = watch::channel(());
-    let serving = tokio::spawn(listener.serve(Service::default(), stopped));
+    let serving = tokio::spawn(listener.serve(service, stopped));
     let name = tokio::select! {
-        biased;
+        biased; // ORDER: whichever comes first; they mean the same
         _ = terminate.recv() => "SIGTERM",
         _ = interrupt.recv() => "SIGINT",
     };

@@ -1,0 +1,167 @@
+//! Every setting of the binary, once: as a flag, as a variable of the environment, and as a key of the
+//! file. A setting that nobody gives is nothing here; the defaults are the library's.
+
+use std::time::Duration;
+
+use clap::Args;
+use clap::builder::BoolishValueParser;
+use kinesis_emulator::{Clock, Delays, Scope, Settings};
+use serde::{Deserialize, Serialize};
+
+use super::value::{Instant, Span};
+
+/// A switch: `--name` and `--name=true` are the same.
+macro_rules! on {
+    () => {
+        "true"
+    };
+}
+
+/// What is set. See the module.
+#[derive(Args, Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct Options {
+    /// The address to listen on [default: 127.0.0.1].
+    #[arg(long, env = "KINESIS_EMULATOR_HOST", value_name = "ADDRESS")]
+    #[arg(help_heading = "Listening")]
+    pub(crate) host: Option<String>,
+
+    /// The port to listen on; 0 takes any that is free [default: 4567].
+    #[arg(long, env = "KINESIS_EMULATOR_PORT", value_name = "PORT")]
+    #[arg(help_heading = "Listening")]
+    pub(crate) port: Option<u16>,
+
+    /// The account of requests that do not name one [default: 000000000000].
+    #[arg(long, env = "KINESIS_EMULATOR_ACCOUNT", value_name = "DIGITS")]
+    #[arg(help_heading = "Service", value_parser = account)]
+    pub(crate) account: Option<String>,
+
+    /// The region of requests that do not name one [default: us-east-1].
+    #[arg(long, env = "KINESIS_EMULATOR_REGION", value_name = "REGION")]
+    #[arg(help_heading = "Service")]
+    pub(crate) region: Option<String>,
+
+    /// Open shards of one account and region [default: 20000].
+    #[arg(long, env = "KINESIS_EMULATOR_SHARD_LIMIT", value_name = "COUNT")]
+    #[arg(help_heading = "Service")]
+    pub(crate) shard_limit: Option<u32>,
+
+    /// Makes request ids, tokens and chance the same at every start [default: none].
+    #[arg(long, env = "KINESIS_EMULATOR_SEED", value_name = "NUMBER")]
+    #[arg(help_heading = "Service", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
+    pub(crate) seed: Option<u64>,
+
+    /// How long a stream is CREATING, such as 250ms, 5s or 2m [default: 0].
+    #[arg(long, env = "KINESIS_EMULATOR_DELAY_CREATE", value_name = "SPAN")]
+    #[arg(help_heading = "Delays, in the clock's time")]
+    pub(crate) delay_create: Option<Span>,
+
+    /// How long a stream is DELETING [default: 0].
+    #[arg(long, env = "KINESIS_EMULATOR_DELAY_DELETE", value_name = "SPAN")]
+    #[arg(help_heading = "Delays, in the clock's time")]
+    pub(crate) delay_delete: Option<Span>,
+
+    /// How long a stream is UPDATING before a split or merge has happened [default: 0].
+    #[arg(long, env = "KINESIS_EMULATOR_DELAY_RESHARD", value_name = "SPAN")]
+    #[arg(help_heading = "Delays, in the clock's time")]
+    pub(crate) delay_reshard: Option<Span>,
+
+    /// What the clock shows at the start, such as 2026-01-31T12:00:00Z [default: the machine's time].
+    #[arg(long, env = "KINESIS_EMULATOR_CLOCK_START", value_name = "TIME")]
+    #[arg(help_heading = "Clock")]
+    pub(crate) clock_start: Option<Instant>,
+
+    /// How fast the clock goes, as a multiple of real time; 0 stands still [default: 1].
+    #[arg(long, env = "KINESIS_EMULATOR_CLOCK_RATE", value_name = "RATE")]
+    #[arg(help_heading = "Clock")]
+    pub(crate) clock_rate: Option<f64>,
+
+    /// The clock stands still until it is advanced.
+    #[arg(long, env = "KINESIS_EMULATOR_CLOCK_FROZEN", value_name = "BOOL")]
+    #[arg(help_heading = "Clock", num_args = 0..=1, default_missing_value = on!())]
+    #[arg(require_equals = true, value_parser = BoolishValueParser::new())]
+    pub(crate) clock_frozen: Option<bool>,
+
+    /// What to log to standard error: error, warn, info, debug, trace, or a filter as RUST_LOG has
+    /// it [default: RUST_LOG, else info].
+    #[arg(long, env = "KINESIS_EMULATOR_LOG", value_name = "FILTER")]
+    #[arg(help_heading = "Log")]
+    pub(crate) log: Option<String>,
+}
+
+impl Options {
+    /// These with `over` laid over them.
+    pub(super) fn with(&self, over: &Self) -> Result<Self, String> {
+        // By way of a table no setting can be forgotten.
+        let table = |options: &Self| {
+            toml::Table::try_from(options)
+                .map_err(|error| format!("a setting cannot be written down: {error}"))
+        };
+        let mut all = table(self)?;
+        all.extend(table(over)?);
+        all.try_into()
+            .map_err(|error| format!("the settings do not fit together: {error}"))
+    }
+
+    /// The address to listen on.
+    pub(crate) fn host(&self) -> &str {
+        self.host.as_deref().unwrap_or("127.0.0.1")
+    }
+
+    /// The port to listen on.
+    pub(crate) fn port(&self) -> u16 {
+        self.port.unwrap_or(4567)
+    }
+
+    /// The settings of the service.
+    pub(crate) fn service(&self) -> Result<Settings, String> {
+        let none = Settings::default();
+        let span = |span: Option<Span>| span.map_or(Duration::ZERO, |Span(span)| span);
+        let account = match &self.account {
+            Some(given) => account(given)?,
+            None => Scope::DEFAULT_ACCOUNT.to_owned(),
+        };
+        let region = self.region.as_deref().unwrap_or(Scope::DEFAULT_REGION);
+        Ok(Settings {
+            clock: self.clock()?,
+            delays: Delays {
+                create: span(self.delay_create),
+                delete: span(self.delay_delete),
+                reshard: span(self.delay_reshard),
+            },
+            scope: Scope::new(account, region),
+            shard_limit: self.shard_limit.unwrap_or(none.shard_limit),
+            seed: self.seed,
+        })
+    }
+
+    fn clock(&self) -> Result<Clock, String> {
+        let clock = match self.clock_start {
+            Some(Instant(start)) => Clock::starting_at(start),
+            None => Clock::system(),
+        };
+        let frozen = self.clock_frozen.unwrap_or(false);
+        match self.clock_rate {
+            Some(rate) if !(0.0..=Clock::RATE_MAX).contains(&rate) => {
+                let most = Clock::RATE_MAX;
+                return Err(format!("clock-rate is {rate}; it goes from 0 to {most}"));
+            }
+            Some(rate) if rate != 0.0 && frozen => {
+                return Err("clock-rate and clock-frozen contradict each other".to_owned());
+            }
+            Some(rate) => clock.set_rate(rate),
+            None if frozen => clock.freeze(),
+            None => {}
+        }
+        Ok(clock)
+    }
+}
+
+fn account(text: &str) -> Result<String, String> {
+    let is_account = text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit());
+    if is_account {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("'{text}' is no account; it has twelve digits"))
+    }
+}
