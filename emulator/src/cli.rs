@@ -29,7 +29,12 @@ Every setting is also a variable: --delay-create is KINESIS_EMULATOR_DELAY_CREAT
 #[command(name = "kinesis-emulator", version, after_help = EXAMPLES)]
 pub(crate) struct Flags {
     /// A file of settings in TOML, with the names of the flags as keys.
-    #[arg(long, env = "KINESIS_EMULATOR_CONFIG", value_name = "FILE")]
+    #[arg(
+        long,
+        env = "KINESIS_EMULATOR_CONFIG",
+        hide_env = true,
+        value_name = "FILE"
+    )]
     config: Option<PathBuf>,
     #[command(flatten)]
     options: Options,

@@ -22,69 +22,134 @@ macro_rules! on {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub(crate) struct Options {
     /// The address to listen on [default: 127.0.0.1].
-    #[arg(long, env = "KINESIS_EMULATOR_HOST", value_name = "ADDRESS")]
+    #[arg(
+        long,
+        env = "KINESIS_EMULATOR_HOST",
+        hide_env = true,
+        value_name = "ADDRESS"
+    )]
     #[arg(help_heading = "Listening")]
     pub(crate) host: Option<String>,
 
     /// The port to listen on; 0 takes any that is free [default: 4567].
-    #[arg(long, env = "KINESIS_EMULATOR_PORT", value_name = "PORT")]
+    #[arg(
+        long,
+        env = "KINESIS_EMULATOR_PORT",
+        hide_env = true,
+        value_name = "PORT"
+    )]
     #[arg(help_heading = "Listening")]
     pub(crate) port: Option<u16>,
 
     /// The account of requests that do not name one [default: 000000000000].
-    #[arg(long, env = "KINESIS_EMULATOR_ACCOUNT", value_name = "DIGITS")]
+    #[arg(
+        long,
+        env = "KINESIS_EMULATOR_ACCOUNT",
+        hide_env = true,
+        value_name = "DIGITS"
+    )]
     #[arg(help_heading = "Service", value_parser = account)]
     pub(crate) account: Option<String>,
 
     /// The region of requests that do not name one [default: us-east-1].
-    #[arg(long, env = "KINESIS_EMULATOR_REGION", value_name = "REGION")]
+    #[arg(
+        long,
+        env = "KINESIS_EMULATOR_REGION",
+        hide_env = true,
+        value_name = "REGION"
+    )]
     #[arg(help_heading = "Service")]
     pub(crate) region: Option<String>,
 
     /// Open shards of one account and region [default: 20000].
-    #[arg(long, env = "KINESIS_EMULATOR_SHARD_LIMIT", value_name = "COUNT")]
+    #[arg(
+        long,
+        env = "KINESIS_EMULATOR_SHARD_LIMIT",
+        hide_env = true,
+        value_name = "COUNT"
+    )]
     #[arg(help_heading = "Service")]
     pub(crate) shard_limit: Option<u32>,
 
     /// Makes request ids, tokens and chance the same at every start [default: none].
-    #[arg(long, env = "KINESIS_EMULATOR_SEED", value_name = "NUMBER")]
+    #[arg(
+        long,
+        env = "KINESIS_EMULATOR_SEED",
+        hide_env = true,
+        value_name = "NUMBER"
+    )]
     #[arg(help_heading = "Service", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     pub(crate) seed: Option<u64>,
 
     /// How long a stream is CREATING, such as 250ms, 5s or 2m [default: 0].
-    #[arg(long, env = "KINESIS_EMULATOR_DELAY_CREATE", value_name = "SPAN")]
+    #[arg(
+        long,
+        env = "KINESIS_EMULATOR_DELAY_CREATE",
+        hide_env = true,
+        value_name = "SPAN"
+    )]
     #[arg(help_heading = "Delays, in the clock's time")]
     pub(crate) delay_create: Option<Span>,
 
     /// How long a stream is DELETING [default: 0].
-    #[arg(long, env = "KINESIS_EMULATOR_DELAY_DELETE", value_name = "SPAN")]
+    #[arg(
+        long,
+        env = "KINESIS_EMULATOR_DELAY_DELETE",
+        hide_env = true,
+        value_name = "SPAN"
+    )]
     #[arg(help_heading = "Delays, in the clock's time")]
     pub(crate) delay_delete: Option<Span>,
 
     /// How long a stream is UPDATING before a split or merge has happened [default: 0].
-    #[arg(long, env = "KINESIS_EMULATOR_DELAY_RESHARD", value_name = "SPAN")]
+    #[arg(
+        long,
+        env = "KINESIS_EMULATOR_DELAY_RESHARD",
+        hide_env = true,
+        value_name = "SPAN"
+    )]
     #[arg(help_heading = "Delays, in the clock's time")]
     pub(crate) delay_reshard: Option<Span>,
 
     /// What the clock shows at the start, such as 2026-01-31T12:00:00Z [default: the machine's time].
-    #[arg(long, env = "KINESIS_EMULATOR_CLOCK_START", value_name = "TIME")]
+    #[arg(
+        long,
+        env = "KINESIS_EMULATOR_CLOCK_START",
+        hide_env = true,
+        value_name = "TIME"
+    )]
     #[arg(help_heading = "Clock")]
     pub(crate) clock_start: Option<Instant>,
 
     /// How fast the clock goes, as a multiple of real time; 0 stands still [default: 1].
-    #[arg(long, env = "KINESIS_EMULATOR_CLOCK_RATE", value_name = "RATE")]
+    #[arg(
+        long,
+        env = "KINESIS_EMULATOR_CLOCK_RATE",
+        hide_env = true,
+        value_name = "RATE"
+    )]
     #[arg(help_heading = "Clock")]
     pub(crate) clock_rate: Option<f64>,
 
     /// The clock stands still until it is advanced.
-    #[arg(long, env = "KINESIS_EMULATOR_CLOCK_FROZEN", value_name = "BOOL")]
+    #[arg(
+        long,
+        env = "KINESIS_EMULATOR_CLOCK_FROZEN",
+        hide_env = true,
+        value_name = "BOOL"
+    )]
     #[arg(help_heading = "Clock", num_args = 0..=1, default_missing_value = on!())]
     #[arg(require_equals = true, value_parser = BoolishValueParser::new())]
     pub(crate) clock_frozen: Option<bool>,
 
     /// What to log to standard error: error, warn, info, debug, trace, or a filter as RUST_LOG has
     /// it [default: RUST_LOG, else info].
-    #[arg(long, env = "KINESIS_EMULATOR_LOG", value_name = "FILTER")]
+    #[arg(
+        long,
+        env = "KINESIS_EMULATOR_LOG",
+        hide_env = true,
+        value_name = "FILTER"
+    )]
     #[arg(help_heading = "Log")]
     pub(crate) log: Option<String>,
 }
