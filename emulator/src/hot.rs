@@ -23,6 +23,7 @@ impl HotLog {
             bytes,
             key_len,
             may_keep: false,
+            is_encrypted: false,
         };
         self.0.append(Moment(millis), payload, 0).0
     }

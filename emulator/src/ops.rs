@@ -47,14 +47,13 @@ mod update_stream_warm_throughput;
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::caller::Caller;
 use crate::clock::Moment;
 use crate::engine::{Engine, Realm};
 use crate::refusal::{Kind, Refusal};
-use crate::wire::codec::Wire;
+use crate::wire::codec::{Document, Wire};
 
 /// A request on its way to its operation.
 #[derive(Debug)]
@@ -70,7 +69,7 @@ pub(crate) struct Call<'a> {
     pub(crate) realm: Arc<Realm>,
     pub(crate) now: Moment,
     pub(crate) wire: Wire,
-    pub(crate) body: Bytes,
+    pub(crate) body: Document,
 }
 
 impl Call<'_> {

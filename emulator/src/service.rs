@@ -17,7 +17,6 @@ use crate::refusal::{Kind, Refusal};
 use crate::wire::answer::{self, RequestIds};
 use crate::wire::body::{self, Body, Unreadable};
 use crate::wire::codec::Wire;
-use crate::wire::field;
 use crate::{BoxError, Clock, Scope, Settings};
 
 const TARGET: &str = "x-amz-target";
@@ -83,7 +82,8 @@ impl Service {
             Err(Unreadable::TooLarge) => (answer::too_large(), true),
             Err(Unreadable::Broken(error)) => {
                 tracing::debug!(%error, "a request's body broke off");
-                (answer::refused(&Refusal::bare(Kind::Serialization)), true)
+                let refusal = Refusal::bare(Kind::Serialization);
+                (answer::refused(Wire::Json, &refusal), true)
             }
         };
         self.inner.ids.stamp(&mut answer, has_second_id);
@@ -123,44 +123,35 @@ impl Service {
             .and_then(|kind| kind.to_str().ok());
         let content_type = content_type.unwrap_or_default();
         let content_type = content_type.split(';').next().unwrap_or_default().trim();
-        let is_json = content_type == "application/x-amz-json-1.1";
+        let wire = Wire::of(content_type);
         if body.is_empty() {
             let kind = if operation.is_some() {
                 Kind::Serialization
             } else {
                 Kind::UnknownOperation
             };
-            let refusal = Refusal::bare(kind);
             // QUIRK(kinesis): without a body CBOR is spoken to everyone but the JSON clients.
-            return if is_json {
-                answer::refused(&refusal)
+            return answer::refused(wire.unwrap_or(Wire::Cbor), &Refusal::bare(kind));
+        }
+        let Some(wire) = wire else {
+            return if content_type == "application/json" {
+                answer::wrapped(Wire::Json.is_structure(&body))
+            } else if target.is_some() {
+                answer::unknown_in_xml()
             } else {
-                answer::refused_in_cbor(&refusal)
+                answer::not_authorized()
             };
-        }
-        match content_type {
-            "application/x-amz-json-1.1" => {}
-            "application/x-amz-cbor-1.1" => {
-                tracing::warn!("a client speaks CBOR, which this emulator does not do yet");
-                let text = "This emulator does not speak CBOR yet; set the client to JSON.";
-                return answer::refused_in_cbor(&Refusal::new(Kind::UnknownOperation, text));
-            }
-            "application/json" => return answer::wrapped(field::is_object(&body)),
-            _ if target.is_some() => return answer::unknown_in_xml(),
-            _ => return answer::not_authorized(),
-        }
+        };
         let Some(operation) = operation else {
-            let is_sound = field::is_object(&body);
-            let kind = if is_sound {
+            let kind = if wire.is_structure(&body) {
                 Kind::UnknownOperation
             } else {
                 Kind::Serialization
             };
-            return answer::refused(&Refusal::bare(kind));
+            return answer::refused(wire, &Refusal::bare(kind));
         };
         let (engine, caller) = (&self.inner.engine, self.caller(head));
         let realm = engine.realm(caller.account, caller.region);
-        let wire = Wire::Json;
         let call = Call {
             operation,
             engine,
@@ -168,7 +159,7 @@ impl Service {
             realm,
             now: self.inner.clock.moment(),
             wire,
-            body,
+            body: body.into(),
         };
         match ops::run(&call) {
             Ok(Reply::Void) => answer::answer(StatusCode::OK, Some(wire.content_type()), ""),
@@ -177,7 +168,7 @@ impl Service {
             }
             Err(refusal) => {
                 tracing::debug!(?operation, ?refusal, "refused");
-                answer::refused(&refusal)
+                answer::refused(wire, &refusal)
             }
         }
     }

@@ -1,12 +1,14 @@
 //! Bytes in, bytes out: the fields of requests, their constraints, the shapes of replies, and HTTP.
 //!
-//! Everything about JSON stands below here; the engine knows nothing of it.
+//! Everything about JSON and CBOR stands below here; the engine knows nothing of them.
 
 pub(crate) mod answer;
-pub(crate) mod blob;
+mod base64;
 pub(crate) mod body;
+mod cbor;
 pub(crate) mod check;
 pub(crate) mod codec;
 pub(crate) mod field;
+mod json;
 pub(crate) mod records;
 pub(crate) mod shape;

@@ -31,6 +31,8 @@ pub(crate) struct Entry {
     /// The data, then the partition key.
     bytes: Bytes,
     key_len: u16,
+    /// Whether its stream was encrypted when it came in.
+    pub(crate) is_encrypted: bool,
 }
 
 impl Entry {
@@ -56,6 +58,8 @@ pub(crate) struct Payload {
     pub(crate) key_len: u16,
     /// Whether the log may keep these bytes as they are, because what they lie in holds little else.
     pub(crate) may_keep: bool,
+    /// Whether its stream is encrypted; the stream says so when it takes it.
+    pub(crate) is_encrypted: bool,
 }
 
 /// What one read found.
@@ -99,13 +103,14 @@ impl Log {
     pub(crate) fn append(&mut self, now: Moment, payload: Payload, floor: u64) -> (u64, Moment) {
         let index = self.next.max(floor.saturating_add(1)).min(INDEX_END - 1);
         let arrival = self.last_arrival.max(now);
-        let key_len = payload.key_len;
+        let (key_len, is_encrypted) = (payload.key_len, payload.is_encrypted);
         let bytes = self.keep(payload);
         let entry = Entry {
             index,
             arrival,
             bytes,
             key_len,
+            is_encrypted,
         };
         match self.chunks.back_mut() {
             Some(chunk) if chunk.len() < CHUNK => chunk.push(entry),
@@ -251,6 +256,7 @@ mod tests {
             bytes: Bytes::from(bytes),
             key_len,
             may_keep,
+            is_encrypted: false,
         }
     }
 

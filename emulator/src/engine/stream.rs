@@ -108,6 +108,15 @@ pub(crate) struct Put {
     pub(crate) payload: Payload,
 }
 
+/// Where a record went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) shard: u32,
+    pub(crate) sequence: Sequence,
+    /// Whether the stream was encrypted when the record was written.
+    pub(crate) is_encrypted: bool,
+}
+
 /// Records read, and what comes after them.
 #[derive(Debug)]
 pub(crate) struct Read {
@@ -219,11 +228,13 @@ impl Stream {
         now: Moment,
         puts: Vec<Put>,
         above: Option<Sequence>,
-    ) -> Result<Vec<(u32, Sequence)>, Refusal> {
+    ) -> Result<Vec<Place>, Refusal> {
         let state = self.state(now);
         let oldest = now.before(state.retention);
         let mut placed = Vec::with_capacity(puts.len());
-        for put in puts {
+        let is_encrypted = state.is_encrypted();
+        for mut put in puts {
+            put.payload.is_encrypted = is_encrypted;
             let Some(shard) = state.topology.route(put.hash) else {
                 return Err(Refusal::stream_not_found(&self.name, &self.scope));
             };
@@ -235,7 +246,11 @@ impl Stream {
             log.trim(oldest);
             let (index, arrival) = log.append(now, put.payload, floor);
             drop(log);
-            placed.push((shard.index, shard.sequence(index, arrival)));
+            placed.push(Place {
+                shard: shard.index,
+                sequence: shard.sequence(index, arrival),
+                is_encrypted,
+            });
         }
         Ok(placed)
     }
@@ -349,6 +364,11 @@ impl Stream {
 }
 
 impl State {
+    /// Whether records that come in now are encrypted.
+    pub(crate) fn is_encrypted(&self) -> bool {
+        false
+    }
+
     /// Carries out what was due, as of the instant it was due.
     pub(super) fn finish(&mut self) {
         match std::mem::replace(&mut self.status, Status::Active) {

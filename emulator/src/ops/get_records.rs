@@ -12,7 +12,7 @@ use crate::engine::token::{Cursor, LIFE_MILLIS};
 use crate::refusal::{Kind, Refusal};
 use crate::wire::check::{Checks, stream_of_arn};
 use crate::wire::field::{Int, Text, text};
-use crate::wire::records::RecordsReply;
+use crate::wire::records::{Next, Records};
 use crate::wire::shape::ChildShard;
 
 use super::{Call, Reply};
@@ -91,10 +91,10 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
         })
     });
     let children = read.shard.closed.get().filter(|_| next_iterator.is_none());
-    let reply = RecordsReply {
+    let reply = Records {
         shard: &read.shard,
         entries: &read.entries,
-        next_iterator,
+        next: next_iterator.map_or(Next::End, Next::Iterator),
         millis_behind: read.millis_behind,
         children: children.map(|closed| {
             closed
@@ -104,5 +104,5 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
                 .collect()
         }),
     };
-    Ok(Reply::Full(reply.to_json()))
+    Ok(Reply::Full(reply.write(call.wire)))
 }

@@ -10,7 +10,6 @@ use bytes::Bytes;
 use crate::engine::stream::{Put, Stream};
 use crate::engine::{OWN_BLOCK, Payload, hash};
 use crate::refusal::{Kind, Refusal};
-use crate::wire::blob;
 use crate::wire::check::Checks;
 use crate::wire::field::{Blob, Text, text};
 
@@ -20,19 +19,19 @@ const DATA_MAX: usize = 10 << 20;
 /// The members of a record, as both requests have them.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Record<'a> {
-    pub(super) data: Option<&'a str>,
+    pub(super) data: Option<&'a Blob<'a>>,
     pub(super) partition_key: Option<&'a str>,
     pub(super) explicit_hash_key: Option<&'a str>,
 }
 
 impl<'a> Record<'a> {
     pub(super) fn new(
-        data: &'a Option<Blob<'_>>,
+        data: &'a Option<Blob<'a>>,
         partition_key: &'a Option<Text<'_>>,
         explicit_hash_key: &'a Option<Text<'_>>,
     ) -> Self {
         Self {
-            data: data.as_ref().map(|Blob(text)| text.as_ref()),
+            data: data.as_ref(),
             partition_key: text(partition_key),
             explicit_hash_key: text(explicit_hash_key),
         }
@@ -40,7 +39,7 @@ impl<'a> Record<'a> {
 
     /// The constraints of one record; `prefix` is where it stands in the request.
     pub(super) fn check(&self, checks: &mut Checks, prefix: &dyn Display) {
-        let data_len = self.data.map(blob::decoded_len);
+        let data_len = self.data.map(Blob::len);
         if let Some(length) = checks.required(&format_args!("{prefix}data"), data_len)
             && length > DATA_MAX
         {
@@ -57,7 +56,7 @@ impl<'a> Record<'a> {
 
     /// Data and key, as the service counts them.
     pub(super) fn size(&self) -> usize {
-        self.data.map_or(0, blob::decoded_len) + self.partition_key.map_or(0, str::len)
+        self.data.map_or(0, Blob::len) + self.partition_key.map_or(0, str::len)
     }
 
     /// Refuses what is too large for the stream, in the words of the old fixed limit.
@@ -66,12 +65,7 @@ impl<'a> Record<'a> {
             return Ok(());
         }
         let mut checks = Checks::default();
-        too_long(
-            &mut checks,
-            prefix,
-            self.data.map_or(0, blob::decoded_len),
-            limit,
-        );
+        too_long(&mut checks, prefix, self.data.map_or(0, Blob::len), limit);
         checks.finish()
     }
 
@@ -107,7 +101,9 @@ pub(super) fn decode<'a>(
     let size = records.clone().map(|record| record.size()).sum();
     let mut out = Vec::with_capacity(size);
     for record in records {
-        blob::decode(record.data.unwrap_or_default(), &mut out)?;
+        if let Some(data) = record.data {
+            data.append_to(&mut out)?;
+        }
         out.extend_from_slice(record.partition_key.unwrap_or_default().as_bytes());
     }
     Ok(Bytes::from(out))
@@ -130,6 +126,7 @@ pub(super) fn places<'a>(
                 bytes,
                 key_len,
                 may_keep,
+                is_encrypted: false,
             },
         });
     }

@@ -9,7 +9,7 @@ use crate::engine::stream::Stream;
 use crate::refusal::Refusal;
 use crate::wire::check::Checks;
 use crate::wire::field::{Blob, Text, text};
-use crate::wire::records::place_to_json;
+use crate::wire::records::write_place;
 
 use super::address::Address;
 use super::put::{self, Record};
@@ -61,11 +61,9 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
         .map(|above| ordering(call, &stream, above))
         .transpose()?;
     let placed = stream.put(call.now, puts, above)?;
-    Ok(Reply::Full(
-        placed
-            .first()
-            .map_or_else(Vec::new, |place| place_to_json(*place)),
-    ))
+    Ok(Reply::Full(placed.first().map_or_else(Vec::new, |place| {
+        write_place(call.wire, *place)
+    })))
 }
 
 /// The number that the record's own must exceed.

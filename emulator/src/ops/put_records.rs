@@ -5,7 +5,7 @@ use serde::Deserialize;
 use crate::refusal::Refusal;
 use crate::wire::check::Checks;
 use crate::wire::field::{Blob, List, Shape, Text};
-use crate::wire::records::places_to_json;
+use crate::wire::records::write_places;
 
 use super::address::Address;
 use super::put::{self, Record};
@@ -123,5 +123,8 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
     let records: Vec<_> = records().collect();
     let puts = put::places(records.into_iter(), decoded)?;
     let placed = stream.put(call.now, puts, None)?;
-    Ok(Reply::Full(places_to_json(&placed)))
+    Ok(Reply::Full(write_places(
+        call.wire,
+        placed.into_iter().map(Ok),
+    )))
 }

@@ -12,6 +12,7 @@ use crate::engine::token::mix;
 use crate::refusal::{Kind, Refusal};
 
 use super::body::Body;
+use super::codec::Wire;
 
 pub(crate) const JSON_1_1: HeaderValue = HeaderValue::from_static("application/x-amz-json-1.1");
 pub(crate) const JSON_1_0: HeaderValue = HeaderValue::from_static("application/x-amz-json-1.0");
@@ -34,8 +35,8 @@ pub(crate) fn answer(
     answer
 }
 
-/// A refusal in JSON.
-pub(crate) fn refused(refusal: &Refusal) -> Response<Body> {
+/// A refusal in the caller's encoding.
+pub(crate) fn refused(wire: Wire, refusal: &Refusal) -> Response<Body> {
     #[derive(Serialize)]
     struct Body<'a> {
         #[serde(rename = "__type")]
@@ -58,39 +59,11 @@ pub(crate) fn refused(refusal: &Refusal) -> Response<Body> {
         message,
         serialization_message,
     };
-    let body = serde_json::to_vec(&body).expect("an error's body has string keys only");
-    answer(StatusCode::BAD_REQUEST, Some(JSON_1_1), body)
-}
-
-/// A refusal in CBOR: a map of texts.
-pub(crate) fn refused_in_cbor(refusal: &Refusal) -> Response<Body> {
-    let mut body = Vec::with_capacity(64);
-    let members = [
-        ("__type", Some(refusal.kind.name())),
-        ("message", refusal.message.as_deref()),
-    ];
-    body.push(0xbf);
-    for (name, text) in members {
-        if let Some(text) = text {
-            write_cbor_text(&mut body, name);
-            write_cbor_text(&mut body, text);
-        }
-    }
-    body.push(0xff);
-    answer(StatusCode::BAD_REQUEST, Some(CBOR_1_1), body)
-}
-
-fn write_cbor_text(out: &mut Vec<u8>, text: &str) {
-    let text = &text.as_bytes()[..text.len().min(0xffff)];
-    match u8::try_from(text.len()) {
-        Ok(len @ 0..24) => out.push(0x60 | len),
-        Ok(len) => out.extend_from_slice(&[0x78, len]),
-        Err(_) => {
-            out.push(0x79);
-            out.extend_from_slice(&u16::try_from(text.len()).unwrap_or(u16::MAX).to_be_bytes());
-        }
-    }
-    out.extend_from_slice(text);
+    answer(
+        StatusCode::BAD_REQUEST,
+        Some(wire.content_type()),
+        wire.write(&body),
+    )
 }
 
 /// The front end's refusals come before any protocol is known, as XML.
@@ -201,13 +174,13 @@ mod tests {
     fn refusals_name_their_type_and_one_has_a_capital_letter() {
         let refusal = Refusal::invalid("no \"way\"");
         let expected = r#"{"__type":"InvalidArgumentException","message":"no \"way\""}"#;
-        assert_eq!(text(refused(&refusal)), expected);
+        assert_eq!(text(refused(Wire::Json, &refusal)), expected);
         let refusal = Refusal::new(Kind::Serialization, "Expected null");
         let expected = r#"{"__type":"SerializationException","Message":"Expected null"}"#;
-        assert_eq!(text(refused(&refusal)), expected);
+        assert_eq!(text(refused(Wire::Json, &refusal)), expected);
         let refusal = Refusal::bare(Kind::UnknownOperation);
         assert_eq!(
-            text(refused(&refusal)),
+            text(refused(Wire::Json, &refusal)),
             r#"{"__type":"UnknownOperationException"}"#
         );
     }

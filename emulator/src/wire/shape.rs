@@ -7,7 +7,9 @@ use crate::engine::hash::HashRange;
 use crate::engine::shard::{Shard, id};
 use crate::engine::stream::Mode;
 
-/// An instant in a reply: seconds with milliseconds as their fraction.
+use super::cbor;
+
+/// An instant in a reply: in JSON seconds with milliseconds as their fraction, in CBOR milliseconds.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Timestamp(pub(crate) Moment);
 
@@ -20,8 +22,12 @@ impl Timestamp {
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        // Exact to the millisecond for as long as 2^53 milliseconds last.
-        serializer.serialize_f64(self.0.millis() as f64 / 1000.0)
+        if serializer.is_human_readable() {
+            // Exact to the millisecond for as long as 2^53 milliseconds last.
+            serializer.serialize_f64(self.0.millis() as f64 / 1000.0)
+        } else {
+            serializer.serialize_newtype_struct(cbor::TIME, &self.0.millis())
+        }
     }
 }
 

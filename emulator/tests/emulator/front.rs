@@ -183,7 +183,7 @@ async fn operations_that_are_not_there_yet_say_so() {
     assert_eq!(kind, "UnknownOperationException");
     assert_eq!(
         text,
-        "This emulator does not have the operation RegisterStreamConsumer yet."
+        "This emulator does not do RegisterStreamConsumer yet."
     );
 }
 

@@ -7,6 +7,7 @@
 
 mod binary;
 mod caller;
+mod cbor;
 mod control;
 mod front;
 mod puts;

@@ -1,4 +1,4 @@
-//! Base64 of the wire, decoded straight from the request's text.
+//! Base64 of JSON, decoded straight from the request's text. Called only by [`super::field`].
 
 use base64_simd::STANDARD;
 
