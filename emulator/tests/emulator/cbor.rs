@@ -46,13 +46,13 @@ async fn ok(caller: &Caller, operation: &str, body: Value) -> Value {
 
 /// A member, however deep: `"Records.0.Data"`.
 fn member<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
-    path.split('.').try_fold(value, |value, name| match value {
-        Value::Map(members) => members
-            .iter()
-            .find(|(key, _)| key.as_text() == Some(name))
-            .map(|(_, value)| value),
-        Value::Array(list) => list.get(name.parse::<usize>().unwrap()),
-        _ => None,
+    path.split('.').try_fold(value, |value, name| {
+        if let Some(list) = value.as_array() {
+            return list.get(name.parse::<usize>().unwrap());
+        }
+        let found = value.as_map()?.iter();
+        let mut found = found.filter(|(key, _)| key.as_text() == Some(name));
+        found.next().map(|(_, value)| value)
     })
 }
 
