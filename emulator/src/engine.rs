@@ -158,6 +158,8 @@ fn open_shards(stream: &Stream, now: Moment) -> usize {
     let state = stream.state(now);
     match state.status {
         stream::Status::Creating { shards, .. } => usize::try_from(shards).unwrap_or(usize::MAX),
+        // Nobody has come by since it was gone.
+        stream::Status::Deleting { until } if until <= now => 0,
         stream::Status::Active
         | stream::Status::Updating { .. }
         | stream::Status::Deleting { .. } => state.topology.open_count(),

@@ -81,12 +81,17 @@ impl Shard {
         ))
     }
 
-    /// The counter of the first record at or above `number`, which is one of this shard's.
-    pub(crate) fn seek(&self, number: Sequence) -> u64 {
-        match self.log.lock().arrival_of(number.index) {
-            Some(arrival) if self.sequence(number.index, arrival) < number => number.index + 1,
-            Some(_) | None => number.index,
-        }
+    /// The counter of the first record at `number`, which is one of this shard's, or above it; with
+    /// `is_after` of the first above it. A number that no record has is a place between two.
+    pub(crate) fn seek(&self, number: Sequence, is_after: bool) -> u64 {
+        let is_before = match self.log.lock().arrival_of(number.index) {
+            Some(arrival) => {
+                let own = self.sequence(number.index, arrival);
+                own < number || is_after && own == number
+            }
+            None => is_after,
+        };
+        number.index + u64::from(is_before)
     }
 }
 

@@ -344,8 +344,8 @@ impl Stream {
     pub(super) fn set_due(&self, state: &State) {
         let expiry = state.topology.next_expiry(state.retention);
         let due = match state.status {
-            // Its end is the realm's to see; its shards need no more care.
-            Status::Deleting { .. } => Moment::NEVER,
+            // Its end is the realm's to see.
+            Status::Deleting { .. } => expiry,
             Status::Creating { .. } | Status::Active | Status::Updating { .. } => {
                 state.status.until().min(expiry)
             }

@@ -68,9 +68,7 @@ impl Request<'_> {
         match (text(&self.starting_sequence_number), takes_number) {
             (Some(number), true) => {
                 let number = check_number(number, stream, shard)?;
-                let from = shard.seek(number);
-                let is_there = kind == "AFTER_SEQUENCE_NUMBER" && from == number.index;
-                return Ok(if is_there { from + 1 } else { from });
+                return Ok(shard.seek(number, kind == "AFTER_SEQUENCE_NUMBER"));
             }
             (None, true) => return Err(number_mismatch(kind, "no StartingSequenceNumber")),
             (Some(_), false) if kind != "AT_TIMESTAMP" => {

@@ -89,6 +89,10 @@ async fn numbers_between_records_are_positions_too() {
         let between = "49646437577108476416916876405827138351405044649047359490";
         let more = json!({"StartingSequenceNumber": between});
         assert_eq!(caller.data_from("0", kind, more).await, ["b"], "{kind}");
+        // The second record's counter with an earlier second: between the two as well.
+        let between = "49646437577108476416916876405828347277224658865905205250";
+        let more = json!({"StartingSequenceNumber": between});
+        assert_eq!(caller.data_from("0", kind, more).await, ["b"], "{kind}");
     }
 }
 
