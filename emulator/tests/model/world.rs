@@ -244,8 +244,8 @@ impl Stream {
             Status::Splitting { until, shard, key } if until <= now => {
                 self.status = Status::Active;
                 let parent = &self.shards[usize::try_from(shard).unwrap()];
-                let ranges = vec![(parent.start, key - 1), (key, parent.end)];
-                self.replace(until, vec![shard], ranges);
+                let ranges = [(parent.start, key - 1), (key, parent.end)];
+                self.replace(until, &[shard], &ranges);
             }
             Status::Merging {
                 until,
@@ -255,8 +255,8 @@ impl Stream {
                 self.status = Status::Active;
                 let [first, second] =
                     [lower, upper].map(|index| &self.shards[usize::try_from(index).unwrap()]);
-                let ranges = vec![(first.start, second.end)];
-                self.replace(until, vec![lower, upper], ranges);
+                let ranges = [(first.start, second.end)];
+                self.replace(until, &[lower, upper], &ranges);
             }
             _ => {}
         }
@@ -302,7 +302,7 @@ impl Stream {
     }
 
     /// Closes the parents and opens children that cover `ranges`.
-    fn replace(&mut self, at: u64, parents: Vec<u32>, ranges: Vec<(u128, u128)>) {
+    fn replace(&mut self, at: u64, parents: &[u32], ranges: &[(u128, u128)]) {
         let place = |index: &u32| usize::try_from(*index).unwrap();
         let created = parents
             .iter()
@@ -310,7 +310,7 @@ impl Stream {
         let second = created.max().unwrap().max(at / 1000);
         let first = u32::try_from(self.shards.len()).unwrap();
         let children: Vec<u32> = (first..).take(ranges.len()).collect();
-        for parent in &parents {
+        for parent in parents {
             self.shards[place(parent)].closed = Some(Closed {
                 at,
                 second,
@@ -318,7 +318,7 @@ impl Stream {
             });
         }
         for range in ranges {
-            self.open_shard(range, second + 1, at, parents.clone());
+            self.open_shard(*range, second + 1, at, parents.to_vec());
         }
     }
 }
