@@ -1,11 +1,14 @@
 //! The streams of all accounts and regions. Knows nothing of HTTP, bytes on the wire or real time:
 //! every call gets `now`. Called only by the operations in [`crate::ops`].
 
-#[allow(dead_code, reason = "the limits that spend these come next")]
+#[allow(dead_code, reason = "the pace is for subscriptions, which come next")]
 pub(crate) mod budget;
 pub(crate) mod hash;
+pub(crate) mod limits;
 pub(crate) mod listing;
 mod log;
+#[allow(dead_code, reason = "whoever shows the counts comes next")]
+pub(crate) mod metrics;
 mod reshard;
 pub(crate) mod sequence;
 pub(crate) mod shard;
@@ -25,6 +28,7 @@ use crate::refusal::{Kind, Refusal};
 use crate::settings::Delays;
 use crate::{Scope, Settings};
 
+use self::limits::{Limits, Rates};
 #[cfg(feature = "bench")]
 pub(crate) use self::log::Log;
 pub(crate) use self::log::{Entry, OWN_BLOCK, Payload};
@@ -36,6 +40,7 @@ use self::token::Mint;
 pub(crate) struct Engine {
     pub(crate) delays: Delays,
     pub(crate) mint: Mint,
+    pub(crate) limits: Limits,
     shard_limit: u32,
     incarnations: AtomicU64,
     /// By account.
@@ -50,6 +55,8 @@ type Regions = BTreeMap<Arc<str>, Arc<Realm>>;
 pub(crate) struct Realm {
     pub(crate) scope: Scope,
     streams: RwLock<BTreeMap<Arc<str>, Arc<Stream>>>,
+    /// Calls of the account in the region.
+    pub(crate) rates: Rates,
 }
 
 impl Engine {
@@ -57,6 +64,7 @@ impl Engine {
         Self {
             delays: settings.delays,
             mint: Mint::new(seed),
+            limits: Limits::new(settings.limits),
             shard_limit: settings.shard_limit,
             incarnations: AtomicU64::new(1),
             realms: RwLock::default(),
@@ -78,6 +86,7 @@ impl Engine {
             Arc::new(Realm {
                 scope,
                 streams: RwLock::default(),
+                rates: Rates::default(),
             })
         }))
     }

@@ -35,7 +35,7 @@ pub use emulator::{Builder, Emulator};
 pub use listener::Listener;
 pub use scope::Scope;
 pub use service::Service;
-pub use settings::{Delays, Settings};
+pub use settings::{Delays, Limits, Settings};
 pub use wire::body::Body;
 
 /// Any error, as HTTP bodies and the SDK hand them around.

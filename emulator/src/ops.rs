@@ -38,6 +38,7 @@ mod start_stream_encryption;
 mod stop_stream_encryption;
 mod subscribe_to_shard;
 mod tag_resource;
+pub(crate) mod target;
 mod untag_resource;
 mod update_account_settings;
 mod update_max_record_size;
@@ -48,12 +49,16 @@ mod update_stream_warm_throughput;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use crate::caller::Caller;
 use crate::clock::Moment;
+use crate::engine::limits::Asked;
 use crate::engine::{Engine, Realm};
 use crate::refusal::{Kind, Refusal};
 use crate::wire::codec::{Document, Wire};
+
+use self::target::Target;
 
 /// A request on its way to its operation.
 #[derive(Debug)]
@@ -68,6 +73,8 @@ pub(crate) struct Call<'a> {
     /// The caller's own streams.
     pub(crate) realm: Arc<Realm>,
     pub(crate) now: Moment,
+    /// By the machine's time, for how long it takes.
+    pub(crate) started: Instant,
     pub(crate) wire: Wire,
     pub(crate) body: Document,
 }
@@ -102,8 +109,14 @@ macro_rules! operations {
 
         impl Operation {
             /// All of them.
-            #[cfg(test)]
             pub(crate) const ALL: &[Self] = &[$(Self::$name),*];
+
+            /// As a request names it.
+            pub(crate) fn name(self) -> &'static str {
+                match self {
+                    $(Self::$name => stringify!($name),)*
+                }
+            }
 
             pub(crate) fn parse(name: &str) -> Option<Self> {
                 match name {
@@ -130,6 +143,9 @@ operations! {
 /// Answers a call.
 pub(crate) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
     use Operation as O;
+    if !call.engine.limits.is_off() {
+        admit(call)?;
+    }
     match call.operation {
         O::AddTagsToStream => add_tags_to_stream::run(call),
         O::CreateStream => create_stream::run(call),
@@ -171,6 +187,21 @@ pub(crate) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
         O::UpdateStreamMode => update_stream_mode::run(call),
         O::UpdateStreamWarmThroughput => update_stream_warm_throughput::run(call),
     }
+}
+
+/// Refuses a call that comes too soon after others of its kind.
+fn admit(call: &Call<'_>) -> Result<(), Refusal> {
+    let target = Target::of(call);
+    let asked = Asked {
+        scope: &call.realm.scope,
+        rates: &call.realm.rates,
+        stream: target.stream.as_deref(),
+        stream_name: target.stream_name.as_deref(),
+        shard: target.shard,
+        consumer: target.consumer.as_deref(),
+    };
+    let limits = &call.engine.limits;
+    limits.admit_call(call.now, call.operation, &asked)
 }
 
 /// What an operation answers that is still to be written.

@@ -3,6 +3,8 @@
 //! Made by the operations and the engine, turned into bytes by [`crate::wire`]. A text that belongs to
 //! one operation stands in that operation's file.
 
+use http::StatusCode;
+
 use crate::Scope;
 
 /// A refused call.
@@ -17,11 +19,18 @@ pub(crate) struct Refusal {
 pub(crate) enum Kind {
     ExpiredIterator,
     ExpiredNextToken,
+    #[allow(dead_code, reason = "faults say so, which come next")]
+    InternalFailure,
     InvalidArgument,
     LimitExceeded,
+    ProvisionedThroughputExceeded,
     ResourceInUse,
     ResourceNotFound,
     Serialization,
+    #[allow(dead_code, reason = "faults say so, which come next")]
+    ServiceUnavailable,
+    #[allow(dead_code, reason = "faults say so, which come next")]
+    Throttling,
     UnknownOperation,
     Validation,
 }
@@ -32,13 +41,30 @@ impl Kind {
         match self {
             Self::ExpiredIterator => "ExpiredIteratorException",
             Self::ExpiredNextToken => "ExpiredNextTokenException",
+            Self::InternalFailure => "InternalFailure",
             Self::InvalidArgument => "InvalidArgumentException",
             Self::LimitExceeded => "LimitExceededException",
+            Self::ProvisionedThroughputExceeded => "ProvisionedThroughputExceededException",
             Self::ResourceInUse => "ResourceInUseException",
             Self::ResourceNotFound => "ResourceNotFoundException",
             Self::Serialization => "SerializationException",
+            Self::ServiceUnavailable => "ServiceUnavailable",
+            Self::Throttling => "ThrottlingException",
             Self::UnknownOperation => "UnknownOperationException",
             Self::Validation => "ValidationException",
+        }
+    }
+}
+
+impl Kind {
+    /// The status of an answer that says so.
+    pub(crate) fn status(self) -> StatusCode {
+        if self == Self::InternalFailure {
+            StatusCode::INTERNAL_SERVER_ERROR
+        } else if self == Self::ServiceUnavailable {
+            StatusCode::SERVICE_UNAVAILABLE
+        } else {
+            StatusCode::BAD_REQUEST
         }
     }
 }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, ORIGIN};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
+use tokio::time::Instant;
 
 use crate::caller::Caller;
 use crate::control;
@@ -158,6 +159,7 @@ impl Service {
             caller,
             realm,
             now: self.inner.clock.moment(),
+            started: Instant::now(),
             wire,
             body: body.into(),
         };

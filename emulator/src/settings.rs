@@ -1,5 +1,7 @@
 //! What can be set about a service. Data only; read once when it is made.
 
+use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use crate::{Clock, Scope};
@@ -9,6 +11,8 @@ use crate::{Clock, Scope};
 pub struct Settings {
     /// The clock. Default: the machine's, moving with tokio's time.
     pub clock: Clock,
+    /// What becomes of calls that come faster than the service allows. Default: nothing.
+    pub limits: Limits,
     /// How long changes of state take. Default: no time at all.
     pub delays: Delays,
     /// Account and region of requests that do not say. Default: `000000000000`, `us-east-1`.
@@ -26,6 +30,7 @@ impl Default for Settings {
         Self {
             clock: Clock::system(),
             delays: Delays::default(),
+            limits: Limits::default(),
             scope: Scope::default(),
             shard_limit: 20_000,
             seed: None,
@@ -43,4 +48,39 @@ pub struct Delays {
     pub delete: Duration,
     /// UPDATING until a split or merge has happened.
     pub reshard: Duration,
+}
+
+/// What becomes of calls, bytes and records beyond the service's rates.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Limits {
+    /// They are served, and nobody counts.
+    #[default]
+    Off,
+    /// They are served, and counted as what the service would have refused.
+    Observe,
+    /// They are refused as the service refuses them.
+    Enforce,
+}
+
+impl FromStr for Limits {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "off" => Ok(Self::Off),
+            "observe" => Ok(Self::Observe),
+            "enforce" => Ok(Self::Enforce),
+            _ => Err(format!("'{text}' is none of off, observe and enforce")),
+        }
+    }
+}
+
+impl fmt::Display for Limits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Off => "off",
+            Self::Observe => "observe",
+            Self::Enforce => "enforce",
+        })
+    }
 }

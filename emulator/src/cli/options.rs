@@ -8,7 +8,7 @@ use clap::builder::BoolishValueParser;
 use kinesis_emulator::{Clock, Delays, Scope, Settings};
 use serde::{Deserialize, Serialize};
 
-use super::value::{Instant, Span};
+use super::value::{Instant, LimitMode, Span};
 
 /// A switch: `--name` and `--name=true` are the same.
 macro_rules! on {
@@ -70,6 +70,17 @@ pub(crate) struct Options {
     )]
     #[arg(help_heading = "Service")]
     pub(crate) shard_limit: Option<u32>,
+
+    /// What becomes of calls and bytes beyond the service's rates: off, observe or enforce [default:
+    /// off].
+    #[arg(
+        long,
+        env = "KINESIS_EMULATOR_LIMITS",
+        hide_env = true,
+        value_name = "MODE"
+    )]
+    #[arg(help_heading = "Service")]
+    pub(crate) limits: Option<LimitMode>,
 
     /// Makes request ids, tokens and chance the same at every start [default: none].
     #[arg(
@@ -194,6 +205,7 @@ impl Options {
                 delete: span(self.delay_delete),
                 reshard: span(self.delay_reshard),
             },
+            limits: self.limits.map_or(none.limits, |LimitMode(mode)| mode),
             scope: Scope::new(account, region),
             shard_limit: self.shard_limit.unwrap_or(none.shard_limit),
             seed: self.seed,

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use kinesis_emulator::Limits;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -41,6 +42,7 @@ impl fmt::Display for Span {
 
 /// A number of bytes: `262144`, `512KiB`, `256MiB`, `2GiB`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(dead_code, reason = "the settings of the listener come next")]
 pub(crate) struct Size(pub(crate) usize);
 
 impl FromStr for Size {
@@ -103,6 +105,24 @@ impl fmt::Display for Instant {
     }
 }
 
+/// `off`, `observe` or `enforce`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LimitMode(pub(crate) Limits);
+
+impl FromStr for LimitMode {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.parse().map(Self)
+    }
+}
+
+impl fmt::Display for LimitMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// As text in both directions; a bare whole number is read too.
 macro_rules! as_text {
     ($($name:ident),*) => {$(
@@ -120,7 +140,7 @@ macro_rules! as_text {
     )*};
 }
 
-as_text!(Span, Size, Instant);
+as_text!(Span, Size, Instant, LimitMode);
 
 struct TextOrNumber;
 

@@ -70,6 +70,8 @@ pub(crate) struct Page {
     pub(crate) next: u64,
     /// Whether nothing lies beyond this page.
     pub(crate) at_tip: bool,
+    /// Of all entries, data and keys.
+    pub(crate) size: usize,
 }
 
 /// See the module.
@@ -84,6 +86,25 @@ pub(crate) struct Log {
     horizon: u64,
     /// The latest arrival: no later record is stamped earlier.
     last_arrival: Moment,
+    /// What has ever come in.
+    incoming: Traffic,
+    /// What has ever been read, by whomever.
+    pub(crate) outgoing: Traffic,
+}
+
+/// Records and their bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Traffic {
+    pub(crate) records: u64,
+    pub(crate) bytes: u64,
+}
+
+impl Traffic {
+    pub(crate) fn count(&mut self, records: usize, bytes: usize) {
+        // A `usize` is no wider than 64 bits.
+        self.records += records as u64;
+        self.bytes += bytes as u64;
+    }
 }
 
 impl Log {
@@ -96,6 +117,8 @@ impl Log {
             next: 1,
             horizon: 0,
             last_arrival: opened,
+            incoming: Traffic::default(),
+            outgoing: Traffic::default(),
         }
     }
 
@@ -104,6 +127,7 @@ impl Log {
         let index = self.next.max(floor.saturating_add(1)).min(INDEX_END - 1);
         let arrival = self.last_arrival.max(now);
         let (key_len, is_encrypted) = (payload.key_len, payload.is_encrypted);
+        self.incoming.count(1, payload.bytes.len());
         let bytes = self.keep(payload);
         let entry = Entry {
             index,
@@ -149,6 +173,24 @@ impl Log {
         self.next
     }
 
+    /// What has ever come in.
+    #[allow(dead_code, reason = "whoever shows the counts comes next")]
+    pub(crate) fn incoming(&self) -> Traffic {
+        self.incoming
+    }
+
+    #[allow(dead_code, reason = "whoever shows the counts comes next")]
+    /// What lies in it: records and their bytes.
+    pub(crate) fn held(&self) -> Traffic {
+        let mut held = Traffic::default();
+        for entry in self.chunks.iter().flatten() {
+            if entry.index >= self.horizon {
+                held.count(1, entry.size());
+            }
+        }
+        held
+    }
+
     /// The latest arrival, or the opening of the shard.
     pub(crate) fn last_arrival(&self) -> Moment {
         self.last_arrival
@@ -174,6 +216,7 @@ impl Log {
             entries: Vec::new(),
             next: from,
             at_tip: true,
+            size: 0,
         };
         let Some((first, place)) = self.locate(|entry| entry.index < from) else {
             return page;
@@ -190,6 +233,7 @@ impl Log {
                     return page;
                 }
                 room = room.saturating_sub(entry.size());
+                page.size += entry.size();
                 page.next = entry.index + 1;
                 page.entries.push(entry.clone());
             }

@@ -7,7 +7,9 @@ use parking_lot::Mutex;
 use crate::clock::Moment;
 
 use super::hash::HashRange;
+use super::limits::ShardBudget;
 use super::log::Log;
+use super::metrics::ShardMetrics;
 use super::sequence::{INDEX_END, Sequence};
 
 /// See the module. Closed at most once, under the stream's write lock.
@@ -24,6 +26,9 @@ pub(crate) struct Shard {
     pub(crate) adjacent_parent: Option<u32>,
     pub(crate) closed: OnceLock<Closed>,
     pub(crate) log: Mutex<Log>,
+    /// Nothing until a limited call comes.
+    pub(crate) budget: Mutex<Option<Box<ShardBudget>>>,
+    pub(crate) metrics: ShardMetrics,
 }
 
 /// How a shard ended.
@@ -46,6 +51,8 @@ impl Shard {
             adjacent_parent: None,
             closed: OnceLock::new(),
             log: Mutex::new(Log::new(opened)),
+            budget: Mutex::new(None),
+            metrics: ShardMetrics::default(),
         }
     }
 

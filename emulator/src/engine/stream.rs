@@ -18,7 +18,9 @@ use crate::Scope;
 use crate::clock::Moment;
 use crate::refusal::{Kind, Refusal};
 
+use super::limits::Rates;
 use super::log::{Entry, Payload};
+use super::metrics::StreamMetrics;
 use super::sequence::{INDEX_END, Sequence};
 use super::shard::{self, Shard};
 use super::topology::Topology;
@@ -38,6 +40,9 @@ pub(crate) struct Stream {
     /// When [`Stream::settle`] has something to do, in milliseconds.
     due: AtomicU64,
     state: RwLock<State>,
+    pub(crate) metrics: StreamMetrics,
+    /// Calls that name this stream.
+    pub(crate) rates: Rates,
 }
 
 /// What changes about a stream.
@@ -122,6 +127,8 @@ pub(crate) struct Place {
 pub(crate) struct Read {
     pub(crate) shard: Arc<Shard>,
     pub(crate) entries: Vec<Entry>,
+    /// Of all entries, data and keys.
+    pub(crate) size: usize,
     /// Where the next read starts; none if the shard has ended and all of it is read.
     pub(crate) next: Option<u64>,
     pub(crate) millis_behind: u64,
@@ -176,6 +183,8 @@ impl Stream {
             created: now,
             due,
             state: RwLock::new(state),
+            metrics: StreamMetrics::default(),
+            rates: Rates::default(),
         }
     }
 
@@ -303,6 +312,7 @@ impl Stream {
         let mut log = shard.log.lock();
         log.trim(now.before(state.retention));
         let page = log.read(from, count, READ_BYTES);
+        log.outgoing.count(page.entries.len(), page.size);
         drop(log);
         let has_ended = page.entries.is_empty() && !shard.is_open();
         let millis_behind = match page.entries.last() {
@@ -312,6 +322,7 @@ impl Stream {
         Ok(Read {
             next: (!has_ended).then_some(page.next),
             entries: page.entries,
+            size: page.size,
             millis_behind,
             shard: Arc::clone(shard),
         })

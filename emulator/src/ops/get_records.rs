@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::clock::Moment;
 use crate::engine::shard;
-use crate::engine::stream::READ_COUNT;
+use crate::engine::stream::{READ_COUNT, Read, Stream};
 use crate::engine::token::{Cursor, LIFE_MILLIS};
 use crate::refusal::{Kind, Refusal};
 use crate::wire::check::{Checks, stream_of_arn};
@@ -82,7 +82,12 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
         .limit
         .and_then(|Int(limit)| usize::try_from(limit).ok());
     let limit = limit.unwrap_or(READ_COUNT);
+    let admitted = call
+        .engine
+        .limits
+        .admit_read(call.now, &stream, cursor.shard)?;
     let read = stream.read(call.now, cursor.shard, cursor.from, limit)?;
+    admitted.charge(call.now, &read.shard, read.size);
     let next_iterator = read.next.map(|from| {
         call.engine.mint.iterator(&Cursor {
             issued: call.now,
@@ -104,5 +109,18 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
                 .collect()
         }),
     };
-    Ok(Reply::Full(reply.write(call.wire)))
+    let reply = reply.write(call.wire);
+    count(call, &stream, &read);
+    Ok(Reply::Full(reply))
+}
+
+/// Counts an answer for the metrics.
+fn count(call: &Call<'_>, stream: &Stream, read: &Read) {
+    let latency = call.started.elapsed();
+    let metrics = &stream.metrics.get_records;
+    metrics.count(read.entries.len(), read.size, latency);
+    let last = read.entries.last();
+    let age = last.map_or(0, |last| call.now.millis_since(last.arrival));
+    stream.metrics.iterator_age.set(age);
+    read.shard.metrics.iterator_age.set(age);
 }

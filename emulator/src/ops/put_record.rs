@@ -4,6 +4,7 @@ use std::iter;
 
 use serde::Deserialize;
 
+use crate::engine::limits::shard_exceeded;
 use crate::engine::sequence::Sequence;
 use crate::engine::stream::Stream;
 use crate::refusal::Refusal;
@@ -60,7 +61,13 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
     let above = above
         .map(|above| ordering(call, &stream, above))
         .transpose()?;
+    let refused = call.engine.limits.admit_puts(call.now, &stream, &puts);
+    if let Some(shard) = refused.into_iter().flatten().next() {
+        return Err(shard_exceeded(shard, &stream.name, &stream.scope));
+    }
     let placed = stream.put(call.now, puts, above)?;
+    let metrics = &stream.metrics.put_record;
+    metrics.count(1, record.size(), call.started.elapsed());
     Ok(Reply::Full(placed.first().map_or_else(Vec::new, |place| {
         write_place(call.wire, *place)
     })))

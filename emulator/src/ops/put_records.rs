@@ -1,8 +1,11 @@
-//! PutRecords. Nothing fails for one record alone: what is wrong with one is wrong with the call.
+//! PutRecords. What is wrong with one record is wrong with the call; only what the shard has no room
+//! for, and what a fault strikes, fails alone, in its place among the others.
 
 use serde::Deserialize;
 
-use crate::refusal::Refusal;
+use crate::engine::limits::shard_exceeded;
+use crate::engine::stream::{Put, Stream};
+use crate::refusal::{Kind, Refusal};
 use crate::wire::check::Checks;
 use crate::wire::field::{Blob, List, Shape, Text};
 use crate::wire::records::write_places;
@@ -122,9 +125,62 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
     }
     let records: Vec<_> = records().collect();
     let puts = put::places(records.into_iter(), decoded)?;
-    let placed = stream.put(call.now, puts, None)?;
-    Ok(Reply::Full(write_places(
-        call.wire,
-        placed.into_iter().map(Ok),
-    )))
+    let failures = failures(call, &stream, &puts);
+    if failures.is_empty() {
+        let size = puts.iter().map(|put| put.payload.bytes.len()).sum();
+        let placed = stream.put(call.now, puts, None)?;
+        let metrics = &stream.metrics.put_records;
+        metrics.count(placed.len(), size, call.started.elapsed());
+        let placed = placed.into_iter().map(Ok);
+        return Ok(Reply::Full(write_places(call.wire, placed)));
+    }
+    put_the_rest(call, &stream, puts, &failures)
+}
+
+/// For each record why it fails, or nothing; empty if none does.
+fn failures(call: &Call<'_>, stream: &Stream, puts: &[Put]) -> Vec<Option<Refusal>> {
+    let refused = call.engine.limits.admit_puts(call.now, stream, puts);
+    let exceeded = |shard| shard_exceeded(shard, &stream.name, &stream.scope);
+    refused
+        .into_iter()
+        .map(|shard| shard.map(exceeded))
+        .collect()
+}
+
+/// Puts the records that do not fail, and answers for all in their order.
+fn put_the_rest(
+    call: &Call<'_>,
+    stream: &Stream,
+    puts: Vec<Put>,
+    failures: &[Option<Refusal>],
+) -> Result<Reply, Refusal> {
+    let (mut rest, mut size) = (Vec::with_capacity(puts.len()), 0);
+    for (put, failure) in puts.into_iter().zip(failures) {
+        if failure.is_none() {
+            size += put.payload.bytes.len();
+            rest.push(put);
+        }
+    }
+    let placed = stream.put(call.now, rest, None)?;
+    let metrics = &stream.metrics;
+    if !placed.is_empty() {
+        let latency = call.started.elapsed();
+        metrics.put_records.count(placed.len(), size, latency);
+    }
+    for refusal in failures.iter().flatten() {
+        if refusal.kind == Kind::ProvisionedThroughputExceeded {
+            metrics.put_records_throttled.add(1);
+        } else {
+            metrics.put_records_failed.add(1);
+        }
+    }
+    let mut placed = placed.into_iter();
+    let mut outcomes = Vec::with_capacity(failures.len());
+    for failure in failures {
+        match failure {
+            Some(refusal) => outcomes.push(Err(refusal)),
+            None => outcomes.extend(placed.next().map(Ok)),
+        }
+    }
+    Ok(Reply::Full(write_places(call.wire, outcomes.into_iter())))
 }

@@ -60,7 +60,7 @@ pub(crate) fn refused(wire: Wire, refusal: &Refusal) -> Response<Body> {
         serialization_message,
     };
     answer(
-        StatusCode::BAD_REQUEST,
+        refusal.kind.status(),
         Some(wire.content_type()),
         wire.write(&body),
     )

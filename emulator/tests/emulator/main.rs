@@ -10,6 +10,7 @@ mod caller;
 mod cbor;
 mod control;
 mod front;
+mod limits;
 mod passing;
 mod puts;
 mod race;
