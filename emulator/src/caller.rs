@@ -4,19 +4,21 @@
 //! account is the key's, otherwise it is what the credential scope says. Handed to the operations in
 //! their call, which compare it with the account that owns a resource.
 
+use std::borrow::Cow;
+
 use http::header::{AUTHORIZATION, HeaderMap};
 
 use crate::Scope;
 
 /// Who calls.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Caller<'a> {
     /// Twelve digits.
     pub(crate) account: &'a str,
     /// The access key's id; nothing where a request names none.
     pub(crate) access_key: Option<&'a str>,
     /// The region the request was made for.
-    pub(crate) region: &'a str,
+    pub(crate) region: Cow<'a, str>,
 }
 
 impl<'a> Caller<'a> {
@@ -38,7 +40,7 @@ impl<'a> Caller<'a> {
                 .filter(|key| is_account(key))
                 .unwrap_or(&own.account),
             access_key,
-            region: region.unwrap_or(&own.region),
+            region: Cow::Borrowed(region.unwrap_or(&own.region)),
         }
     }
 }
@@ -82,7 +84,7 @@ mod tests {
         (
             caller.account.to_owned(),
             caller.access_key.map(str::to_owned),
-            caller.region.to_owned(),
+            caller.region.into_owned(),
         )
     }
 

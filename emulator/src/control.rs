@@ -37,6 +37,12 @@ pub(crate) fn owns(path: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
+/// Whether a path is answered to everyone, signed or not: whether the emulator lives.
+pub(crate) fn is_open(path: &str) -> bool {
+    let rest = path.strip_prefix(ROOT).unwrap_or_default();
+    rest.trim_matches('/').split('/').next() == Some("health")
+}
+
 /// The answer to a request whose path is one of the control interface.
 pub(crate) fn answer(service: &Service, head: &Parts, body: &[u8]) -> Response<Body> {
     let path = head.uri.path();

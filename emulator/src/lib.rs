@@ -11,6 +11,7 @@
 //! virtual time. The emulator depends on no crate of the framework, so that it stays an independent
 //! judge of it.
 
+mod auth;
 mod caller;
 mod clock;
 mod control;
@@ -30,6 +31,7 @@ mod service;
 mod settings;
 mod wire;
 
+pub use auth::{Auth, Key, Keys, UnusableKeys};
 pub use clock::Clock;
 pub use emulator::{Builder, Emulator};
 pub use listener::Listener;

@@ -21,9 +21,13 @@ pub(crate) enum Kind {
     ExpiredNextToken,
     #[allow(dead_code, reason = "faults say so, which come next")]
     InternalFailure,
+    ExpiredToken,
+    IncompleteSignature,
     InvalidArgument,
+    InvalidSignature,
     LimitExceeded,
     ProvisionedThroughputExceeded,
+    MissingAuthenticationToken,
     ResourceInUse,
     ResourceNotFound,
     Serialization,
@@ -32,6 +36,7 @@ pub(crate) enum Kind {
     #[allow(dead_code, reason = "faults say so, which come next")]
     Throttling,
     UnknownOperation,
+    UnrecognizedClient,
     Validation,
 }
 
@@ -42,6 +47,11 @@ impl Kind {
             Self::ExpiredIterator => "ExpiredIteratorException",
             Self::ExpiredNextToken => "ExpiredNextTokenException",
             Self::InternalFailure => "InternalFailure",
+            Self::ExpiredToken => "ExpiredTokenException",
+            Self::IncompleteSignature => "IncompleteSignatureException",
+            Self::InvalidSignature => "InvalidSignatureException",
+            Self::MissingAuthenticationToken => "MissingAuthenticationTokenException",
+            Self::UnrecognizedClient => "UnrecognizedClientException",
             Self::InvalidArgument => "InvalidArgumentException",
             Self::LimitExceeded => "LimitExceededException",
             Self::ProvisionedThroughputExceeded => "ProvisionedThroughputExceededException",

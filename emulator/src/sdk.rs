@@ -19,7 +19,7 @@ use aws_types::SdkConfig;
 use aws_types::region::Region;
 use aws_types::sdk_config::Builder;
 
-use crate::{BoxError, Clock, Emulator, Service};
+use crate::{Auth, BoxError, Clock, Emulator, Service};
 
 /// The URL of a service without a socket; nothing resolves it.
 const IN_PROCESS: &str = "http://kinesis-emulator.internal";
@@ -54,8 +54,24 @@ fn unusable(error: impl Into<BoxError>) -> ConnectorError {
     ConnectorError::user(error.into())
 }
 
+/// Such as the service lets in.
+fn credentials(auth: &Auth) -> Credentials {
+    let key = match auth {
+        Auth::Off => None,
+        Auth::SigV4(keys) => keys.first(),
+    };
+    let (id, secret, token) = key.map_or(("test", "test", None), |key| {
+        (
+            key.access_key.as_str(),
+            key.secret.as_str(),
+            key.session_token.clone(),
+        )
+    });
+    Credentials::new(id, secret, token, None, "kinesis-emulator")
+}
+
 fn config(service: &Service, endpoint: &str) -> Builder {
-    let credentials = Credentials::new("test", "test", None, None, "kinesis-emulator");
+    let credentials = credentials(service.auth());
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new(service.scope().region.to_string()))

@@ -4,14 +4,15 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, ORIGIN};
+use http::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderValue, ORIGIN};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 use tokio::time::Instant;
 
+use crate::auth::{self, Auth, Signed};
 use crate::caller::Caller;
 use crate::control;
-use crate::dynamo::Dynamo;
+use crate::dynamo::{self, Dynamo};
 use crate::engine::Engine;
 use crate::ops::{self, Call, Operation, Reply};
 use crate::refusal::{Kind, Refusal};
@@ -33,6 +34,7 @@ pub struct Service {
 
 #[derive(Debug)]
 struct Inner {
+    auth: Auth,
     clock: Clock,
     scope: Scope,
     engine: Engine,
@@ -48,6 +50,7 @@ impl Service {
             engine: Engine::new(&settings, seed),
             dynamo: Dynamo::new(),
             ids: RequestIds::new(seed),
+            auth: settings.auth,
             clock: settings.clock,
             scope: settings.scope,
         };
@@ -59,6 +62,11 @@ impl Service {
     /// The clock that all of it goes by.
     pub fn clock(&self) -> &Clock {
         &self.inner.clock
+    }
+
+    /// How requests have to prove whose they are.
+    pub fn auth(&self) -> &Auth {
+        &self.inner.auth
     }
 
     /// The tables.
@@ -88,6 +96,13 @@ impl Service {
             }
         };
         self.inner.ids.stamp(&mut answer, has_second_id);
+        if let Auth::SigV4(_) = self.inner.auth {
+            // Clients sign by the machine's time and correct it by this header.
+            let shown = auth::http_date(self.inner.clock.moment());
+            if let Ok(shown) = HeaderValue::try_from(shown) {
+                answer.headers_mut().insert(DATE, shown);
+            }
+        }
         // Other origins may read what the service says, but not what the control interface does.
         if head.headers.contains_key(ORIGIN) && !control::owns(head.uri.path()) {
             allow_origin(&mut answer, &head.method, &head.headers);
@@ -99,6 +114,9 @@ impl Service {
     fn dispatch(&self, head: &Parts, body: Bytes) -> (Response<Body>, bool) {
         let (method, headers) = (&head.method, &head.headers);
         if control::owns(head.uri.path()) {
+            if let Err(refusal) = self.may_control(head, &body) {
+                return (answer::refused(Wire::Json, &refusal), false);
+            }
             return (control::answer(self, head, &body), false);
         }
         let target = headers.get(TARGET).and_then(|target| target.to_str().ok());
@@ -151,8 +169,16 @@ impl Service {
             };
             return answer::refused(wire, &Refusal::bare(kind));
         };
-        let (engine, caller) = (&self.inner.engine, self.caller(head));
-        let realm = engine.realm(caller.account, caller.region);
+        let engine = &self.inner.engine;
+        if self.inner.auth.is_checked() && !wire.is_structure(&body) {
+            // ORDER: a body that cannot be read is refused before its signature is looked at.
+            return answer::refused(wire, &Refusal::bare(Kind::Serialization));
+        }
+        let caller = match self.caller(head, "kinesis", &body) {
+            Ok(caller) => caller,
+            Err(refusal) => return answer::refused(wire, &refusal),
+        };
+        let realm = engine.realm(caller.account, &caller.region);
         let call = Call {
             operation,
             engine,
@@ -176,10 +202,7 @@ impl Service {
     }
 
     fn call_dynamo(&self, head: &Parts, operation: &str, body: &[u8]) -> Response<Body> {
-        let caller = self.caller(head);
-        let realm = self.inner.engine.realm(caller.account, caller.region);
-        let now = self.inner.clock.now();
-        let (status, body) = match self.inner.dynamo.call(&realm.scope, now, operation, body) {
+        let (status, body) = match self.ask_dynamo(head, operation, body) {
             Ok(body) => (StatusCode::OK, body),
             Err(refusal) => {
                 tracing::debug!(operation, kind = refusal.kind, "refused");
@@ -193,9 +216,53 @@ impl Service {
         answer
     }
 
-    /// Who made a request.
-    fn caller<'a>(&'a self, head: &'a Parts) -> Caller<'a> {
-        Caller::claimed(&head.headers, head.uri.query(), &self.inner.scope)
+    fn ask_dynamo(
+        &self,
+        head: &Parts,
+        operation: &str,
+        body: &[u8],
+    ) -> Result<Vec<u8>, dynamo::Refusal> {
+        let caller = self.caller(head, "dynamodb", body).map_err(|refusal| {
+            let text = refusal.message.unwrap_or_default();
+            dynamo::Refusal::not_authenticated(refusal.kind.name(), &text)
+        })?;
+        let realm = self.inner.engine.realm(caller.account, &caller.region);
+        let now = self.inner.clock.now();
+        self.inner.dynamo.call(&realm.scope, now, operation, body)
+    }
+
+    /// Who made a request for `service`; refused if that has to be proven and is not.
+    fn caller<'a>(
+        &'a self,
+        head: &'a Parts,
+        service: &str,
+        body: &[u8],
+    ) -> Result<Caller<'a>, Refusal> {
+        let Inner {
+            auth, clock, scope, ..
+        } = &*self.inner;
+        let keys = match auth {
+            Auth::Off => return Ok(Caller::claimed(&head.headers, head.uri.query(), scope)),
+            Auth::SigV4(keys) => keys,
+        };
+        let request = Signed {
+            method: head.method.as_str(),
+            path: head.uri.path(),
+            query: head.uri.query(),
+            headers: &head.headers,
+            authority: head.uri.authority().map(http::uri::Authority::as_str),
+            body,
+            service,
+        };
+        auth::verify(keys, &request, clock.moment())
+    }
+
+    /// Where signatures are checked the control interface wants one too, but for its health.
+    fn may_control(&self, head: &Parts, body: &[u8]) -> Result<(), Refusal> {
+        if control::is_open(head.uri.path()) {
+            return Ok(());
+        }
+        self.caller(head, "kinesis", body).map(drop)
     }
 }
 

@@ -4,11 +4,13 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::{Clock, Scope};
+use crate::{Auth, Clock, Scope};
 
 /// The settings of a [`crate::Service`].
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// How requests prove whose they are. Default: not at all.
+    pub auth: Auth,
     /// The clock. Default: the machine's, moving with tokio's time.
     pub clock: Clock,
     /// What becomes of calls that come faster than the service allows. Default: nothing.
@@ -28,6 +30,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            auth: Auth::default(),
             clock: Clock::system(),
             delays: Delays::default(),
             limits: Limits::default(),

@@ -1,11 +1,12 @@
 //! Every setting of the binary, once: as a flag, as a variable of the environment, and as a key of the
 //! file. A setting that nobody gives is nothing here; the defaults are the library's.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
 use clap::builder::BoolishValueParser;
-use kinesis_emulator::{Clock, Delays, Scope, Settings};
+use clap::{Args, ValueEnum};
+use kinesis_emulator::{Auth, Clock, Delays, Keys, Scope, Settings};
 use serde::{Deserialize, Serialize};
 
 use super::value::{Instant, LimitMode, Span};
@@ -40,6 +41,26 @@ pub(crate) struct Options {
     )]
     #[arg(help_heading = "Listening")]
     pub(crate) port: Option<u16>,
+
+    /// Whether requests have to be signed: off believes everyone, sigv4 checks [default: off].
+    #[arg(
+        long,
+        env = "KINESIS_EMULATOR_AUTH",
+        hide_env = true,
+        value_name = "MODE"
+    )]
+    #[arg(help_heading = "Who may call")]
+    pub(crate) auth: Option<AuthMode>,
+
+    /// The keys that may call, in TOML or JSON: an access key, a secret and an account for each.
+    #[arg(
+        long,
+        env = "KINESIS_EMULATOR_AUTH_KEYS",
+        hide_env = true,
+        value_name = "FILE"
+    )]
+    #[arg(help_heading = "Who may call")]
+    pub(crate) auth_keys: Option<PathBuf>,
 
     /// The account of requests that do not name one [default: 000000000000].
     #[arg(
@@ -165,6 +186,16 @@ pub(crate) struct Options {
     pub(crate) log: Option<String>,
 }
 
+/// Whether signatures are checked.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum AuthMode {
+    /// Everyone is believed.
+    Off,
+    /// Signature Version 4.
+    Sigv4,
+}
+
 impl Options {
     /// These with `over` laid over them.
     pub(super) fn with(&self, over: &Self) -> Result<Self, String> {
@@ -199,6 +230,7 @@ impl Options {
         };
         let region = self.region.as_deref().unwrap_or(Scope::DEFAULT_REGION);
         Ok(Settings {
+            auth: self.auth()?,
             clock: self.clock()?,
             delays: Delays {
                 create: span(self.delay_create),
@@ -210,6 +242,26 @@ impl Options {
             shard_limit: self.shard_limit.unwrap_or(none.shard_limit),
             seed: self.seed,
         })
+    }
+
+    fn auth(&self) -> Result<Auth, String> {
+        match (self.auth.unwrap_or(AuthMode::Off), &self.auth_keys) {
+            (AuthMode::Off, None) => Ok(Auth::Off),
+            (AuthMode::Off, Some(_)) => {
+                Err("auth-keys are given, but auth is off; add --auth sigv4".to_owned())
+            }
+            (AuthMode::Sigv4, None) => {
+                Err("auth sigv4 needs the keys that may call; add --auth-keys FILE".to_owned())
+            }
+            (AuthMode::Sigv4, Some(path)) => {
+                let wrong = |error: &dyn std::fmt::Display| {
+                    format!("the keys in {} are not usable: {error}", path.display())
+                };
+                let text = std::fs::read_to_string(path).map_err(|error| wrong(&error))?;
+                let keys = Keys::parse(&text).map_err(|error| wrong(&error))?;
+                Ok(Auth::SigV4(keys))
+            }
+        }
     }
 
     fn clock(&self) -> Result<Clock, String> {

@@ -64,6 +64,11 @@ impl Refusal {
         Self::new(SERVICE, "UnknownOperationException", &message, None)
     }
 
+    /// The caller is not who he says; `kind` is the error's bare name.
+    pub(crate) fn not_authenticated(kind: &str, message: &str) -> Self {
+        Self::new(SERVICE, kind, message, None)
+    }
+
     pub(crate) fn validation(message: impl AsRef<str>) -> Self {
         Self::new(VALIDATE, "ValidationException", message.as_ref(), None)
     }
