@@ -5,6 +5,9 @@ use std::fmt::Write;
 
 use http::header::{HOST, HeaderMap};
 
+/// A name and a value of the query, decoded.
+pub(super) type Pair<'a> = (Cow<'a, [u8]>, Cow<'a, [u8]>);
+
 /// The path: without dots and doubled slashes, and with every part encoded once more.
 pub(super) fn path(path: &str) -> String {
     let mut parts: Vec<&str> = Vec::new();
@@ -30,7 +33,7 @@ pub(super) fn path(path: &str) -> String {
 }
 
 /// The query, decoded into names and values.
-pub(super) fn pairs(query: Option<&str>) -> Vec<(Cow<'_, [u8]>, Cow<'_, [u8]>)> {
+pub(super) fn pairs(query: Option<&str>) -> Vec<Pair<'_>> {
     let parts = query.unwrap_or_default().split('&');
     parts
         .filter(|part| !part.is_empty())
@@ -42,7 +45,7 @@ pub(super) fn pairs(query: Option<&str>) -> Vec<(Cow<'_, [u8]>, Cow<'_, [u8]>)> 
 }
 
 /// The query: encoded, in order, and without the signature.
-pub(super) fn query(pairs: &[(Cow<'_, [u8]>, Cow<'_, [u8]>)]) -> String {
+pub(super) fn query(pairs: &[Pair<'_>]) -> String {
     let mut encoded: Vec<(String, String)> = pairs
         .iter()
         .filter(|(name, _)| name.as_ref() != b"X-Amz-Signature")

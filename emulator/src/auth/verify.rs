@@ -13,6 +13,7 @@ use crate::caller::{Caller, is_region};
 use crate::clock::Moment;
 use crate::refusal::{Kind, Refusal};
 
+use super::canonical::Pair;
 use super::keys::{Key, Keys};
 use super::{canonical, date};
 
@@ -107,8 +108,6 @@ pub(crate) fn verify<'a>(
         region: Cow::Owned(scope.region.to_owned()),
     })
 }
-
-type Pair<'a> = (Cow<'a, [u8]>, Cow<'a, [u8]>);
 
 /// The parts, from the header or from the query.
 fn claim<'a>(request: &Signed<'a>, pairs: &'a [Pair<'a>]) -> Result<Claim<'a>, Refusal> {

@@ -102,7 +102,7 @@ async fn wrong_keys_are_refused(config: &aws_types::SdkConfig) {
         let builder = builder.credentials_provider(credentials);
         let tables = aws_sdk_dynamodb::Client::from_conf(builder.build());
         let refused = tables.list_tables().send().await.unwrap_err();
-        let code = aws_sdk_dynamodb::error::ProvideErrorMetadata::code(&refused);
+        let code = ProvideErrorMetadata::code(&refused);
         assert_eq!(code, Some(expected));
     }
 }
