@@ -1,8 +1,10 @@
 //! The streams of all accounts and regions. Knows nothing of HTTP, bytes on the wire or real time:
 //! every call gets `now`. Called only by the operations in [`crate::ops`].
 
+pub(crate) mod audience;
 #[allow(dead_code, reason = "the pace is for subscriptions, which come next")]
 pub(crate) mod budget;
+pub(crate) mod consumer;
 pub(crate) mod hash;
 pub(crate) mod limits;
 pub(crate) mod listing;
@@ -13,6 +15,7 @@ mod reshard;
 pub(crate) mod sequence;
 pub(crate) mod shard;
 pub(crate) mod stream;
+pub(crate) mod subscription;
 pub(crate) mod token;
 mod topology;
 
@@ -39,6 +42,8 @@ use self::token::Mint;
 #[derive(Debug)]
 pub(crate) struct Engine {
     pub(crate) delays: Delays,
+    /// How long a subscription keeps its seat from another one of the same consumer.
+    pub(crate) subscription_hold: Duration,
     pub(crate) mint: Mint,
     pub(crate) limits: Limits,
     shard_limit: u32,
@@ -63,6 +68,7 @@ impl Engine {
     pub(crate) fn new(settings: &Settings, seed: u64) -> Self {
         Self {
             delays: settings.delays,
+            subscription_hold: settings.subscription_hold,
             mint: Mint::new(seed),
             limits: Limits::new(settings.limits),
             shard_limit: settings.shard_limit,

@@ -18,6 +18,7 @@ mod control;
 pub mod dynamo;
 mod emulator;
 mod engine;
+mod fan_out;
 #[cfg(feature = "bench")]
 #[doc(hidden)]
 pub mod hot;

@@ -5,6 +5,7 @@
 
 mod add_tags_to_stream;
 mod address;
+mod consumer_address;
 mod create_stream;
 mod decrease_stream_retention_period;
 mod delete_resource_policy;
@@ -27,6 +28,7 @@ mod list_streams;
 mod list_tags_for_resource;
 mod list_tags_for_stream;
 mod merge_shards;
+mod position;
 mod put;
 mod put_record;
 mod put_records;
@@ -51,10 +53,12 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
+use crate::Clock;
 use crate::caller::Caller;
 use crate::clock::Moment;
 use crate::engine::limits::Asked;
 use crate::engine::{Engine, Realm};
+use crate::fan_out::EventBody;
 use crate::refusal::{Kind, Refusal};
 use crate::wire::codec::{Document, Wire};
 
@@ -72,6 +76,8 @@ pub(crate) struct Call<'a> {
     pub(crate) caller: Caller<'a>,
     /// The caller's own streams.
     pub(crate) realm: Arc<Realm>,
+    /// For what outlives the call.
+    pub(crate) clock: &'a Clock,
     pub(crate) now: Moment,
     /// By the machine's time, for how long it takes.
     pub(crate) started: Instant,
@@ -98,6 +104,8 @@ pub(crate) enum Reply {
     Void,
     /// A whole body.
     Full(Vec<u8>),
+    /// Frames as things happen.
+    Events(EventBody),
 }
 
 /// Defines the operations with their names, so that no list of them can be forgotten.

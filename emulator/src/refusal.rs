@@ -125,6 +125,14 @@ impl Refusal {
         )
     }
 
+    pub(crate) fn consumer_not_found(consumer: &str, scope: &Scope) -> Self {
+        let account = &scope.account;
+        Self::new(
+            Kind::ResourceNotFound,
+            format!("Consumer {consumer}, account {account} not found."),
+        )
+    }
+
     pub(crate) fn on_demand(stream: &str, scope: &Scope) -> Self {
         let account = &scope.account;
         Self::new(

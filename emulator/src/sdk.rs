@@ -45,7 +45,10 @@ impl Service {
     pub async fn exchange(&self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
         let request = request.try_into_http1x().map_err(unusable)?;
         let answer = self.serve(request).await;
-        let answer = answer.map(|body| SdkBody::from(body.into_bytes()));
+        let answer = answer.map(|body| match body.try_into_bytes() {
+            Ok(bytes) => SdkBody::from(bytes),
+            Err(events) => SdkBody::from_body_1_x(events),
+        });
         HttpResponse::try_from(answer).map_err(unusable)
     }
 }

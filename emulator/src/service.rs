@@ -184,6 +184,7 @@ impl Service {
             engine,
             caller,
             realm,
+            clock: &self.inner.clock,
             now: self.inner.clock.moment(),
             started: Instant::now(),
             wire,
@@ -194,6 +195,7 @@ impl Service {
             Ok(Reply::Full(body)) => {
                 answer::answer(StatusCode::OK, Some(wire.content_type()), body)
             }
+            Ok(Reply::Events(events)) => answer::events(events),
             Err(refusal) => {
                 tracing::debug!(?operation, ?refusal, "refused");
                 answer::refused(wire, &refusal)

@@ -22,6 +22,10 @@ pub struct Settings {
     /// Open shards that all streams of one account and region may have together, as the service
     /// limits them. Default: 20,000. Too low refuses streams, too high lets one call take all memory.
     pub shard_limit: u32,
+    /// For how long after an accepted SubscribeToShard another one of the same consumer to the same
+    /// shard is refused; from then on it takes over. Default: 5 s, as the service has it. Zero suits
+    /// tests that subscribe again at once.
+    pub subscription_hold: Duration,
     /// Whence request ids and token keys come. Default: none, every service has its own. With a seed
     /// two services that get the same requests at the same times give the same answers.
     pub seed: Option<u64>,
@@ -36,6 +40,7 @@ impl Default for Settings {
             limits: Limits::default(),
             scope: Scope::default(),
             shard_limit: 20_000,
+            subscription_hold: Duration::from_secs(5),
             seed: None,
         }
     }
@@ -51,6 +56,10 @@ pub struct Delays {
     pub delete: Duration,
     /// UPDATING until a split or merge has happened.
     pub reshard: Duration,
+    /// A consumer's CREATING until ACTIVE.
+    pub register: Duration,
+    /// A consumer's DELETING until gone.
+    pub deregister: Duration,
 }
 
 /// What becomes of calls, bytes and records beyond the service's rates.

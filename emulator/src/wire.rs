@@ -8,6 +8,8 @@ pub(crate) mod body;
 mod cbor;
 pub(crate) mod check;
 pub(crate) mod codec;
+pub(crate) mod event_stream;
+pub(crate) mod events;
 pub(crate) mod field;
 mod json;
 pub(crate) mod records;

@@ -143,6 +143,36 @@ pub(crate) struct Options {
     #[arg(help_heading = "Delays, in the clock's time")]
     pub(crate) delay_reshard: Option<Span>,
 
+    /// How long a consumer is CREATING [default: 0].
+    #[arg(
+        long,
+        env = "KINESIS_EMULATOR_DELAY_REGISTER",
+        hide_env = true,
+        value_name = "SPAN"
+    )]
+    #[arg(help_heading = "Delays, in the clock's time")]
+    pub(crate) delay_register: Option<Span>,
+
+    /// How long a consumer is DELETING [default: 0].
+    #[arg(
+        long,
+        env = "KINESIS_EMULATOR_DELAY_DEREGISTER",
+        hide_env = true,
+        value_name = "SPAN"
+    )]
+    #[arg(help_heading = "Delays, in the clock's time")]
+    pub(crate) delay_deregister: Option<Span>,
+
+    /// How long a subscription keeps another one of its consumer from its shard [default: 5s].
+    #[arg(
+        long,
+        env = "KINESIS_EMULATOR_SUBSCRIPTION_HOLD",
+        hide_env = true,
+        value_name = "SPAN"
+    )]
+    #[arg(help_heading = "Delays, in the clock's time")]
+    pub(crate) subscription_hold: Option<Span>,
+
     /// What the clock shows at the start, such as 2026-01-31T12:00:00Z [default: the machine's time].
     #[arg(
         long,
@@ -236,8 +266,13 @@ impl Options {
                 create: span(self.delay_create),
                 delete: span(self.delay_delete),
                 reshard: span(self.delay_reshard),
+                register: span(self.delay_register),
+                deregister: span(self.delay_deregister),
             },
             limits: self.limits.map_or(none.limits, |LimitMode(mode)| mode),
+            subscription_hold: self
+                .subscription_hold
+                .map_or(none.subscription_hold, |Span(span)| span),
             scope: Scope::new(account, region),
             shard_limit: self.shard_limit.unwrap_or(none.shard_limit),
             seed: self.seed,

@@ -6,6 +6,7 @@ use parking_lot::Mutex;
 
 use crate::clock::Moment;
 
+use super::audience::Audience;
 use super::hash::HashRange;
 use super::limits::ShardBudget;
 use super::log::Log;
@@ -29,6 +30,7 @@ pub(crate) struct Shard {
     /// Nothing until a limited call comes.
     pub(crate) budget: Mutex<Option<Box<ShardBudget>>>,
     pub(crate) metrics: ShardMetrics,
+    pub(crate) audience: Audience,
 }
 
 /// How a shard ended.
@@ -53,6 +55,7 @@ impl Shard {
             log: Mutex::new(Log::new(opened)),
             budget: Mutex::new(None),
             metrics: ShardMetrics::default(),
+            audience: Audience::default(),
         }
     }
 

@@ -9,7 +9,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -18,6 +18,7 @@ use crate::Scope;
 use crate::clock::Moment;
 use crate::refusal::{Kind, Refusal};
 
+use super::consumer::{Consumer, Consumers};
 use super::limits::Rates;
 use super::log::{Entry, Payload};
 use super::metrics::StreamMetrics;
@@ -39,6 +40,9 @@ pub(crate) struct Stream {
     pub(crate) created: Moment,
     /// When [`Stream::settle`] has something to do, in milliseconds.
     due: AtomicU64,
+    pub(crate) consumers: Consumers,
+    /// Subscriptions to any of its shards.
+    listeners: AtomicUsize,
     state: RwLock<State>,
     pub(crate) metrics: StreamMetrics,
     /// Calls that name this stream.
@@ -182,6 +186,8 @@ impl Stream {
             incarnation,
             created: now,
             due,
+            consumers: Consumers::default(),
+            listeners: AtomicUsize::new(0),
             state: RwLock::new(state),
             metrics: StreamMetrics::default(),
             rates: Rates::default(),
@@ -227,6 +233,7 @@ impl Stream {
             state.status = Status::Deleting {
                 until: now.after(delay),
             };
+            self.consumers.deregister_all(now, delay);
             self.set_due(&state);
         }
     }
@@ -261,6 +268,7 @@ impl Stream {
                 is_encrypted,
             });
         }
+        self.tell_listeners(&state, &placed);
         Ok(placed)
     }
 
@@ -362,10 +370,57 @@ impl Stream {
             }
         };
         self.due.store(due.millis(), Ordering::Release);
+        self.wake_listeners(state);
+    }
+
+    /// When something happens by itself next.
+    pub(super) fn due(&self) -> Moment {
+        Moment(self.due.load(Ordering::Acquire))
+    }
+
+    pub(super) fn listeners_add(&self) {
+        self.listeners.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub(super) fn listeners_remove(&self) {
+        self.listeners.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// Starts the end of a consumer, and of its subscriptions.
+    pub(crate) fn deregister(&self, now: Moment, consumer: &Consumer, delay: Duration) {
+        self.consumers.deregister(now, consumer, delay);
+        self.wake_listeners(&self.state(now));
+    }
+
+    /// Has every subscription look again.
+    fn wake_listeners(&self, state: &State) {
+        if self.listeners.load(Ordering::Acquire) == 0 {
+            return;
+        }
+        for shard in state.topology.listed(None) {
+            shard.audience.ring();
+        }
+    }
+
+    /// Wakes the subscriptions to the shards that got something. The appends have let go of the log,
+    /// so that whoever listens has either read them or is counted here.
+    fn tell_listeners(&self, state: &State, placed: &[Place]) {
+        if self.listeners.load(Ordering::Acquire) == 0 {
+            return;
+        }
+        let mut rung = None;
+        for place in placed {
+            if rung != Some(place.shard)
+                && let Some(shard) = state.topology.get(place.shard)
+            {
+                shard.audience.ring();
+                rung = Some(place.shard);
+            }
+        }
     }
 
     /// As the service says that a stream is busy.
-    pub(super) fn not_active(&self, status: &Status) -> Refusal {
+    pub(crate) fn not_active(&self, status: &Status) -> Refusal {
         let (name, account, status) = (&self.name, &self.scope.account, status.name());
         Refusal::new(
             Kind::ResourceInUse,

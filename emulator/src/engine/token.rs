@@ -51,6 +51,16 @@ pub(crate) struct ListingToken {
     pub(crate) after: Option<u32>,
 }
 
+/// Where a listing of consumers goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ConsumersToken {
+    pub(crate) issued: Moment,
+    pub(crate) incarnation: u64,
+    pub(crate) stream: String,
+    /// The last name of the page before.
+    pub(crate) after: String,
+}
+
 impl std::fmt::Debug for Mint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Mint").finish_non_exhaustive()
@@ -118,6 +128,25 @@ impl Mint {
             filter,
             after,
             stream: plain.text()?,
+        })
+    }
+
+    pub(crate) fn consumers_page(&self, page: &ConsumersToken) -> String {
+        let mut plain = Writer::new(b'c', page.issued, page.incarnation);
+        plain.text(&page.stream);
+        plain.text(&page.after);
+        self.seal(&plain.bytes, 0)
+    }
+
+    pub(crate) fn open_consumers_page(&self, token: &str) -> Option<ConsumersToken> {
+        let plain = self.open(token)?;
+        let mut plain = Reader { rest: &plain };
+        let (issued, incarnation) = plain.start(b'c')?;
+        Some(ConsumersToken {
+            issued,
+            incarnation,
+            stream: plain.text()?,
+            after: plain.text()?,
         })
     }
 

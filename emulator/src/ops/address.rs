@@ -24,6 +24,14 @@ impl<'a> Address<'a> {
         }
     }
 
+    /// A stream that is named by its ARN alone.
+    pub(super) fn of_arn(arn: &'a str) -> Self {
+        Self {
+            name: None,
+            arn: Some(arn),
+        }
+    }
+
     pub(super) fn check(&self, checks: &mut Checks) {
         if let Some(name) = self.name {
             checks.name(&"streamName", name);

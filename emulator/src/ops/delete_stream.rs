@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::refusal::Refusal;
+use crate::refusal::{Kind, Refusal};
 use crate::wire::check::Checks;
 use crate::wire::field::{Flag, Text};
 
@@ -16,11 +16,6 @@ struct Request<'a> {
     stream_name: Option<Text<'a>>,
     #[serde(borrow, rename = "StreamARN")]
     stream_arn: Option<Text<'a>>,
-    /// Read for its type only, as no stream has consumers yet.
-    #[expect(
-        dead_code,
-        reason = "a wrong type is refused even where the value changes nothing"
-    )]
     enforce_consumer_deletion: Option<Flag>,
 }
 
@@ -31,6 +26,19 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
     address.check(&mut checks);
     checks.finish()?;
     let stream = address.stream(call)?;
+    let is_enforced = request.enforce_consumer_deletion == Some(Flag(true));
+    if !is_enforced && stream.consumers.has_registered() {
+        let (name, account) = (&stream.name, &stream.scope.account);
+        return Err(Refusal::new(
+            Kind::ResourceInUse,
+            format!(
+                "DeleteStream can't delete {account}:{name} because there are consumers associated \
+                 with this data stream. To delete {name} anyway, set the EnforceConsumerDeletion \
+                 parameter to true to force the deletion of all the consumers that are associated \
+                 with it."
+            ),
+        ));
+    }
     call.realm
         .delete(call.now, &stream, call.engine.delays.delete);
     Ok(Reply::Void)

@@ -1,9 +1,44 @@
 //! DescribeStreamConsumer.
 
-use crate::refusal::Refusal;
+use serde::{Deserialize, Serialize};
 
-use super::{Call, Reply, not_yet};
+use crate::refusal::Refusal;
+use crate::wire::check::Checks;
+use crate::wire::field::Text;
+use crate::wire::shape::ConsumerShape;
+
+use super::consumer_address::ConsumerAddress;
+use super::{Call, Reply};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Request<'a> {
+    #[serde(borrow, rename = "StreamARN")]
+    stream_arn: Option<Text<'a>>,
+    #[serde(borrow)]
+    consumer_name: Option<Text<'a>>,
+    #[serde(borrow, rename = "ConsumerARN")]
+    consumer_arn: Option<Text<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Described<'a> {
+    consumer_description: ConsumerShape<'a>,
+}
 
 pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
-    not_yet(call)
+    let request: Request<'_> = call.read()?;
+    let address = ConsumerAddress::new(
+        &request.stream_arn,
+        &request.consumer_name,
+        &request.consumer_arn,
+    );
+    let mut checks = Checks::default();
+    address.check(&mut checks);
+    checks.finish()?;
+    let (stream, consumer) = address.find(call)?;
+    Ok(call.reply(&Described {
+        consumer_description: ConsumerShape::described(&consumer, &stream, call.now),
+    }))
 }

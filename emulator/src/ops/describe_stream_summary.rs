@@ -39,7 +39,7 @@ struct StreamDescriptionSummary<'a> {
     enhanced_monitoring: [EnhancedMetrics; 1],
     encryption_type: &'static str,
     open_shard_count: usize,
-    consumer_count: u32,
+    consumer_count: usize,
     #[serde(rename = "MaxRecordSizeInKiB")]
     max_record_size_in_kib: usize,
 }
@@ -63,7 +63,7 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
             enhanced_monitoring: EnhancedMetrics::OFF,
             encryption_type: "NONE",
             open_shard_count: state.topology.open_count(),
-            consumer_count: 0,
+            consumer_count: stream.consumers.count(call.now),
             max_record_size_in_kib: state.record_size_max >> 10,
         },
     }))

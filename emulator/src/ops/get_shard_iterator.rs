@@ -1,26 +1,16 @@
-//! GetShardIterator. Every position becomes a counter when the iterator is issued, so that it never
-//! shifts: LATEST means the tip of now, a time the first record at or after it.
+//! GetShardIterator. The position is resolved when the iterator is issued, see [`super::position`].
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::sequence::Sequence;
-use crate::engine::shard::{self, Shard};
-use crate::engine::stream::Stream;
+use crate::engine::shard;
 use crate::engine::token::Cursor;
 use crate::refusal::Refusal;
 use crate::wire::check::Checks;
 use crate::wire::field::{Text, Time, text};
 
 use super::address::Address;
+use super::position::{Position, TYPES};
 use super::{Call, Reply};
-
-const TYPES: [&str; 5] = [
-    "AT_SEQUENCE_NUMBER",
-    "AFTER_SEQUENCE_NUMBER",
-    "TRIM_HORIZON",
-    "LATEST",
-    "AT_TIMESTAMP",
-];
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -61,75 +51,14 @@ impl Request<'_> {
         checks.finish()
     }
 
-    /// The counter at which reading starts.
-    fn start(&self, call: &Call<'_>, stream: &Stream, shard: &Shard) -> Result<u64, Refusal> {
-        let kind = text(&self.shard_iterator_type).unwrap_or_default();
-        let takes_number = matches!(kind, "AT_SEQUENCE_NUMBER" | "AFTER_SEQUENCE_NUMBER");
-        match (text(&self.starting_sequence_number), takes_number) {
-            (Some(number), true) => {
-                let number = check_number(number, stream, shard)?;
-                return Ok(shard.seek(number, kind == "AFTER_SEQUENCE_NUMBER"));
-            }
-            (None, true) => return Err(number_mismatch(kind, "no StartingSequenceNumber")),
-            (Some(_), false) if kind != "AT_TIMESTAMP" => {
-                return Err(number_mismatch(kind, "also a StartingSequenceNumber"));
-            }
-            (Some(_) | None, false) => {}
-        }
-        match (kind, self.timestamp) {
-            ("TRIM_HORIZON", _) => Ok(0),
-            ("AT_TIMESTAMP", Some(Time(time))) if time > call.now => {
-                Err(Refusal::invalid(format!(
-                    "The timestampInMillis parameter cannot be greater than the \
-                 currentTimestampInMillis. timestampInMillis: {}, currentTimestampInMillis: {}",
-                    time.millis(),
-                    call.now.millis()
-                )))
-            }
-            ("AT_TIMESTAMP", Some(Time(time))) => Ok(shard.log.lock().seek_time(time)),
-            ("AT_TIMESTAMP", None) => Err(Refusal::invalid(
-                "Must specify timestampInMillis parameter for iterator of type AT_TIMESTAMP. \
-                 Current request has no timestamp parameter.",
-            )),
-            _ => Ok(shard.log.lock().next()),
+    fn position(&self) -> Position<'_> {
+        Position {
+            operation: "GetShardIterator",
+            kind: text(&self.shard_iterator_type).unwrap_or_default(),
+            number: text(&self.starting_sequence_number),
+            time: self.timestamp.map(|Time(time)| time),
         }
     }
-}
-
-fn number_mismatch(kind: &str, what: &str) -> Refusal {
-    let and = if what.starts_with("also") {
-        "and also a"
-    } else {
-        "and no"
-    };
-    Refusal::invalid(format!(
-        "Must either specify (1) AT_SEQUENCE_NUMBER or AFTER_SEQUENCE_NUMBER and \
-         StartingSequenceNumber or (2) TRIM_HORIZON or LATEST and no StartingSequenceNumber. \
-         Request specified {kind} {and} StartingSequenceNumber."
-    ))
-}
-
-/// The number, if it is one of this shard.
-fn check_number(number: &str, stream: &Stream, shard: &Shard) -> Result<Sequence, Refusal> {
-    let used = |why: &str| {
-        let (id, name, account) = (shard.id(), &stream.name, &stream.scope.account);
-        Refusal::invalid(format!(
-            "StartingSequenceNumber {number} used in GetShardIterator on shard {id} in stream \
-             {name} under account {account} is invalid{why}."
-        ))
-    };
-    let sequence = Sequence::parse(number).ok_or_else(|| used(""))?;
-    if sequence.shard != shard.index {
-        let (other, id) = (shard::id(sequence.shard), shard.id());
-        return Err(Refusal::invalid(format!(
-            "Invalid StartingSequenceNumber. It encodes {other}, while it was used in a call to a \
-             shard with {id}"
-        )));
-    }
-    if sequence.created != shard.created {
-        return Err(used(" because it did not come from this stream"));
-    }
-    Ok(sequence)
 }
 
 pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
@@ -145,7 +74,7 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
         .ok_or_else(|| Refusal::shard_does_not_exist(&shard::id(index), name, scope))?;
     let state = stream.state(call.now);
     let shard = stream.shard_to_read(&state, index)?;
-    let from = request.start(call, &stream, shard)?;
+    let from = request.position().resolve(call.now, &stream, shard)?;
     let shard_iterator = call.engine.mint.iterator(&Cursor {
         issued: call.now,
         incarnation: stream.incarnation,

@@ -1,9 +1,100 @@
 //! RegisterStreamConsumer.
 
-use crate::refusal::Refusal;
+use std::collections::BTreeMap;
 
-use super::{Call, Reply, not_yet};
+use serde::{Deserialize, Serialize};
+
+use crate::engine::consumer::{CREATING_MAX, Denied};
+use crate::engine::stream::{Status, Stream};
+use crate::refusal::{Kind, Refusal};
+use crate::wire::check::Checks;
+use crate::wire::field::{Map, Text, text};
+use crate::wire::shape::ConsumerShape;
+
+use super::address::Address;
+use super::{Call, Reply};
+
+/// Consumers of one stream.
+const CONSUMERS_MAX: usize = 20;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Request<'a> {
+    #[serde(borrow, rename = "StreamARN")]
+    stream_arn: Option<Text<'a>>,
+    #[serde(borrow)]
+    consumer_name: Option<Text<'a>>,
+    #[serde(borrow)]
+    tags: Option<Map<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Registered<'a> {
+    consumer: ConsumerShape<'a>,
+}
+
+impl Request<'_> {
+    fn check(&self) -> Result<(), Refusal> {
+        let mut checks = Checks::default();
+        if let Some(arn) = checks.required(&"streamARN", text(&self.stream_arn)) {
+            checks.stream_arn(&"streamARN", arn);
+        }
+        if let Some(name) = checks.required(&"consumerName", text(&self.consumer_name)) {
+            checks.name(&"consumerName", name);
+        }
+        checks.finish()
+    }
+}
 
 pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
-    not_yet(call)
+    let request: Request<'_> = call.read()?;
+    request.check()?;
+    let stream = Address::new(&None, &request.stream_arn).stream(call)?;
+    // The stream stays as it is until the consumer is in.
+    let state = stream.state(call.now);
+    match &state.status {
+        Status::Active | Status::Updating { .. } => {}
+        status @ (Status::Creating { .. } | Status::Deleting { .. }) => {
+            return Err(stream.not_active(status));
+        }
+    }
+    let name = text(&request.consumer_name).unwrap_or_default();
+    let begin = (call.now, call.engine.delays.register);
+    let tags = tags(request.tags.as_ref());
+    let registered = stream.consumers.register(begin, name, tags, CONSUMERS_MAX);
+    let consumer = registered.map_err(|denied| refusal(denied, name, &stream))?;
+    Ok(call.reply(&Registered {
+        consumer: ConsumerShape::registered(&consumer, &stream),
+    }))
+}
+
+fn tags(tags: Option<&Map<'_>>) -> BTreeMap<String, String> {
+    let tags = tags.iter().flat_map(|Map(tags)| tags);
+    tags.map(|(key, value)| (key.to_string(), text(value).unwrap_or_default().to_owned()))
+        .collect()
+}
+
+fn refusal(denied: Denied, name: &str, stream: &Stream) -> Refusal {
+    let (stream, account) = (&stream.name, &stream.scope.account);
+    match denied {
+        Denied::Exists => Refusal::new(
+            Kind::ResourceInUse,
+            format!("Consumer {name} under stream {stream} already exists for account {account}."),
+        ),
+        Denied::TooMany(max) => Refusal::new(
+            Kind::LimitExceeded,
+            format!(
+                "Stream {stream} under account {account} has reached the limit of {max} registered \
+                 consumers."
+            ),
+        ),
+        Denied::TooManyCreating => Refusal::new(
+            Kind::LimitExceeded,
+            format!(
+                "Stream {stream} under account {account} already has {CREATING_MAX} consumers in \
+                 CREATING status."
+            ),
+        ),
+    }
 }

@@ -9,10 +9,12 @@ use http::{Response, StatusCode};
 use serde::Serialize;
 
 use crate::engine::token::mix;
+use crate::fan_out::EventBody;
 use crate::refusal::{Kind, Refusal};
 
 use super::body::Body;
 use super::codec::Wire;
+use super::event_stream;
 
 pub(crate) const JSON_1_1: HeaderValue = HeaderValue::from_static("application/x-amz-json-1.1");
 pub(crate) const JSON_1_0: HeaderValue = HeaderValue::from_static("application/x-amz-json-1.0");
@@ -32,6 +34,15 @@ pub(crate) fn answer(
     if let Some(kind) = kind {
         answer.headers_mut().insert(CONTENT_TYPE, kind);
     }
+    answer
+}
+
+/// An answer that goes on.
+pub(crate) fn events(events: EventBody) -> Response<Body> {
+    let mut answer = Response::new(Body::events(events));
+    answer
+        .headers_mut()
+        .insert(CONTENT_TYPE, event_stream::CONTENT_TYPE);
     answer
 }
 

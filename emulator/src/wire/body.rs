@@ -2,35 +2,64 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
 
 use crate::BoxError;
+use crate::fan_out::EventBody;
 
 /// Larger requests are refused: 10 MiB of payload in base64, 500 keys and the frame fit well.
 pub(crate) const REQUEST_MAX: usize = 16 << 20;
 /// How much of a refused request is still read, so that its sender gets to see the answer.
 const DRAINED_MAX: usize = 64 << 20;
 
-/// The body of an answer.
+/// The body of an answer: all there, or frame by frame as things happen.
 #[derive(Debug, Default)]
 pub struct Body {
-    bytes: Option<Bytes>,
+    content: Content,
+}
+
+#[derive(Debug)]
+enum Content {
+    Full(Option<Bytes>),
+    Events(Box<EventBody>),
+}
+
+impl Default for Content {
+    fn default() -> Self {
+        Self::Full(None)
+    }
 }
 
 impl Body {
     pub(crate) fn full(bytes: impl Into<Bytes>) -> Self {
+        let bytes = Some(bytes.into()).filter(|bytes: &Bytes| !bytes.is_empty());
         Self {
-            bytes: Some(bytes.into()).filter(|bytes| !bytes.is_empty()),
+            content: Content::Full(bytes),
         }
     }
 
-    /// All of it, without waiting, if it is all there.
+    pub(crate) fn events(events: EventBody) -> Self {
+        Self {
+            content: Content::Events(Box::new(events)),
+        }
+    }
+
+    /// All of it, without waiting; nothing of a stream of events.
     pub fn into_bytes(self) -> Bytes {
-        self.bytes.unwrap_or_default()
+        self.try_into_bytes().unwrap_or_default()
+    }
+
+    /// All of it, without waiting; the body itself if it is a stream of events, whose frames come
+    /// with time.
+    pub fn try_into_bytes(self) -> Result<Bytes, Self> {
+        match self.content {
+            Content::Full(bytes) => Ok(bytes.unwrap_or_default()),
+            Content::Events(_) => Err(self),
+        }
     }
 }
 
@@ -40,23 +69,30 @@ impl http_body::Body for Body {
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
+        context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Poll::Ready(self.bytes.take().map(|bytes| Ok(Frame::data(bytes))))
+        let bytes = match &mut self.content {
+            Content::Full(bytes) => bytes.take(),
+            Content::Events(events) => ready!(events.poll_next(context)),
+        };
+        Poll::Ready(bytes.map(|bytes| Ok(Frame::data(bytes))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.bytes.is_none()
+        match &self.content {
+            Content::Full(bytes) => bytes.is_none(),
+            Content::Events(events) => events.is_over(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(
-            self.bytes
-                .as_ref()
-                .map_or(0, Bytes::len)
-                .try_into()
-                .unwrap_or(0),
-        )
+        match &self.content {
+            Content::Full(bytes) => {
+                let len = bytes.as_ref().map_or(0, Bytes::len);
+                SizeHint::with_exact(len.try_into().unwrap_or(0))
+            }
+            Content::Events(_) => SizeHint::default(),
+        }
     }
 }
 

@@ -108,8 +108,7 @@ impl Checks {
 
     /// The name of a stream or a consumer, or the id of a shard.
     pub(crate) fn name(&mut self, path: &dyn Display, name: &str) {
-        let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
-        let is_name = !name.is_empty() && name.bytes().all(is_part);
+        let is_name = !name.is_empty() && name.bytes().all(is_name_byte);
         self.pattern(path, name, "[a-zA-Z0-9_.-]+", is_name);
         self.length(path, name, (1, 128));
     }
@@ -118,6 +117,13 @@ impl Checks {
     pub(crate) fn stream_arn(&mut self, path: &dyn Display, arn: &str) {
         let is_arn = stream_of_arn(arn).is_some();
         self.pattern(path, arn, r"arn:aws.*:kinesis:.*:\d{12}:stream/\S+", is_arn);
+        self.length(path, arn, (1, 2048));
+    }
+
+    /// The ARN of a consumer.
+    pub(crate) fn consumer_arn(&mut self, path: &dyn Display, arn: &str) {
+        let pattern = r"^(arn):aws.*:kinesis:.*:\d{12}:.*stream\/[a-zA-Z0-9_.-]+\/consumer\/[a-zA-Z0-9_.-]+:[0-9]+";
+        self.pattern(path, arn, pattern, ConsumerArn::parse(arn).is_some());
         self.length(path, arn, (1, 2048));
     }
 
@@ -141,6 +147,35 @@ pub(crate) fn stream_of_arn(arn: &str) -> Option<&str> {
     let names_service = before.contains(":kinesis:");
     let is_name = !name.is_empty() && !name.contains(char::is_whitespace);
     (is_account && names_service && is_name).then_some(name)
+}
+
+/// A consumer's ARN, taken apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ConsumerArn<'a> {
+    /// The ARN of its stream.
+    pub(crate) stream: &'a str,
+    pub(crate) name: &'a str,
+    /// The second of its creation.
+    pub(crate) created: u64,
+}
+
+impl<'a> ConsumerArn<'a> {
+    pub(crate) fn parse(arn: &'a str) -> Option<Self> {
+        let (stream, rest) = arn.split_once("/consumer/")?;
+        let (name, created) = rest.rsplit_once(':')?;
+        let is_plain = |text: &str| !text.is_empty() && text.bytes().all(is_name_byte);
+        let is_number = created.bytes().all(|byte| byte.is_ascii_digit());
+        let is_sound = is_plain(stream_of_arn(stream)?) && is_plain(name) && is_number;
+        is_sound.then_some(Self {
+            stream,
+            name,
+            created: created.parse().ok()?,
+        })
+    }
+}
+
+fn is_name_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"_.-".contains(&byte)
 }
 
 /// A decimal number without leading zeros and with at most `digits` digits.
@@ -212,6 +247,27 @@ mod tests {
             assert_eq!(is_number(text, 39), is, "{text}");
         }
         assert!(!is_number(&"9".repeat(40), 39));
+    }
+
+    #[test]
+    fn arns_of_consumers_name_them_and_their_streams() {
+        let stream = "arn:aws:kinesis:us-east-1:000000000000:stream/orders";
+        let arn = format!("{stream}/consumer/app:1700000000");
+        let parsed = ConsumerArn::parse(&arn).unwrap();
+        assert_eq!((parsed.stream, parsed.name), (stream, "app"));
+        assert_eq!(parsed.created, 1_700_000_000);
+        for wrong in [
+            stream.to_owned(),
+            format!("{stream}/consumer/app"),
+            format!("{stream}/consumer/app:"),
+            format!("{stream}/consumer/app:x"),
+            format!("{stream}/consumer/:1"),
+            format!("{stream}/x/consumer/a:1"),
+            format!("{stream}/consumer/a/consumer/b:1"),
+            format!("{stream}/consumer/app:{}", u128::MAX),
+        ] {
+            assert_eq!(ConsumerArn::parse(&wrong), None, "{wrong}");
+        }
     }
 
     #[test]

@@ -30,7 +30,6 @@ pub(crate) enum Next {
     /// Of GetRecords.
     Iterator(String),
     /// Of a subscription.
-    #[expect(dead_code, reason = "SubscribeToShard is about to use it")]
     Continuation(Sequence),
     /// Nowhere: the shard has ended.
     End,

@@ -3,9 +3,10 @@
 use serde::{Serialize, Serializer};
 
 use crate::clock::Moment;
+use crate::engine::consumer::{self, Consumer};
 use crate::engine::hash::HashRange;
 use crate::engine::shard::{Shard, id};
-use crate::engine::stream::Mode;
+use crate::engine::stream::{Mode, Stream};
 
 use super::cbor;
 
@@ -73,6 +74,47 @@ pub(crate) struct ChildShard {
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct StreamModeDetails {
     stream_mode: &'static str,
+}
+
+/// A consumer of a stream.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct ConsumerShape<'a> {
+    consumer_name: &'a str,
+    #[serde(rename = "ConsumerARN")]
+    consumer_arn: String,
+    consumer_status: &'static str,
+    consumer_creation_timestamp: Timestamp,
+    /// Only where the consumer is described.
+    #[serde(rename = "StreamARN", skip_serializing_if = "Option::is_none")]
+    stream_arn: Option<String>,
+}
+
+impl<'a> ConsumerShape<'a> {
+    pub(crate) fn new(consumer: &'a Consumer, stream: &Stream, now: Moment) -> Self {
+        Self {
+            consumer_name: &consumer.name,
+            consumer_arn: consumer.arn(&stream.arn()),
+            consumer_status: consumer.status(now).name(),
+            consumer_creation_timestamp: Timestamp::whole_seconds(consumer.created),
+            stream_arn: None,
+        }
+    }
+
+    /// As registering shows it: it may be active at once, but starts on its way there.
+    pub(crate) fn registered(consumer: &'a Consumer, stream: &Stream) -> Self {
+        Self {
+            consumer_status: consumer::Status::Creating.name(),
+            ..Self::new(consumer, stream, consumer.created)
+        }
+    }
+
+    pub(crate) fn described(consumer: &'a Consumer, stream: &Stream, now: Moment) -> Self {
+        Self {
+            stream_arn: Some(stream.arn()),
+            ..Self::new(consumer, stream, now)
+        }
+    }
 }
 
 /// Metrics per shard. None is ever on so far.

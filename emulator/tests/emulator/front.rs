@@ -175,16 +175,10 @@ async fn accounts_and_regions_do_not_see_each_other() {
 #[tokio::test]
 async fn operations_that_are_not_there_yet_say_so() {
     let (kind, text) = Caller::new()
-        .refused(
-            "RegisterStreamConsumer",
-            serde_json::json!({"ConsumerName": "c"}),
-        )
+        .refused("PutResourcePolicy", serde_json::json!({"Policy": "{}"}))
         .await;
     assert_eq!(kind, "UnknownOperationException");
-    assert_eq!(
-        text,
-        "This emulator does not do RegisterStreamConsumer yet."
-    );
+    assert_eq!(text, "This emulator does not do PutResourcePolicy yet.");
 }
 
 #[tokio::test]

@@ -189,6 +189,7 @@ async fn states_pass_on_the_virtual_clock() {
         create: second,
         delete: second,
         reshard: second,
+        ..Delays::default()
     };
     let caller = Caller::with_delays(delays);
     caller

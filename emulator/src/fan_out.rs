@@ -1,0 +1,95 @@
+//! The body of an answer to SubscribeToShard: asks the subscription what to tell, and waits in
+//! between for the shard's bell or the clock. Chooses nothing itself.
+//!
+//! A frame is made when the body is polled and not before, so that HTTP's flow control is the only
+//! buffer; whoever drops the body ends the subscription. Made by [`crate::ops`], carried by
+//! [`crate::wire::body::Body`].
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+
+use crate::Clock;
+use crate::clock::Moment;
+use crate::engine::audience::Seat;
+use crate::engine::subscription::{Event, Step, Subscription};
+use crate::wire::codec::Wire;
+use crate::wire::events;
+
+/// See the module.
+pub(crate) struct EventBody {
+    clock: Clock,
+    wire: Wire,
+    /// None once everything is told.
+    subscription: Option<Subscription>,
+    is_opened: bool,
+    wait: Option<Wait>,
+}
+
+type Wait = Pin<Box<dyn Future<Output = ()> + Send + Sync>>;
+
+impl EventBody {
+    pub(crate) fn new(clock: Clock, wire: Wire, subscription: Subscription) -> Self {
+        Self {
+            clock,
+            wire,
+            subscription: Some(subscription),
+            is_opened: false,
+            wait: None,
+        }
+    }
+
+    /// The next frame; none at the end.
+    pub(crate) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        loop {
+            if !self.is_opened {
+                self.is_opened = true;
+                return Poll::Ready(Some(events::initial_response(self.wire)));
+            }
+            if let Some(wait) = &mut self.wait {
+                ready!(wait.as_mut().poll(context));
+                self.wait = None;
+            }
+            let Some(subscription) = &mut self.subscription else {
+                return Poll::Ready(None);
+            };
+            match subscription.step(self.clock.moment()) {
+                Step::Emit(event) => {
+                    let frame = events::event(self.wire, subscription.shard(), &event);
+                    if matches!(event, Event::Ended { .. } | Event::Refused(_)) {
+                        self.subscription = None;
+                    }
+                    return Poll::Ready(Some(frame));
+                }
+                Step::Wait(until) => {
+                    let seat = Arc::clone(subscription.seat());
+                    self.wait = Some(Box::pin(wait(seat, self.clock.clone(), until)));
+                }
+                Step::Over => self.subscription = None,
+            }
+        }
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.subscription.is_none()
+    }
+}
+
+impl fmt::Debug for EventBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventBody")
+            .field("subscription", &self.subscription)
+            .finish_non_exhaustive()
+    }
+}
+
+async fn wait(seat: Arc<Seat>, clock: Clock, until: Moment) {
+    tokio::select! {
+        biased; // ORDER: news before time; both only lead to another look
+        () = seat.rung() => {}
+        () = clock.sleep_until(until) => {}
+    }
+}
