@@ -57,6 +57,7 @@ impl Driver {
             create: Duration::from_millis(create),
             delete: Duration::from_millis(delete),
             reshard: Duration::from_millis(reshard),
+            ..Delays::default()
         };
         let settings = Settings {
             clock,
