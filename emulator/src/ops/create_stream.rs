@@ -50,13 +50,8 @@ impl Request<'_> {
                 checks.one_of(&path, mode, &["PROVISIONED", "ON_DEMAND"]);
             }
         }
-        for (key, value) in self.tags.iter().flat_map(|tags| &tags.0) {
-            checks.length(&"tags", key, (1, 128));
-            checks.length(
-                &format_args!("tags.{key}.member"),
-                text(value).unwrap_or(""),
-                (0, 256),
-            );
+        if let Some(tags) = &self.tags {
+            checks.tags(&"tags", tags);
         }
         checks.finish()
     }

@@ -9,7 +9,7 @@ use std::marker::PhantomData;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use super::{LIST, MAP, Text, refuse};
+use super::{LIST, MAP, Text, refuse, text};
 
 /// More members than these are read, and forgotten. Far above any list or map that passes.
 const KEPT_MAX: usize = 2_000;
@@ -25,6 +25,30 @@ pub(crate) struct List<T>(pub(crate) Vec<Option<T>>);
 /// A map from strings to strings. Of entries with the same key the last counts.
 #[derive(Clone, Debug)]
 pub(crate) struct Map<'a>(pub(crate) Vec<(Cow<'a, str>, Option<Text<'a>>)>);
+
+/// As the service prints a list: `[a, b]`.
+impl fmt::Display for List<Text<'_>> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[")?;
+        for (place, member) in self.0.iter().enumerate() {
+            let separator = if place == 0 { "" } else { ", " };
+            write!(f, "{separator}{}", text(member).unwrap_or("null"))?;
+        }
+        f.write_str("]")
+    }
+}
+
+/// As the service prints a map: `{k=v, l=w}`.
+impl fmt::Display for Map<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("{")?;
+        for (place, (key, value)) in self.0.iter().enumerate() {
+            let separator = if place == 0 { "" } else { ", " };
+            write!(f, "{separator}{key}={}", text(value).unwrap_or("null"))?;
+        }
+        f.write_str("}")
+    }
+}
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Shape<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
