@@ -1,0 +1,39 @@
+package interop;
+
+import software.amazon.awssdk.http.apache5.Apache5HttpClient;
+import software.amazon.awssdk.http.urlconnection.UrlConnectionHttpClient;
+import software.amazon.awssdk.services.kinesis.KinesisAsyncClient;
+import software.amazon.awssdk.services.kinesis.KinesisClient;
+
+/**
+ * The AWS SDK for Java v2 against the emulator: its two clients for HTTP/1.1, and the asynchronous one
+ * that speaks HTTP/2. Settings come from the environment, as for any program, and so does whether it
+ * speaks CBOR or JSON.
+ */
+public final class Main {
+    public static void main(String[] arguments) throws Exception {
+        Wire wire = new Wire();
+        try (KinesisClient apache = KinesisClient.builder()
+                        .httpClientBuilder(Apache5HttpClient.builder())
+                        .overrideConfiguration(settings -> settings.addExecutionInterceptor(wire))
+                        .build();
+                KinesisClient plain = KinesisClient.builder()
+                        .httpClientBuilder(UrlConnectionHttpClient.builder())
+                        .overrideConfiguration(settings -> settings.addExecutionInterceptor(wire))
+                        .build();
+                KinesisAsyncClient netty = KinesisAsyncClient.builder()
+                        .overrideConfiguration(settings -> settings.addExecutionInterceptor(wire))
+                        .build()) {
+            Reading.run(Calls.of(apache), "apache");
+            Reading.run(Calls.of(plain), "url-connection");
+            Reading.run(Calls.of(netty), "netty");
+            Generations.run(new Calls[] {Calls.of(apache), Calls.of(plain), Calls.of(netty)}, netty, "generations");
+            Refusals.run(apache, netty, "refusals");
+        }
+        boolean isCbor = !"false".equals(System.getenv("CBOR_ENABLED"));
+        Checks.check(isCbor ? "all of it was CBOR" : "all of it was JSON",
+                wire.types().equals(java.util.Set.of("application/x-amz-" + (isCbor ? "cbor" : "json") + "-1.1")),
+                wire.types());
+        System.exit(0); // Readers that failed may still be waiting.
+    }
+}

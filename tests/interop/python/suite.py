@@ -1,0 +1,3 @@
+import boto3
+import generations
+generations.run(boto3.client("kinesis"), "generations")
