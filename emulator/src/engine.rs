@@ -11,11 +11,13 @@ pub(crate) mod listing;
 mod log;
 #[allow(dead_code, reason = "whoever shows the counts comes next")]
 pub(crate) mod metrics;
+pub(crate) mod policy;
 mod reshard;
 pub(crate) mod sequence;
 pub(crate) mod shard;
 pub(crate) mod stream;
 pub(crate) mod subscription;
+pub(crate) mod tags;
 pub(crate) mod token;
 mod topology;
 
@@ -95,6 +97,12 @@ impl Engine {
                 rates: Rates::default(),
             })
         }))
+    }
+
+    /// The realm of an account in a region, if there ever was a call for it.
+    pub(crate) fn known_realm(&self, account: &str, region: &str) -> Option<Arc<Realm>> {
+        let realms = self.realms.read();
+        realms.get(account)?.get(region).map(Arc::clone)
     }
 
     /// Makes a stream.
@@ -204,12 +212,6 @@ impl Realm {
         self.streams
             .write()
             .retain(|_, stream| !stream.is_gone(now));
-    }
-
-    /// The stream of a name, or the usual refusal.
-    pub(crate) fn stream(&self, now: Moment, name: &str) -> Result<Arc<Stream>, Refusal> {
-        self.find(now, name)
-            .ok_or_else(|| Refusal::stream_not_found(name, &self.scope))
     }
 
     /// Up to `count` streams whose names come after `after`, and whether there are more.

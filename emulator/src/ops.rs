@@ -3,6 +3,7 @@
 //! An operation reads its request, checks types and constraints, asks the engine, and shapes the
 //! reply. Whatever holds for all of them (faults, quotas, authorization) belongs before [`run`].
 
+mod access;
 mod add_tags_to_stream;
 mod address;
 mod consumer_address;
@@ -35,11 +36,13 @@ mod put_records;
 mod put_resource_policy;
 mod register_stream_consumer;
 mod remove_tags_from_stream;
+mod resource;
 mod split_shard;
 mod start_stream_encryption;
 mod stop_stream_encryption;
 mod subscribe_to_shard;
 mod tag_resource;
+mod tags;
 pub(crate) mod target;
 mod untag_resource;
 mod update_account_settings;
@@ -69,10 +72,6 @@ use self::target::Target;
 pub(crate) struct Call<'a> {
     pub(crate) operation: Operation,
     pub(crate) engine: &'a Engine,
-    #[expect(
-        dead_code,
-        reason = "compared with the owner's account once policies are there"
-    )]
     pub(crate) caller: Caller<'a>,
     /// The caller's own streams.
     pub(crate) realm: Arc<Realm>,

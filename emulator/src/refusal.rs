@@ -17,6 +17,7 @@ pub(crate) struct Refusal {
 /// The service's error types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
+    AccessDenied,
     ExpiredIterator,
     ExpiredNextToken,
     #[allow(dead_code, reason = "faults say so, which come next")]
@@ -44,6 +45,7 @@ impl Kind {
     /// The bare name, as the error's body has it.
     pub(crate) fn name(self) -> &'static str {
         match self {
+            Self::AccessDenied => "AccessDeniedException",
             Self::ExpiredIterator => "ExpiredIteratorException",
             Self::ExpiredNextToken => "ExpiredNextTokenException",
             Self::InternalFailure => "InternalFailure",

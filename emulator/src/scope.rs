@@ -27,6 +27,15 @@ impl Scope {
             region: region.into(),
         }
     }
+
+    /// The partition of the region, as ARNs name it.
+    pub(crate) fn partition(&self) -> &'static str {
+        match self.region.as_ref() {
+            region if region.starts_with("cn-") => "aws-cn",
+            region if region.starts_with("us-gov-") => "aws-us-gov",
+            _ => "aws",
+        }
+    }
 }
 
 impl Default for Scope {

@@ -3,6 +3,7 @@
 //! Everything about JSON and CBOR stands below here; the engine knows nothing of them.
 
 pub(crate) mod answer;
+pub(crate) mod arn;
 mod base64;
 pub(crate) mod body;
 mod cbor;

@@ -7,7 +7,6 @@
 //! what was due, as of the instant it was due. The lock order is state, then a shard's log; a put holds
 //! the state for reading while it appends, so that a reshard closes shards with nothing in flight.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -22,8 +21,10 @@ use super::consumer::{Consumer, Consumers};
 use super::limits::Rates;
 use super::log::{Entry, Payload};
 use super::metrics::StreamMetrics;
+use super::policy::Policy;
 use super::sequence::{INDEX_END, Sequence};
 use super::shard::{self, Shard};
+use super::tags::Tags;
 use super::topology::Topology;
 
 /// Records of one read, and their bytes, at most.
@@ -55,11 +56,9 @@ pub(crate) struct State {
     pub(crate) status: Status,
     pub(crate) mode: Mode,
     pub(crate) retention: Duration,
-    #[expect(
-        dead_code,
-        reason = "stored from the start; the tag operations will read them"
-    )]
-    pub(crate) tags: BTreeMap<String, String>,
+    pub(crate) tags: Tags,
+    /// What other accounts may do here.
+    pub(crate) policy: Option<Arc<Policy>>,
     pub(crate) record_size_max: usize,
     pub(crate) topology: Topology,
 }
@@ -107,7 +106,7 @@ pub(crate) enum Mode {
 pub(crate) struct Plan {
     pub(crate) shards: u32,
     pub(crate) mode: Mode,
-    pub(crate) tags: BTreeMap<String, String>,
+    pub(crate) tags: Tags,
 }
 
 /// A record to put: where it falls, and what it is.
@@ -176,6 +175,7 @@ impl Stream {
             mode: plan.mode,
             retention: Duration::from_secs(24 * 3600),
             tags: plan.tags,
+            policy: None,
             record_size_max: 1 << 20,
             topology: Topology::default(),
         };
@@ -195,16 +195,14 @@ impl Stream {
     }
 
     pub(crate) fn arn(&self) -> String {
-        let Scope { account, region } = &self.scope;
-        let partition = match region.as_ref() {
-            region if region.starts_with("cn-") => "aws-cn",
-            region if region.starts_with("us-gov-") => "aws-us-gov",
-            _ => "aws",
-        };
-        format!(
-            "arn:{partition}:kinesis:{region}:{account}:stream/{}",
-            self.name
-        )
+        Self::arn_of(&self.scope, &self.name)
+    }
+
+    /// The ARN of a stream of this name, whether there is one or not.
+    pub(crate) fn arn_of(scope: &Scope, name: &str) -> String {
+        let Scope { account, region } = scope;
+        let partition = scope.partition();
+        format!("arn:{partition}:kinesis:{region}:{account}:stream/{name}")
     }
 
     /// The state as of `now`.
@@ -213,6 +211,26 @@ impl Stream {
             RwLockWriteGuard::downgrade(self.settled(now))
         } else {
             self.state.read()
+        }
+    }
+
+    /// The stream as the service's texts name it.
+    pub(crate) fn told(&self) -> String {
+        format!("stream {} under account {}", self.name, self.scope.account)
+    }
+
+    /// The state, for a change of what hangs on the stream but not of the stream itself: it may not be
+    /// on its way into or out of the world.
+    pub(crate) fn settled_to_annotate(
+        &self,
+        now: Moment,
+    ) -> Result<RwLockWriteGuard<'_, State>, Refusal> {
+        let state = self.settled(now);
+        match state.status {
+            Status::Active | Status::Updating { .. } => Ok(state),
+            Status::Creating { .. } | Status::Deleting { .. } => {
+                Err(self.not_active(&state.status))
+            }
         }
     }
 

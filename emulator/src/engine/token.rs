@@ -33,6 +33,8 @@ pub(crate) struct Cursor {
     pub(crate) issued: Moment,
     /// Which stream of this name.
     pub(crate) incarnation: u64,
+    /// Whose stream it is.
+    pub(crate) account: String,
     pub(crate) stream: String,
     pub(crate) shard: u32,
     /// The lowest counter it still wants.
@@ -44,6 +46,8 @@ pub(crate) struct Cursor {
 pub(crate) struct ListingToken {
     pub(crate) issued: Moment,
     pub(crate) incarnation: u64,
+    /// Whose stream it is.
+    pub(crate) account: String,
     pub(crate) stream: String,
     /// The filter, as [`super::listing`] writes it: a kind and its instant.
     pub(crate) filter: (u8, u64),
@@ -81,6 +85,7 @@ impl Mint {
         let mut plain = Writer::new(b'i', cursor.issued, cursor.incarnation);
         plain.number(u64::from(cursor.shard));
         plain.number(cursor.from);
+        plain.text(&cursor.account);
         plain.text(&cursor.stream);
         // The length the service's own have, which depends on the stream's name only.
         let blocks = 9 + (cursor.stream.len() + 2) / BLOCK;
@@ -103,6 +108,7 @@ impl Mint {
             incarnation,
             shard,
             from,
+            account: plain.text()?,
             stream: plain.text()?,
         })
     }
@@ -112,6 +118,7 @@ impl Mint {
         plain.number(u64::from(page.filter.0));
         plain.number(page.filter.1);
         plain.number(page.after.map_or(u64::MAX, u64::from));
+        plain.text(&page.account);
         plain.text(&page.stream);
         self.seal(&plain.bytes, 0)
     }
@@ -127,6 +134,7 @@ impl Mint {
             incarnation,
             filter,
             after,
+            account: plain.text()?,
             stream: plain.text()?,
         })
     }
@@ -277,6 +285,7 @@ mod tests {
         Cursor {
             issued: Moment(1_700_000_000_123),
             incarnation: 7,
+            account: "000000000001".to_owned(),
             stream,
             shard: 3,
             from,
@@ -340,7 +349,8 @@ mod tests {
         fn a_page_of_shards_reads_back(after in proptest::option::of(0..u32::MAX), at in any::<u64>()) {
             let mint = Mint::new(9);
             let page = ListingToken {
-                issued: Moment(5), incarnation: 8, stream: "s".to_owned(), filter: (3, at), after,
+                issued: Moment(5), incarnation: 8, account: "000000000001".to_owned(),
+                stream: "s".to_owned(), filter: (3, at), after,
             };
             prop_assert_eq!(mint.open_shards_page(&mint.shards_page(&page)), Some(page));
         }

@@ -1,20 +1,17 @@
 //! CreateStream.
 
-use std::collections::BTreeMap;
-
 use serde::Deserialize;
 
 use crate::engine::stream::{Mode, Plan};
+use crate::engine::tags::Tags;
 use crate::refusal::{Kind, Refusal};
 use crate::wire::check::Checks;
 use crate::wire::field::{Int, Map, Shape, Text, text};
 
-use super::{Call, Reply};
+use super::{Call, Reply, tags};
 
 /// Shards of a new stream on demand.
 const ON_DEMAND_SHARDS: u32 = 4;
-/// Tags of one stream.
-const TAGS_MAX: usize = 50;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -56,7 +53,7 @@ impl Request<'_> {
         checks.finish()
     }
 
-    fn plan(&self) -> Result<Plan, Refusal> {
+    fn plan(&self, account: &str) -> Result<Plan, Refusal> {
         let mode = self
             .stream_mode_details
             .as_ref()
@@ -76,44 +73,18 @@ impl Request<'_> {
             (_, Some(count)) => (Mode::Provisioned, count),
             (_, None) => (Mode::OnDemand, ON_DEMAND_SHARDS),
         };
-        Ok(Plan {
-            shards,
-            mode,
-            tags: self.tags()?,
-        })
+        let name = text(&self.stream_name).unwrap_or_default();
+        let subject = format_args!("stream {name} under account {account}");
+        let mut tags = Tags::default();
+        tags.add(tags::owned(&self.tags), &subject)?;
+        Ok(Plan { shards, mode, tags })
     }
-
-    fn tags(&self) -> Result<BTreeMap<String, String>, Refusal> {
-        let mut tags = BTreeMap::new();
-        for (key, value) in self.tags.iter().flat_map(|tags| &tags.0) {
-            let value = text(value).unwrap_or("");
-            if !key.chars().chain(value.chars()).all(is_tag_char) {
-                return Err(Refusal::invalid(
-                    "Some tags contain invalid characters. Valid characters: Unicode letters, \
-                     digits, white space, _ . / = + - % @.",
-                ));
-            }
-            tags.insert(key.to_string(), value.to_owned());
-        }
-        if tags.len() > TAGS_MAX {
-            let name = text(&self.stream_name).unwrap_or_default();
-            return Err(Refusal::invalid(format!(
-                "Failed to add tags to stream {name} because a given stream cannot have more than \
-                 {TAGS_MAX} tags associated with it."
-            )));
-        }
-        Ok(tags)
-    }
-}
-
-fn is_tag_char(char: char) -> bool {
-    char.is_alphanumeric() || char.is_whitespace() || "_./=+-%@:".contains(char)
 }
 
 pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
     let request: Request<'_> = call.read()?;
     request.check()?;
-    let plan = request.plan()?;
+    let plan = request.plan(&call.realm.scope.account)?;
     let name = text(&request.stream_name).unwrap_or_default();
     call.engine.create(&call.realm, call.now, name, plan)?;
     Ok(Reply::Void)

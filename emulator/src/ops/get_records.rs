@@ -10,12 +10,12 @@ use crate::engine::shard;
 use crate::engine::stream::{READ_COUNT, Read, Stream};
 use crate::engine::token::{Cursor, LIFE_MILLIS};
 use crate::refusal::{Kind, Refusal};
-use crate::wire::check::{Checks, stream_of_arn};
+use crate::wire::check::Checks;
 use crate::wire::field::{Int, Text, text};
 use crate::wire::records::{Next, Records};
 use crate::wire::shape::ChildShard;
 
-use super::{Call, Reply};
+use super::{Call, Reply, address};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -50,11 +50,13 @@ impl Request<'_> {
         if call.now.millis_since(cursor.issued) > LIFE_MILLIS {
             return Err(expired(cursor.issued, call.now));
         }
-        let named = text(&self.stream_arn).and_then(stream_of_arn);
-        if named.is_some_and(|named| named != cursor.stream) {
-            return Err(Refusal::invalid(
-                "StreamARN and ShardIterator do not name the same stream.",
-            ));
+        if let Some(arn) = text(&self.stream_arn) {
+            let arn = address::parse(arn)?;
+            if (arn.stream, arn.account) != (&cursor.stream, &cursor.account) {
+                return Err(Refusal::invalid(
+                    "StreamARN and ShardIterator do not name the same stream.",
+                ));
+            }
         }
         Ok(cursor)
     }
@@ -72,7 +74,7 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
     let request: Request<'_> = call.read()?;
     request.check()?;
     let cursor = request.cursor(call)?;
-    let stream = call.realm.find(call.now, &cursor.stream);
+    let stream = call.stream_of(&cursor.account, &cursor.stream)?;
     let stream = stream.filter(|stream| stream.incarnation == cursor.incarnation);
     let stream = stream.ok_or_else(|| {
         let id = shard::id(cursor.shard);

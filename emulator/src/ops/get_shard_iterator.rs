@@ -64,20 +64,20 @@ impl Request<'_> {
 pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
     let request: Request<'_> = call.read()?;
     request.check()?;
-    let name = Address::new(&request.stream_name, &request.stream_arn).name()?;
+    let target = Address::new(&request.stream_name, &request.stream_arn).target(call)?;
+    let (name, scope) = (target.name, target.scope(call));
     let id = text(&request.shard_id).unwrap_or_default();
-    let scope = &call.realm.scope;
     let index = shard::parse_id(id).ok_or_else(|| Refusal::shard_not_found(id, name, scope))?;
-    let stream = call
-        .realm
-        .find(call.now, name)
-        .ok_or_else(|| Refusal::shard_does_not_exist(&shard::id(index), name, scope))?;
+    let stream = target.stream.as_ref();
+    let stream =
+        stream.ok_or_else(|| Refusal::shard_does_not_exist(&shard::id(index), name, scope))?;
     let state = stream.state(call.now);
     let shard = stream.shard_to_read(&state, index)?;
-    let from = request.position().resolve(call.now, &stream, shard)?;
+    let from = request.position().resolve(call.now, stream, shard)?;
     let shard_iterator = call.engine.mint.iterator(&Cursor {
         issued: call.now,
         incarnation: stream.incarnation,
+        account: stream.scope.account.to_string(),
         stream: stream.name.to_string(),
         shard: index,
         from,

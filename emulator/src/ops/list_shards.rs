@@ -177,6 +177,7 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
         call.engine.mint.shards_page(&ListingToken {
             issued: call.now,
             incarnation: stream.incarnation,
+            account: stream.scope.account.to_string(),
             stream: stream.name.to_string(),
             filter: filter.to_parts(),
             after: Some(last.index),
@@ -226,11 +227,10 @@ fn resume(call: &Call<'_>, token: &str) -> Result<Start, Refusal> {
         return Err(expired(page.issued, call.now));
     }
     let filter = Filter::from_parts(page.filter).ok_or_else(invalid)?;
-    let stream = call.realm.stream(call.now, &page.stream)?;
-    if stream.incarnation != page.incarnation {
-        return Err(Refusal::stream_not_found(&stream.name, &stream.scope));
-    }
-    Ok((stream, filter, page.after))
+    let stream = call.stream_of(&page.account, &page.stream)?;
+    let stream = stream.filter(|stream| stream.incarnation == page.incarnation);
+    let gone = || Refusal::stream_not_found(&page.stream, &call.realm.scope);
+    Ok((stream.ok_or_else(gone)?, filter, page.after))
 }
 
 /// A paging token past its life.

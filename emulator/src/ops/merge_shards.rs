@@ -41,13 +41,14 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
     }
     address.check(&mut checks);
     checks.finish()?;
-    let name = address.name()?;
+    let target = address.target(call)?;
     let [lower, upper] = ids.map(|(_, id)| {
         let id = id.unwrap_or_default();
-        shard::parse_id(id).ok_or_else(|| Refusal::shard_not_found(id, name, &call.realm.scope))
+        shard::parse_id(id)
+            .ok_or_else(|| Refusal::shard_not_found(id, target.name, target.scope(call)))
     });
     let (lower, upper) = (lower?, upper?);
-    let stream = call.realm.stream(call.now, name)?;
+    let stream = target.found(call)?;
     stream.merge((call.now, call.engine.delays.reshard), lower, upper)?;
     Ok(Reply::Void)
 }

@@ -38,10 +38,11 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
     address.check(&mut checks);
     checks.finish()?;
     let (id, key) = (id.unwrap_or_default(), key.unwrap_or_default());
-    let name = address.name()?;
+    let target = address.target(call)?;
     let scope = &call.realm.scope;
-    let index = shard::parse_id(id).ok_or_else(|| Refusal::shard_not_found(id, name, scope))?;
-    let stream = call.realm.stream(call.now, name)?;
+    let index =
+        shard::parse_id(id).ok_or_else(|| Refusal::shard_not_found(id, target.name, scope))?;
+    let stream = target.found(call)?;
     // A key past the space is past the shard's end as well, and refused as such.
     let key = key.parse().unwrap_or(u128::MAX);
     // Counted before the stream's lock is taken: streams are locked one at a time.

@@ -1,9 +1,30 @@
 //! UntagResource.
 
-use crate::refusal::Refusal;
+use serde::Deserialize;
 
-use super::{Call, Reply, not_yet};
+use crate::refusal::Refusal;
+use crate::wire::check::Checks;
+use crate::wire::field::{List, Text};
+
+use super::{Call, Reply, resource, tags};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Request<'a> {
+    #[serde(borrow, rename = "ResourceARN")]
+    resource_arn: Option<Text<'a>>,
+    #[serde(borrow)]
+    tag_keys: Option<List<Text<'a>>>,
+}
 
 pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
-    not_yet(call)
+    let request: Request<'_> = call.read()?;
+    let mut checks = Checks::default();
+    tags::check_required_keys(&mut checks, &request.tag_keys);
+    resource::check(&mut checks, &request.resource_arn);
+    checks.finish()?;
+    let resource = resource::find(call, &request.resource_arn)?;
+    let keys = tags::keys(&request.tag_keys);
+    resource.annotate(call.now, |of| of.tags.remove(&keys, &of.told))?;
+    Ok(Reply::Void)
 }

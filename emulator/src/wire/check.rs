@@ -128,7 +128,6 @@ impl Checks {
     }
 
     /// Keys of tags.
-    #[allow(dead_code, reason = "operations are about to use it")]
     pub(crate) fn tag_keys(&mut self, path: &dyn Display, keys: &List<Text<'_>>) {
         self.count(path, keys, keys.0.len(), (1, 50));
         let is_sound = |key: &Option<Text<'_>>| is_between(text(key).unwrap_or_default(), TAG_KEY);
@@ -206,6 +205,19 @@ impl Checks {
     pub(crate) fn consumer_arn(&mut self, path: &dyn Display, arn: &str) {
         let pattern = r"^(arn):aws.*:kinesis:.*:\d{12}:.*stream\/[a-zA-Z0-9_.-]+\/consumer\/[a-zA-Z0-9_.-]+:[0-9]+";
         self.pattern(path, arn, pattern, ConsumerArn::parse(arn).is_some());
+        self.length(path, arn, (1, 2048));
+    }
+
+    /// The ARN of a stream or a consumer.
+    pub(crate) fn resource_arn(&mut self, path: &dyn Display, arn: &str) {
+        let is_arn = arn.split_once("stream/").is_some_and(|(before, name)| {
+            // Something may stand between the account and the resource; anything but this service's
+            // own is refused later.
+            let end = before.rfind(':').map_or("", |end| &before[..=end]);
+            stream_of_arn(&format!("{end}stream/{name}")).is_some()
+        });
+        let pattern = r"arn:aws.*:kinesis:.*:\d{12}:.*stream/\S+";
+        self.pattern(path, arn, pattern, is_arn);
         self.length(path, arn, (1, 2048));
     }
 

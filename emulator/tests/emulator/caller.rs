@@ -48,13 +48,31 @@ impl Caller {
         self.service.clock().advance(by);
     }
 
+    /// The same service, called with an access key in a region.
+    pub(crate) fn with_key<'a>(&'a self, key: &str, region: &str) -> Other<'a> {
+        let scope = format!("{key}/20231114/{region}/kinesis/aws4_request");
+        Other {
+            caller: self,
+            authorization: format!(
+                "AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=00"
+            ),
+        }
+    }
+
     /// Sends a body as it is.
     pub(crate) async fn raw(&self, operation: &str, body: &str) -> (u16, String) {
-        let request = http::Request::post("/")
+        self.send(operation, body, None).await
+    }
+
+    async fn send(&self, operation: &str, body: &str, by: Option<&str>) -> (u16, String) {
+        let mut request = http::Request::post("/")
             .header("content-type", "application/x-amz-json-1.1")
-            .header("x-amz-target", format!("Kinesis_20131202.{operation}"))
-            .body(Full::new(Bytes::from(body.to_owned())))
-            .unwrap();
+            .header("x-amz-target", format!("Kinesis_20131202.{operation}"));
+        if let Some(by) = by {
+            request = request.header("authorization", by);
+        }
+        let body = Full::new(Bytes::from(body.to_owned()));
+        let request = request.body(body).unwrap();
         let answer = self.service.serve(request).await;
         let status = answer.status().as_u16();
         let body = answer.into_body().into_bytes();
@@ -63,28 +81,19 @@ impl Caller {
 
     /// The reply of a call that is accepted; null if it is void.
     pub(crate) async fn ok(&self, operation: &str, body: Value) -> Value {
-        let (status, text) = self.raw(operation, &body.to_string()).await;
-        assert_eq!(status, 200, "{operation} {body}: {text}");
-        if text.is_empty() {
-            Value::Null
-        } else {
-            serde_json::from_str(&text).unwrap()
-        }
+        accepted(
+            operation,
+            &body,
+            self.raw(operation, &body.to_string()).await,
+        )
     }
 
     /// Type and text of a call that is refused.
     pub(crate) async fn refused(&self, operation: &str, body: Value) -> (String, String) {
-        let (status, text) = self.raw(operation, &body.to_string()).await;
-        assert_eq!(status, 400, "{operation} {body}: {text}");
-        let body: Value = serde_json::from_str(&text).unwrap();
-        let kind = body["__type"].as_str().unwrap().to_owned();
-        let message = body.get("message").or(body.get("Message"));
-        (
-            kind,
-            message
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .to_owned(),
+        refusal(
+            operation,
+            &body,
+            self.raw(operation, &body.to_string()).await,
         )
     }
 
@@ -117,6 +126,52 @@ impl Caller {
         let iterator = self.iterator(shard, kind, more).await;
         data(&self.records(&iterator).await)
     }
+}
+
+/// A caller with an access key of his own; one of twelve digits is of that account.
+pub(crate) struct Other<'a> {
+    caller: &'a Caller,
+    authorization: String,
+}
+
+impl Other<'_> {
+    /// As [`Caller::ok`].
+    pub(crate) async fn ok(&self, operation: &str, body: Value) -> Value {
+        accepted(operation, &body, self.raw(operation, &body).await)
+    }
+
+    /// As [`Caller::refused`].
+    pub(crate) async fn refused(&self, operation: &str, body: Value) -> (String, String) {
+        refusal(operation, &body, self.raw(operation, &body).await)
+    }
+
+    async fn raw(&self, operation: &str, body: &Value) -> (u16, String) {
+        let by = Some(self.authorization.as_str());
+        self.caller.send(operation, &body.to_string(), by).await
+    }
+}
+
+fn accepted(operation: &str, body: &Value, (status, text): (u16, String)) -> Value {
+    assert_eq!(status, 200, "{operation} {body}: {text}");
+    if text.is_empty() {
+        Value::Null
+    } else {
+        serde_json::from_str(&text).unwrap()
+    }
+}
+
+fn refusal(operation: &str, body: &Value, (status, text): (u16, String)) -> (String, String) {
+    assert_eq!(status, 400, "{operation} {body}: {text}");
+    let body: Value = serde_json::from_str(&text).unwrap();
+    let kind = body["__type"].as_str().unwrap().to_owned();
+    let message = body.get("message").or(body.get("Message"));
+    (
+        kind,
+        message
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned(),
+    )
 }
 
 /// The data of a reply's records.

@@ -175,10 +175,10 @@ async fn accounts_and_regions_do_not_see_each_other() {
 #[tokio::test]
 async fn operations_that_are_not_there_yet_say_so() {
     let (kind, text) = Caller::new()
-        .refused("PutResourcePolicy", serde_json::json!({"Policy": "{}"}))
+        .refused("UpdateMaxRecordSize", serde_json::json!({}))
         .await;
     assert_eq!(kind, "UnknownOperationException");
-    assert_eq!(text, "This emulator does not do PutResourcePolicy yet.");
+    assert_eq!(text, "This emulator does not do UpdateMaxRecordSize yet.");
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@
     reason = "what a test cannot go on without fails it"
 )]
 
+mod accounts;
 mod auth;
 mod binary;
 mod caller;
@@ -24,3 +25,4 @@ mod sdk;
 mod shards;
 mod streams;
 mod table;
+mod tags;
