@@ -2,7 +2,6 @@
 //! every call gets `now`. Called only by the operations in [`crate::ops`].
 
 pub(crate) mod audience;
-#[allow(dead_code, reason = "the pace is for subscriptions, which come next")]
 pub(crate) mod budget;
 pub(crate) mod consumer;
 pub(crate) mod hash;
@@ -103,6 +102,17 @@ impl Engine {
     pub(crate) fn known_realm(&self, account: &str, region: &str) -> Option<Arc<Realm>> {
         let realms = self.realms.read();
         realms.get(account)?.get(region).map(Arc::clone)
+    }
+
+    /// Open subscriptions to all streams there are.
+    pub(crate) fn subscriptions(&self) -> usize {
+        let realms = self.realms.read();
+        let realms = realms.values().flat_map(BTreeMap::values);
+        let count = |realm: &Arc<Realm>| -> usize {
+            let streams = realm.streams.read();
+            streams.values().map(|stream| stream.listeners()).sum()
+        };
+        realms.map(count).sum()
     }
 
     /// Makes a stream.

@@ -69,6 +69,11 @@ impl Service {
         &self.inner.auth
     }
 
+    /// How many subscriptions are open: those whose readers are still there.
+    pub fn subscriptions(&self) -> usize {
+        self.inner.engine.subscriptions()
+    }
+
     /// The tables.
     pub fn dynamo(&self) -> &Dynamo {
         &self.inner.dynamo

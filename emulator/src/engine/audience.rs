@@ -14,6 +14,8 @@ use tokio::sync::Notify;
 
 use crate::clock::Moment;
 
+use super::budget::Pace;
+
 /// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct Audience {
@@ -28,13 +30,16 @@ struct Place {
     /// Its last call that was accepted.
     called: Moment,
     seat: Option<Arc<Seat>>,
+    pace: Arc<Mutex<Pace>>,
 }
 
 /// Where one subscription waits.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Seat {
     bell: Notify,
     is_taken_over: AtomicBool,
+    /// What the consumer may be sent from this shard, whoever of its subscriptions sits here.
+    pub(crate) pace: Arc<Mutex<Pace>>,
 }
 
 /// The seat was taken too short a time ago.
@@ -57,10 +62,17 @@ impl Audience {
         if before.is_some_and(|before| now < before.called.after(hold)) {
             return Err(Occupied);
         }
-        let seat = Arc::new(Seat::default());
+        let pace = before.map(|before| Arc::clone(&before.pace));
+        let pace = pace.unwrap_or_else(|| Arc::new(Mutex::new(Pace::new(now))));
+        let seat = Arc::new(Seat {
+            bell: Notify::new(),
+            is_taken_over: AtomicBool::new(false),
+            pace: Arc::clone(&pace),
+        });
         let place = Place {
             called: now,
             seat: Some(Arc::clone(&seat)),
+            pace,
         };
         match places
             .insert(consumer, place)

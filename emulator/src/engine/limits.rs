@@ -146,7 +146,7 @@ impl Limits {
         self.mode == Mode::Off
     }
 
-    fn is_enforced(&self) -> bool {
+    pub(crate) fn is_enforced(&self) -> bool {
         self.mode == Mode::Enforce
     }
 

@@ -396,6 +396,11 @@ impl Stream {
         Moment(self.due.load(Ordering::Acquire))
     }
 
+    /// Open subscriptions.
+    pub(crate) fn listeners(&self) -> usize {
+        self.listeners.load(Ordering::Acquire)
+    }
+
     pub(super) fn listeners_add(&self) {
         self.listeners.fetch_add(1, Ordering::AcqRel);
     }
@@ -412,7 +417,7 @@ impl Stream {
 
     /// Has every subscription look again.
     fn wake_listeners(&self, state: &State) {
-        if self.listeners.load(Ordering::Acquire) == 0 {
+        if self.listeners() == 0 {
             return;
         }
         for shard in state.topology.listed(None) {
@@ -423,7 +428,7 @@ impl Stream {
     /// Wakes the subscriptions to the shards that got something. The appends have let go of the log,
     /// so that whoever listens has either read them or is counted here.
     fn tell_listeners(&self, state: &State, placed: &[Place]) {
-        if self.listeners.load(Ordering::Acquire) == 0 {
+        if self.listeners() == 0 {
             return;
         }
         let mut rung = None;

@@ -14,7 +14,7 @@ use crate::refusal::{Kind, Refusal};
 
 use super::audience::{Occupied, Seat};
 use super::consumer::{self, Consumer};
-use super::log::Entry;
+use super::log::{Entry, Page};
 use super::sequence::{INDEX_END, Sequence};
 use super::shard::Shard;
 use super::stream::{READ_COUNT, Status, Stream};
@@ -38,6 +38,30 @@ pub(crate) struct Subscription {
     /// The lowest counter it still wants.
     from: u64,
     rhythm: Rhythm,
+    /// Whether it gets no more than the service sends in a second.
+    is_paced: bool,
+}
+
+/// What the shard has for it.
+#[derive(Debug)]
+struct Look {
+    page: Page,
+    /// The lowest counter that is still to be told: nothing between it and the wanted one is there.
+    next: u64,
+    /// When the last record arrived that it has been told, if it is still there.
+    told_last: Option<Moment>,
+    is_closed: bool,
+    /// When the stream changes by itself.
+    due: Moment,
+}
+
+/// How a subscription is opened.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms {
+    /// How long the seat is kept from another one of the same consumer.
+    pub(crate) hold: Duration,
+    /// Whether it gets no more than the service sends in a second.
+    pub(crate) is_paced: bool,
 }
 
 /// What to do now.
@@ -105,17 +129,17 @@ impl Rhythm {
 }
 
 impl Subscription {
-    /// Seats `consumer` at `shard`, wanting the counters from `from` on. Refuses within `hold` of its
-    /// last accepted call.
+    /// Seats `consumer` at `shard`, wanting the counters from `from` on. Refuses if its
+    /// last accepted call is too short a time ago.
     pub(crate) fn open(
-        (now, hold): (Moment, Duration),
+        (now, terms): (Moment, Terms),
         stream: &Arc<Stream>,
         consumer: &Arc<Consumer>,
         (shard, from): (&Arc<Shard>, u64),
     ) -> Result<Self, Refusal> {
         // Before the log is read, so that a put in between is not missed.
         stream.listeners_add();
-        let seat = match shard.audience.sit(consumer.number, now, hold) {
+        let seat = match shard.audience.sit(consumer.number, now, terms.hold) {
             Ok(seat) => seat,
             Err(Occupied) => {
                 stream.listeners_remove();
@@ -129,6 +153,7 @@ impl Subscription {
             seat,
             from,
             rhythm: Rhythm::new(now),
+            is_paced: terms.is_paced,
         })
     }
 
@@ -148,41 +173,93 @@ impl Subscription {
         if let Some(refusal) = self.refusal(now) {
             return self.close(Event::Refused(refusal));
         }
+        let ready = self.ready_at();
+        let look = self.look(now, if ready <= now { READ_COUNT } else { 1 });
+        match look.page.entries.last() {
+            Some(_) if ready > now => self.pause(now, ready, &look),
+            Some(last) => {
+                let continuation = self.shard.sequence(last.index, last.arrival);
+                let behind = now.millis_since(last.arrival);
+                self.from = look.page.next;
+                self.told(now, &look.page.entries);
+                Step::Emit(Event::Records {
+                    continuation,
+                    millis_behind: if look.page.at_tip { 0 } else { behind },
+                    entries: look.page.entries,
+                })
+            }
+            None => match self.shard.closed.get().filter(|_| look.is_closed) {
+                Some(closed) => {
+                    let children = closed.children.clone();
+                    self.close(Event::Ended { children })
+                }
+                None => self.idle(now, look.due, &look, 0),
+            },
+        }
+    }
+
+    /// What there is to tell, up to `count` records.
+    fn look(&self, now: Moment, count: usize) -> Look {
         let state = self.stream.state(now);
-        let oldest = now.before(state.retention);
-        let due = self.stream.due();
         let mut log = self.shard.log.lock();
-        log.trim(oldest);
-        let page = log.read(self.from, READ_COUNT, BATCH_BYTES);
-        let told_last = log.arrival_of(page.next.saturating_sub(1));
+        log.trim(now.before(state.retention));
+        let page = log.read(self.from, count, BATCH_BYTES);
+        let next = match page.entries.first() {
+            Some(first) => first.index,
+            None => page.next,
+        };
+        let told_last = log.arrival_of(next.saturating_sub(1));
         drop(log);
         // Still under the stream's lock: between the read and this look nobody closes the shard.
-        let closed = self.shard.closed.get();
-        drop(state);
-        self.from = page.next;
-        if let Some(last) = page.entries.last() {
-            let continuation = self.shard.sequence(last.index, last.arrival);
-            let behind = now.millis_since(last.arrival);
-            self.rhythm.told(now);
-            return Step::Emit(Event::Records {
-                continuation,
-                millis_behind: if page.at_tip { 0 } else { behind },
-                entries: page.entries,
-            });
+        let is_closed = !self.shard.is_open();
+        Look {
+            page,
+            next,
+            told_last,
+            is_closed,
+            due: self.stream.due(),
         }
-        if let Some(closed) = closed {
-            let children = closed.children.clone();
-            return self.close(Event::Ended { children });
-        }
+    }
+
+    /// There is something, but its reader has had all that one second allows.
+    fn pause(&mut self, now: Moment, ready: Moment, look: &Look) -> Step {
+        let waiting = look.page.entries.first();
+        let behind = waiting.map_or(0, |first| now.millis_since(first.arrival));
+        self.idle(now, look.due.min(ready), look, behind)
+    }
+
+    /// A heartbeat, if it is time for one.
+    fn idle(&mut self, now: Moment, due: Moment, look: &Look, millis_behind: u64) -> Step {
         if !self.rhythm.is_beat_due(now) {
             return Step::Wait(self.rhythm.next(now, due));
         }
-        self.rhythm.told(now);
+        self.from = look.next;
+        let continuation = self.idle_continuation(now, look.told_last);
+        self.told(now, &[]);
         Step::Emit(Event::Records {
             entries: Vec::new(),
-            continuation: self.idle_continuation(now, told_last),
-            millis_behind: 0,
+            continuation,
+            millis_behind,
         })
+    }
+
+    /// When the next records may be told.
+    fn ready_at(&self) -> Moment {
+        if self.is_paced {
+            self.seat.pace.lock().next()
+        } else {
+            Moment::default()
+        }
+    }
+
+    /// Notes an event that goes out now.
+    fn told(&mut self, now: Moment, entries: &[Entry]) {
+        self.rhythm.told(now);
+        if self.is_paced && !entries.is_empty() {
+            let size: usize = entries.iter().map(Entry::size).sum();
+            // A `usize` is no wider than 64 bits.
+            self.seat.pace.lock().charge(now, size as u64);
+        }
     }
 
     /// A number above all that has been told and below all that is still to come, which moves with

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use crate::engine::consumer::{Consumer, Status};
 use crate::engine::shard;
 use crate::engine::stream::Stream;
-use crate::engine::subscription::Subscription;
+use crate::engine::subscription::{Subscription, Terms};
 use crate::fan_out::EventBody;
 use crate::refusal::{Kind, Refusal};
 use crate::wire::check::Checks;
@@ -90,8 +90,11 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
         Status::Creating | Status::Deleting => return Err(not_active(&stream, &consumer)),
     }
     let from = request.position().resolve(call.now, &stream, shard)?;
-    let begin = (call.now, call.engine.subscription_hold);
-    let subscription = Subscription::open(begin, &stream, &consumer, (shard, from))?;
+    let terms = Terms {
+        hold: call.engine.subscription_hold,
+        is_paced: call.engine.limits.is_enforced(),
+    };
+    let subscription = Subscription::open((call.now, terms), &stream, &consumer, (shard, from))?;
     let events = EventBody::new(call.clock.clone(), call.wire, subscription);
     Ok(Reply::Events(events))
 }

@@ -60,7 +60,7 @@ pub(crate) fn event(wire: Wire, shard: &Shard, event: &Event) -> Bytes {
         (":event-type", "SubscribeToShardEvent"),
         (":message-type", "event"),
     ];
-    frame(&headers, |out| out.extend_from_slice(&reply.write(wire)))
+    frame(&headers, |out| reply.append(wire, out))
 }
 
 /// The frame that ends a stream with an error.

@@ -48,9 +48,16 @@ impl Next {
 
 impl Records<'_> {
     pub(crate) fn write(&self, wire: Wire) -> Vec<u8> {
+        let mut out = Vec::new();
+        self.append(wire, &mut out);
+        out
+    }
+
+    /// Writes behind what is there already.
+    pub(crate) fn append(&self, wire: Wire, out: &mut Vec<u8>) {
         match wire {
-            Wire::Json => json::records(self),
-            Wire::Cbor => cbor::records(self),
+            Wire::Json => json::records(out, self),
+            Wire::Cbor => cbor::records(out, self),
         }
     }
 }

@@ -80,6 +80,19 @@ impl Events {
         self.frame().await.expect("an event, not the end").event()
     }
 
+    /// All records of events up to the first that has none, and that event.
+    pub(crate) async fn drain(&mut self) -> (Vec<Value>, Value) {
+        let mut records = Vec::new();
+        loop {
+            let event = self.event().await;
+            let more = event["Records"].as_array().unwrap().clone();
+            if more.is_empty() {
+                return (records, event);
+            }
+            records.extend(more);
+        }
+    }
+
     /// The frame that is there already, if one is.
     pub(crate) async fn ready(&mut self) -> Option<Frame> {
         // Under paused time this lets every task run, and no time worth speaking of passes.

@@ -1,7 +1,8 @@
 //! SubscribeToShard: what a subscription tells, and when.
 
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
+use kinesis_emulator::{Clock, Delays, Limits, Service, Settings};
 use serde_json::{Value, json};
 
 use crate::caller::{Caller, data, shard};
@@ -121,4 +122,540 @@ async fn a_deregistered_consumer_and_a_deleted_stream_end_their_subscriptions() 
     assert_eq!(kind, "ResourceNotFoundException");
     assert_eq!(text, "Stream s under account 000000000000 not found.");
     assert!(of_second.frame().await.is_none());
+}
+
+fn at(number: &Value) -> Value {
+    json!({"Type": "AT_SEQUENCE_NUMBER", "SequenceNumber": number})
+}
+
+fn after(number: &Value) -> Value {
+    json!({"Type": "AFTER_SEQUENCE_NUMBER", "SequenceNumber": number})
+}
+
+/// Subscribes as a fresh consumer, so that nobody sits there, and gets what is told at once.
+async fn told_at(caller: &Caller, position: Value) -> Vec<String> {
+    let consumer = caller.consumer("fresh").await;
+    let mut events = caller.subscribe(&consumer, &shard(0), position).await;
+    let (records, _) = events.drain().await;
+    caller
+        .ok("DeregisterStreamConsumer", json!({"ConsumerARN": consumer}))
+        .await;
+    data(&json!({"Records": records}))
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_starting_position_starts_where_it_says() {
+    let caller = Caller::with_stream(1).await;
+    caller.put("k", "a").await;
+    caller.advance(Duration::from_secs(10));
+    let second = caller.put("k", "b").await["SequenceNumber"].clone();
+    caller.advance(Duration::from_secs(10));
+    caller.put("k", "c").await;
+    let start = crate::caller::START;
+    for (position, expected) in [
+        (horizon(), "abc"),
+        (latest(), ""),
+        (at(&second), "bc"),
+        (after(&second), "c"),
+        (json!({"Type": "AT_TIMESTAMP", "Timestamp": start}), "abc"),
+        (
+            json!({"Type": "AT_TIMESTAMP", "Timestamp": start as f64 + 9.999}),
+            "bc",
+        ),
+        (
+            json!({"Type": "AT_TIMESTAMP", "Timestamp": start + 20}),
+            "c",
+        ),
+        (json!({"Type": "AT_TIMESTAMP", "Timestamp": 0}), "abc"),
+    ] {
+        assert_eq!(
+            told_at(&caller, position.clone()).await.concat(),
+            expected,
+            "{position}"
+        );
+    }
+}
+
+/// A request, the error it gets, and a part of its text.
+type Bad = (Value, &'static str, &'static str);
+
+fn typed(kind: &str) -> Value {
+    json!({"Type": kind})
+}
+
+fn with_number(kind: &str, number: &str) -> Value {
+    json!({"Type": kind, "SequenceNumber": number})
+}
+
+fn malformed(consumer: &str) -> Vec<Bad> {
+    vec![
+        (json!({}), "ValidationException", "3 validation errors"),
+        (
+            json!([consumer, shard(0), {}]),
+            "ValidationException",
+            "'startingPosition.type'",
+        ),
+        (
+            json!([consumer, shard(0), typed("NOW")]),
+            "ValidationException",
+            "enum value set",
+        ),
+        (
+            json!([consumer, "a b", latest()]),
+            "ValidationException",
+            "'shardId'",
+        ),
+        (
+            json!(["app", shard(0), latest()]),
+            "ValidationException",
+            "'consumerARN'",
+        ),
+        (
+            json!([consumer, shard(0), with_number("AT_SEQUENCE_NUMBER", "01")]),
+            "ValidationException",
+            "'startingPosition.sequenceNumber'",
+        ),
+    ]
+}
+
+fn meaningless(consumer: &str, put: &str) -> Vec<Bad> {
+    let not_there = consumer.replace("/c:", "/d:");
+    let future = json!({"Type": "AT_TIMESTAMP", "Timestamp": crate::caller::START + 60});
+    vec![
+        (
+            json!([not_there, shard(0), latest()]),
+            "ResourceNotFoundException",
+            "Consumer d, account",
+        ),
+        (
+            json!([consumer, "shard", latest()]),
+            "ResourceNotFoundException",
+            "Could not find shard shard in stream s",
+        ),
+        (
+            json!([consumer, shard(7), latest()]),
+            "ResourceNotFoundException",
+            "Shard shardId-000000000007 in stream s under account 000000000000 does not exist",
+        ),
+        (
+            json!([consumer, shard(0), typed("AT_SEQUENCE_NUMBER")]),
+            "InvalidArgumentException",
+            "Request specified AT_SEQUENCE_NUMBER and no StartingSequenceNumber.",
+        ),
+        (
+            json!([consumer, shard(0), with_number("LATEST", put)]),
+            "InvalidArgumentException",
+            "Request specified LATEST and also a StartingSequenceNumber.",
+        ),
+        (
+            json!([
+                consumer,
+                shard(0),
+                with_number("AFTER_SEQUENCE_NUMBER", "5")
+            ]),
+            "InvalidArgumentException",
+            "StartingSequenceNumber 5 used in SubscribeToShard on shard shardId-000000000000",
+        ),
+        (
+            json!([consumer, shard(0), typed("AT_TIMESTAMP")]),
+            "InvalidArgumentException",
+            "Must specify timestampInMillis",
+        ),
+        (
+            json!([consumer, shard(0), future]),
+            "InvalidArgumentException",
+            "cannot be greater",
+        ),
+    ]
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_subscribed_to_is_refused_before_any_frame() {
+    let caller = Caller::with_stream(1).await;
+    let consumer = caller.consumer("c").await;
+    let put = caller.put("k", "a").await["SequenceNumber"].clone();
+    caller
+        .ok("CreateStream", json!({"StreamName": "t", "ShardCount": 1}))
+        .await;
+    let put = put.as_str().unwrap();
+    let bad = malformed(&consumer)
+        .into_iter()
+        .chain(meaningless(&consumer, put));
+    for (body, expected, part) in bad {
+        let body = match body.as_array() {
+            Some(parts) => json!({
+                "ConsumerARN": parts[0], "ShardId": parts[1], "StartingPosition": parts[2],
+            }),
+            None => body,
+        };
+        let (kind, text) = caller.refused("SubscribeToShard", body.clone()).await;
+        assert_eq!(kind, expected, "{body}: {text}");
+        assert!(text.contains(part), "{body}: {text}");
+    }
+    // None of them took the seat.
+    caller.subscribe(&consumer, &shard(0), latest()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_consumer_is_served_only_while_it_is_active() {
+    let second = Duration::from_secs(1);
+    let delays = Delays {
+        register: second,
+        deregister: second,
+        ..Delays::default()
+    };
+    let caller = Caller::with_delays(delays);
+    caller
+        .ok("CreateStream", json!({"StreamName": "s", "ShardCount": 1}))
+        .await;
+    let consumer = caller.consumer("c").await;
+    let body = json!({"ConsumerARN": consumer, "ShardId": shard(0), "StartingPosition": latest()});
+    let (kind, text) = caller.refused("SubscribeToShard", body.clone()).await;
+    assert_eq!(kind, "ResourceInUseException");
+    let start = crate::caller::START;
+    let expected = format!(
+        "Consumer c with creation timestamp {start} under stream: s , account 000000000000 is not in \
+         ACTIVE status."
+    );
+    assert_eq!(text, expected);
+    caller.advance(second);
+    caller.subscribe(&consumer, &shard(0), latest()).await;
+    caller
+        .ok("DeregisterStreamConsumer", json!({"ConsumerARN": consumer}))
+        .await;
+    let (kind, _) = caller.refused("SubscribeToShard", body).await;
+    assert_eq!(kind, "ResourceInUseException");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_heartbeats_number_goes_on_exactly_where_the_subscription_stood() {
+    let caller = Caller::with_stream(1).await;
+    let consumer = caller.consumer("c").await;
+    let mut events = caller.subscribe(&consumer, &shard(0), latest()).await;
+    let mut beats: Vec<(Value, usize)> = Vec::new();
+    let mut texts = Vec::new();
+    // Heartbeats before any record, right behind one in the same second, and long after it.
+    for round in 0..6 {
+        let beat = events.event().await;
+        assert_eq!(beat["Records"], json!([]));
+        beats.push((beat["ContinuationSequenceNumber"].clone(), texts.len()));
+        for _ in 0..round % 3 {
+            let text = format!("{}", texts.len());
+            caller.put("k", &text).await;
+            let event = events.event().await;
+            assert_eq!(data(&event), [text.as_str()]);
+            texts.push(text);
+            if round > 3 {
+                // As close behind the record as a heartbeat ever comes.
+                let again = events.event().await;
+                beats.push((again["ContinuationSequenceNumber"].clone(), texts.len()));
+            }
+        }
+    }
+    caller.put("k", "last").await;
+    texts.push("last".to_owned());
+    assert!(beats.len() > 6);
+    for (number, told) in beats {
+        for position in [at(&number), after(&number)] {
+            let expected = texts[told..].to_vec();
+            assert_eq!(
+                told_at(&caller, position.clone()).await,
+                expected,
+                "{position}"
+            );
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_heartbeats_number_lies_between_two_records_of_one_second() {
+    let caller = Caller::with_stream(1).await;
+    let consumer = caller.consumer("c").await;
+    // The clock of the service stands, so that all of it falls into one second.
+    let mut events = caller.subscribe(&consumer, &shard(0), horizon()).await;
+    caller.advance(Duration::from_millis(5_300));
+    caller.put("k", "first").await;
+    let first = events.event().await;
+    assert_eq!(data(&first), ["first"]);
+    caller.advance(Duration::from_millis(4_500));
+    let beat = events.ready().await.unwrap().event();
+    let number = beat["ContinuationSequenceNumber"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert!(number.as_str() > first["ContinuationSequenceNumber"].as_str().unwrap());
+    let second = caller.put("k", "second").await;
+    assert!(number.as_str() < second["SequenceNumber"].as_str().unwrap());
+    assert_eq!(told_at(&caller, at(&json!(number))).await, ["second"]);
+    assert_eq!(told_at(&caller, after(&json!(number))).await, ["second"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_subscription_ends_after_five_minutes_without_a_word() {
+    let caller = Caller::with_stream(1).await;
+    let consumer = caller.consumer("c").await;
+    let mut events = caller.subscribe(&consumer, &shard(0), latest()).await;
+    caller.advance(Duration::from_secs(299));
+    let beat = events.ready().await.unwrap().event();
+    caller.put("k", "in time").await;
+    assert_eq!(data(&events.ready().await.unwrap().event()), ["in time"]);
+    caller.put("k", "too late").await;
+    caller.advance(Duration::from_secs(1));
+    assert!(events.frame().await.is_none());
+    // The next one takes up where this one ended.
+    let number = &beat["ContinuationSequenceNumber"];
+    let mut events = caller.subscribe(&consumer, &shard(0), after(number)).await;
+    assert_eq!(data(&events.event().await), ["in time", "too late"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_subscription_lives_five_minutes_of_paused_time() {
+    let caller = Caller::with_stream(1).await;
+    let consumer = caller.consumer("c").await;
+    let start = tokio::time::Instant::now();
+    let mut events = caller.subscribe(&consumer, &shard(0), latest()).await;
+    let mut beats = 0;
+    while let Some(frame) = events.frame().await {
+        assert_eq!(frame.event()["Records"], json!([]));
+        beats += 1;
+    }
+    assert_eq!(start.elapsed().as_secs(), 300);
+    assert!((60..=68).contains(&beats), "{beats}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_frozen_clock_makes_no_heartbeat_and_wakes_for_every_record() {
+    let caller = Caller::with_stream(1).await;
+    let consumer = caller.consumer("c").await;
+    caller.service.clock().freeze();
+    let mut events = caller.subscribe(&consumer, &shard(0), latest()).await;
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    assert!(events.ready().await.is_none());
+    caller.put("k", "a").await;
+    assert_eq!(data(&events.ready().await.unwrap().event()), ["a"]);
+    caller.advance(Duration::from_millis(4_499));
+    assert!(events.ready().await.is_none());
+    caller.advance(Duration::from_millis(1));
+    assert_eq!(events.ready().await.unwrap().event()["Records"], json!([]));
+    caller.service.clock().set_rate(60.0);
+    let before = tokio::time::Instant::now();
+    events.event().await;
+    assert_eq!(before.elapsed(), Duration::from_millis(75));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_a_shard_names_the_children_and_nothing_to_go_on_from() {
+    let caller = Caller::with_stream(1).await;
+    let consumer = caller.consumer("c").await;
+    caller.put("k", "before").await;
+    let mut open = caller.subscribe(&consumer, &shard(0), horizon()).await;
+    assert_eq!(data(&open.event().await), ["before"]);
+    let middle = (1_u128 << 127).to_string();
+    let split = json!({"StreamName": "s", "ShardToSplit": shard(0), "NewStartingHashKey": middle});
+    caller.ok("SplitShard", split).await;
+    let last = open.ready().await.unwrap().event();
+    let half = |id: u32, start: u128, end: u128| {
+        json!({
+            "ShardId": shard(id),
+            "ParentShards": [shard(0)],
+            "HashKeyRange": {"StartingHashKey": start.to_string(), "EndingHashKey": end.to_string()},
+        })
+    };
+    let children = [half(1, 0, (1 << 127) - 1), half(2, 1 << 127, u128::MAX)];
+    let expected = json!({"Records": [], "MillisBehindLatest": 0, "ChildShards": children});
+    assert_eq!(last, expected);
+    assert!(open.frame().await.is_none());
+    let merge = json!({
+        "StreamName": "s", "ShardToMerge": shard(1), "AdjacentShardToMerge": shard(2),
+    });
+    caller.ok("MergeShards", merge).await;
+    for index in [1, 2] {
+        // A shard that has ended says so at once, wherever one starts.
+        let mut closed = caller.subscribe(&consumer, &shard(index), latest()).await;
+        let last = closed.ready().await.unwrap().event();
+        assert_eq!(
+            last["ChildShards"][0]["ParentShards"],
+            json!([shard(1), shard(2)])
+        );
+        assert_eq!(last.get("ContinuationSequenceNumber"), None);
+        assert!(closed.frame().await.is_none());
+    }
+    caller.advance(Duration::from_secs(5));
+    let mut again = caller.subscribe(&consumer, &shard(0), horizon()).await;
+    let first = again.ready().await.unwrap().event();
+    assert_eq!(
+        (data(&first), first.get("ChildShards")),
+        (vec!["before".to_owned()], None)
+    );
+    assert_eq!(again.ready().await.unwrap().event(), expected);
+    assert!(again.frame().await.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_updating_stream_serves_and_its_reshard_comes_by_itself() {
+    let delays = Delays {
+        reshard: Duration::from_secs(30),
+        ..Delays::default()
+    };
+    let caller = Caller::with_delays(delays);
+    caller
+        .ok("CreateStream", json!({"StreamName": "s", "ShardCount": 1}))
+        .await;
+    let consumer = caller.consumer("c").await;
+    let mut early = caller.subscribe(&consumer, &shard(0), latest()).await;
+    assert_eq!(early.event().await["Records"], json!([]));
+    let middle = (1_u128 << 127).to_string();
+    let split = json!({"StreamName": "s", "ShardToSplit": shard(0), "NewStartingHashKey": middle});
+    caller.ok("SplitShard", split).await;
+    let started = tokio::time::Instant::now();
+    let other = caller.consumer("d").await;
+    let mut late = caller.subscribe(&other, &shard(0), latest()).await;
+    caller.put("k", "to the parent").await;
+    for events in [&mut early, &mut late] {
+        assert_eq!(
+            data(&events.ready().await.unwrap().event()),
+            ["to the parent"]
+        );
+        // Nobody touches the stream any more: the subscription itself sees the reshard happen.
+        let last = loop {
+            let event = events.event().await;
+            if event.get("ChildShards").is_some() {
+                break event;
+            }
+        };
+        assert_eq!(last.get("ContinuationSequenceNumber"), None);
+        assert_eq!(started.elapsed(), Duration::from_secs(30));
+        assert!(events.frame().await.is_none());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_is_a_batch_of_bounded_size_and_says_how_far_behind_it_is() {
+    let caller = Caller::with_stream(1).await;
+    let consumer = caller.consumer("c").await;
+    let large = "x".repeat(1 << 20);
+    for _ in 0..3 {
+        caller.put("k", &large[..(1 << 20) - 1]).await;
+        caller.advance(Duration::from_secs(10));
+    }
+    let mut events = caller.subscribe(&consumer, &shard(0), horizon()).await;
+    let first = events.ready().await.unwrap().event();
+    assert_eq!(first["Records"].as_array().unwrap().len(), 2);
+    assert_eq!(first["MillisBehindLatest"], 20_000);
+    let second = events.ready().await.unwrap().event();
+    assert_eq!(second["Records"].as_array().unwrap().len(), 1);
+    assert_eq!(second["MillisBehindLatest"], 0);
+    let entries = |count: usize| {
+        let entries: Vec<_> = (0..count)
+            .map(|_| json!({"Data": "", "PartitionKey": "k"}))
+            .collect();
+        json!({"StreamName": "s", "Records": entries})
+    };
+    for _ in 0..21 {
+        caller.ok("PutRecords", entries(500)).await;
+    }
+    let third = events.ready().await.unwrap().event();
+    assert_eq!(third["Records"].as_array().unwrap().len(), 10_000);
+    let fourth = events.ready().await.unwrap().event();
+    assert_eq!(fourth["Records"].as_array().unwrap().len(), 500);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_subscription_whose_reader_is_gone_is_gone() {
+    let caller = Caller::with_stream(1).await;
+    let (c, d) = (caller.consumer("c").await, caller.consumer("d").await);
+    let events = caller.subscribe(&c, &shard(0), latest()).await;
+    let other = caller.subscribe(&d, &shard(0), latest()).await;
+    assert_eq!(caller.service.subscriptions(), 2);
+    drop(events);
+    assert_eq!(caller.service.subscriptions(), 1);
+    // The last call counts on.
+    let body = json!({"ConsumerARN": c, "ShardId": shard(0), "StartingPosition": latest()});
+    let (kind, _) = caller.refused("SubscribeToShard", body).await;
+    assert_eq!(kind, "ResourceInUseException");
+    assert_eq!(caller.service.subscriptions(), 1);
+    drop(other);
+    assert_eq!(caller.service.subscriptions(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_does_not_read_finds_all_of_it_later() {
+    let caller = Caller::with_stream(1).await;
+    let consumer = caller.consumer("c").await;
+    let mut events = caller.subscribe(&consumer, &shard(0), horizon()).await;
+    let mut put = Vec::new();
+    for number in 0..1000 {
+        let text = number.to_string();
+        caller.put("k", &text).await;
+        put.push(text);
+    }
+    let event = events.ready().await.unwrap().event();
+    assert_eq!(data(&event), put);
+    // What retention has trimmed in the meantime is not told, and nothing behind it is lost.
+    caller.put("k", "trimmed").await;
+    caller.advance(Duration::from_secs(200));
+    let decrease = json!({"StreamName": "s", "RetentionPeriodHours": 24});
+    caller
+        .raw("DecreaseStreamRetentionPeriod", &decrease.to_string())
+        .await;
+    caller.put("k", "kept").await;
+    assert_eq!(
+        data(&events.ready().await.unwrap().event()),
+        ["trimmed", "kept"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn trimmed_records_are_passed_over() {
+    let caller = Caller::with_stream(1).await;
+    let first = caller.put("k", "trimmed").await["SequenceNumber"].clone();
+    caller.advance(Duration::from_secs(24 * 3600 + 1));
+    caller.put("k", "kept").await;
+    for position in [horizon(), at(&first), after(&first)] {
+        assert_eq!(told_at(&caller, position).await, ["kept"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_enforcing_service_sends_two_mebibytes_a_second_to_each_consumer() {
+    let clock = Clock::starting_at(UNIX_EPOCH + Duration::from_secs(crate::caller::START));
+    let settings = Settings {
+        clock,
+        limits: Limits::Observe,
+        ..Settings::default()
+    };
+    let (observed, enforced) = (settings.clone(), Limits::Enforce);
+    for (settings, seconds) in [
+        (observed, 0),
+        (
+            Settings {
+                limits: enforced,
+                ..settings
+            },
+            2,
+        ),
+    ] {
+        let caller = Caller {
+            service: Service::new(settings),
+        };
+        caller
+            .ok("CreateStream", json!({"StreamName": "s", "ShardCount": 1}))
+            .await;
+        let consumer = caller.consumer("c").await;
+        let large = "x".repeat((1 << 20) - 1);
+        for _ in 0..8 {
+            caller.put("k", &large).await;
+            caller.advance(Duration::from_secs(1));
+        }
+        let mut events = caller.subscribe(&consumer, &shard(0), horizon()).await;
+        let started = tokio::time::Instant::now();
+        let (mut records, mut last) = (0, started);
+        while records < 8 {
+            let event = events.event().await;
+            assert!(last.elapsed() < Duration::from_secs(5));
+            last = tokio::time::Instant::now();
+            records += event["Records"].as_array().unwrap().len();
+        }
+        assert_eq!(started.elapsed().as_secs(), seconds);
+    }
 }

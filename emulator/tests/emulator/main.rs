@@ -10,6 +10,7 @@ mod auth;
 mod binary;
 mod caller;
 mod cbor;
+mod consumers;
 mod control;
 mod events;
 mod fan_out;

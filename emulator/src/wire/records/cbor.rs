@@ -13,29 +13,28 @@ const RECORD_FRAME: usize = 160;
 /// Bytes of a place.
 const PLACE_FRAME: usize = 128;
 
-pub(super) fn records(reply: &Records<'_>) -> Vec<u8> {
+pub(super) fn records(out: &mut Vec<u8>, reply: &Records<'_>) {
     let size = |entry: &Entry| RECORD_FRAME + entry.size();
     let records: usize = reply.entries.iter().map(size).sum();
-    let mut out = Vec::with_capacity(records + 512);
+    out.reserve(records + 512);
     out.push(MAP);
-    text(&mut out, "Records");
+    text(out, "Records");
     out.push(ARRAY);
     for entry in reply.entries {
-        write_record(&mut out, reply.shard, entry);
+        write_record(out, reply.shard, entry);
     }
     out.push(BREAK);
     if let Some((name, value)) = reply.next.member() {
-        text(&mut out, name);
-        text(&mut out, &value);
+        text(out, name);
+        text(out, &value);
     }
-    text(&mut out, "MillisBehindLatest");
-    unsigned(&mut out, reply.millis_behind);
+    text(out, "MillisBehindLatest");
+    unsigned(out, reply.millis_behind);
     if let Some(children) = &reply.children {
-        text(&mut out, "ChildShards");
-        append(&mut out, children);
+        text(out, "ChildShards");
+        append(out, children);
     }
     out.push(BREAK);
-    out
 }
 
 fn write_record(out: &mut Vec<u8>, shard: &Shard, entry: &Entry) {

@@ -17,33 +17,32 @@ const PLACE_FRAME: usize = 128;
 
 const ENCRYPTED: &[u8] = b",\"EncryptionType\":\"KMS\"";
 
-pub(super) fn records(reply: &Records<'_>) -> Vec<u8> {
+pub(super) fn records(out: &mut Vec<u8>, reply: &Records<'_>) {
     let size =
         |entry: &Entry| RECORD_FRAME + entry.data().len().div_ceil(3) * 4 + entry.key().len();
     let records: usize = reply.entries.iter().map(size).sum();
-    let mut out = Vec::with_capacity(records + 512);
+    out.reserve(records + 512);
     out.extend_from_slice(b"{\"Records\":[");
     for (place, entry) in reply.entries.iter().enumerate() {
         if place > 0 {
             out.push(b',');
         }
-        write_record(&mut out, reply.shard, entry);
+        write_record(out, reply.shard, entry);
     }
     out.push(b']');
     if let Some((name, value)) = reply.next.member() {
         out.extend_from_slice(b",\"");
         out.extend_from_slice(name.as_bytes());
         out.extend_from_slice(b"\":");
-        write_text(&mut out, &value);
+        write_text(out, &value);
     }
     out.extend_from_slice(b",\"MillisBehindLatest\":");
-    write_number(&mut out, reply.millis_behind);
+    write_number(out, reply.millis_behind);
     if let Some(children) = &reply.children {
         out.extend_from_slice(b",\"ChildShards\":");
-        write_json(&mut out, children);
+        write_json(out, children);
     }
     out.push(b'}');
-    out
 }
 
 fn write_record(out: &mut Vec<u8>, shard: &Shard, entry: &Entry) {
