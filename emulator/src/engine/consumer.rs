@@ -14,6 +14,9 @@ use parking_lot::RwLock;
 
 use crate::clock::Moment;
 
+use super::policy::Policy;
+use super::tags::Tags;
+
 /// Consumers that may be on their way to ACTIVE at once.
 pub(crate) const CREATING_MAX: usize = 5;
 
@@ -40,11 +43,15 @@ pub(crate) struct Consumer {
     active_from: Moment,
     /// When it is gone, once it is on its way.
     gone_from: OnceLock<Moment>,
-    #[expect(
-        dead_code,
-        reason = "stored from the start; the tag operations will read them"
-    )]
-    pub(crate) tags: RwLock<BTreeMap<String, String>>,
+    pub(crate) notes: RwLock<Notes>,
+}
+
+/// What hangs on a consumer and changes nothing about it.
+#[derive(Debug, Default)]
+pub(crate) struct Notes {
+    pub(crate) tags: Tags,
+    /// What other accounts may do with it.
+    pub(crate) policy: Option<Arc<Policy>>,
 }
 
 /// Where in its life a consumer is.
@@ -102,7 +109,7 @@ impl Consumers {
         &self,
         (now, delay): (Moment, Duration),
         name: &str,
-        tags: BTreeMap<String, String>,
+        tags: Tags,
         max: usize,
     ) -> Result<Arc<Consumer>, Denied> {
         let mut inner = self.inner.write();
@@ -124,7 +131,7 @@ impl Consumers {
             created: now,
             active_from: now.after(delay),
             gone_from: OnceLock::new(),
-            tags: RwLock::new(tags),
+            notes: RwLock::new(Notes { tags, policy: None }),
         });
         let name = Arc::clone(&consumer.name);
         inner.by_name.insert(name, Arc::clone(&consumer));
@@ -205,7 +212,7 @@ mod tests {
         name: &str,
         max: usize,
     ) -> Result<Arc<Consumer>, Denied> {
-        consumers.register((Moment(now), SECOND), name, BTreeMap::new(), max)
+        consumers.register((Moment(now), SECOND), name, Tags::default(), max)
     }
 
     #[test]

@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use crate::Scope;
+use crate::engine::Realm;
 use crate::engine::policy::Kind;
 use crate::engine::stream::Stream;
 use crate::refusal::Refusal;
@@ -38,14 +39,6 @@ impl<'a> Address<'a> {
         Self {
             name: text(name),
             arn: text(arn),
-        }
-    }
-
-    /// A stream that is named by its ARN alone.
-    pub(super) fn of_arn(arn: &'a str) -> Self {
-        Self {
-            name: None,
-            arn: Some(arn),
         }
     }
 
@@ -115,16 +108,23 @@ pub(super) fn parse(arn: &str) -> Result<Arn<'_>, Refusal> {
 }
 
 impl Call<'_> {
+    /// Where an ARN leads: the realm of its account, if that has one. A region knows its own only.
+    pub(super) fn realm_of(&self, arn: &Arn<'_>) -> Result<Option<Arc<Realm>>, Refusal> {
+        let own = &self.realm.scope;
+        if *arn.region != *own.region {
+            let scope = Scope::new(arn.account, arn.region);
+            return Err(Refusal::stream_not_found(arn.stream, &scope));
+        }
+        if *arn.account == *own.account {
+            return Ok(Some(Arc::clone(&self.realm)));
+        }
+        Ok(self.engine.known_realm(arn.account, &own.region))
+    }
+
     /// The stream of an ARN; none if the caller's account has none of that name. Of other accounts one
     /// only learns what their policies say.
     pub(super) fn stream_of_arn(&self, arn: &Arn<'_>) -> Result<Option<Arc<Stream>>, Refusal> {
-        let own = &self.realm.scope;
-        if *arn.region != *own.region {
-            return Err(Refusal::stream_not_found(
-                arn.stream,
-                &Scope::new(arn.account, arn.region),
-            ));
-        }
+        self.realm_of(arn)?;
         self.stream_of(arn.account, arn.stream)
     }
 

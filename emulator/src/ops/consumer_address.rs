@@ -3,14 +3,17 @@
 
 use std::sync::Arc;
 
+use crate::Scope;
 use crate::engine::consumer::Consumer;
+use crate::engine::policy::Kind;
 use crate::engine::stream::Stream;
 use crate::refusal::Refusal;
+use crate::wire::arn::Arn;
 use crate::wire::check::{Checks, ConsumerArn};
 use crate::wire::field::{Text, text};
 
-use super::Call;
-use super::address::Address;
+use super::access::Owned;
+use super::{Call, address};
 
 /// The members that name a consumer.
 #[derive(Clone, Copy, Debug)]
@@ -73,15 +76,67 @@ impl<'a> ConsumerAddress<'a> {
                 ));
             }
         };
-        let stream = Address::of_arn(stream_arn).stream(call)?;
-        let consumer = stream.consumers.get(call.now, name);
-        // A consumer that was registered again under its name has another ARN.
-        let is_meant = |consumer: &Arc<Consumer>| {
-            by_arn.is_none_or(|by_arn| by_arn.created == consumer.created.seconds())
-        };
-        match consumer.filter(is_meant) {
-            Some(consumer) => Ok((stream, consumer)),
-            None => Err(Refusal::consumer_not_found(name, &stream.scope)),
-        }
+        let created = by_arn.map(|by_arn| by_arn.created);
+        lookup(call, &address::parse(stream_arn)?, name, created)
     }
+}
+
+/// The consumer of a name below the ARN of its stream. Of another account's consumers the caller only
+/// learns what their policies say; one that was registered again under its name has another ARN, and
+/// so needs another policy.
+pub(super) fn lookup(
+    call: &Call<'_>,
+    stream_arn: &Arn<'_>,
+    name: &str,
+    created: Option<u64>,
+) -> Result<Found, Refusal> {
+    let realm = call.realm_of(stream_arn)?;
+    let stream = realm.and_then(|realm| realm.find(call.now, stream_arn.stream));
+    let consumer = stream
+        .as_ref()
+        .and_then(|stream| stream.consumers.get(call.now, name));
+    let is_meant =
+        |consumer: &Arc<Consumer>| created.is_none_or(|at| at == consumer.created.seconds());
+    let consumer = consumer.filter(is_meant);
+    let scope = Scope::new(stream_arn.account, Arc::clone(&call.realm.scope.region));
+    if stream_arn.account != &*call.realm.scope.account {
+        authorize(
+            call,
+            &scope,
+            stream_arn.stream,
+            (name, created),
+            consumer.as_deref(),
+        )?;
+    }
+    let Some(stream) = stream else {
+        return Err(Refusal::stream_not_found(stream_arn.stream, &scope));
+    };
+    match consumer {
+        Some(consumer) => Ok((stream, consumer)),
+        None => Err(Refusal::consumer_not_found(name, &scope)),
+    }
+}
+
+fn authorize(
+    call: &Call<'_>,
+    scope: &Scope,
+    stream: &str,
+    (name, created): (&str, Option<u64>),
+    consumer: Option<&Consumer>,
+) -> Result<(), Refusal> {
+    let stream = Stream::arn_of(scope, stream);
+    let arn = match (consumer, created) {
+        (Some(consumer), _) => consumer.arn(&stream),
+        (None, Some(created)) => format!("{stream}/consumer/{name}:{created}"),
+        (None, None) => format!("{stream}/consumer/{name}"),
+    };
+    let notes = consumer.map(|consumer| consumer.notes.read());
+    let notes = notes.as_deref();
+    call.authorize(&Owned {
+        kind: Kind::Consumer,
+        account: &scope.account,
+        arn: &arn,
+        policy: notes.and_then(|notes| notes.policy.as_deref()),
+        tags: notes.map(|notes| &notes.tags),
+    })
 }

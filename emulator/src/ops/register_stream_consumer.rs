@@ -1,18 +1,17 @@
 //! RegisterStreamConsumer.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 use crate::engine::consumer::{CREATING_MAX, Denied};
 use crate::engine::stream::{Status, Stream};
+use crate::engine::tags::Tags;
 use crate::refusal::{Kind, Refusal};
 use crate::wire::check::Checks;
 use crate::wire::field::{Map, Text, text};
 use crate::wire::shape::ConsumerShape;
 
 use super::address::Address;
-use super::{Call, Reply};
+use super::{Call, Reply, tags};
 
 /// Consumers of one stream.
 const CONSUMERS_MAX: usize = 20;
@@ -43,6 +42,9 @@ impl Request<'_> {
         if let Some(name) = checks.required(&"consumerName", text(&self.consumer_name)) {
             checks.name(&"consumerName", name);
         }
+        if let Some(tags) = &self.tags {
+            checks.tags(&"tags", tags);
+        }
         checks.finish()
     }
 }
@@ -61,18 +63,14 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
     }
     let name = text(&request.consumer_name).unwrap_or_default();
     let begin = (call.now, call.engine.delays.register);
-    let tags = tags(request.tags.as_ref());
+    let mut tags = Tags::default();
+    let subject = format_args!("consumer {name} under {}", stream.told());
+    tags.add(tags::owned(&request.tags), &subject)?;
     let registered = stream.consumers.register(begin, name, tags, CONSUMERS_MAX);
     let consumer = registered.map_err(|denied| refusal(denied, name, &stream))?;
     Ok(call.reply(&Registered {
         consumer: ConsumerShape::registered(&consumer, &stream),
     }))
-}
-
-fn tags(tags: Option<&Map<'_>>) -> BTreeMap<String, String> {
-    let tags = tags.iter().flat_map(|Map(tags)| tags);
-    tags.map(|(key, value)| (key.to_string(), text(value).unwrap_or_default().to_owned()))
-        .collect()
 }
 
 fn refusal(denied: Denied, name: &str, stream: &Stream) -> Refusal {

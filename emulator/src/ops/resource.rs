@@ -3,21 +3,22 @@
 use std::sync::Arc;
 
 use crate::clock::Moment;
+use crate::engine::consumer::{Consumer, Notes, Status};
 use crate::engine::policy::{Kind, Policy};
 use crate::engine::stream::{State, Stream};
 use crate::engine::tags::Tags;
-use crate::refusal::Refusal;
+use crate::refusal::{self, Refusal};
 use crate::wire::arn::Arn;
 use crate::wire::check::Checks;
 use crate::wire::field::{Text, text};
 
-use super::Call;
-use super::access::Owned;
+use super::{Call, consumer_address};
 
 /// A stream or one of its consumers.
 #[derive(Debug)]
 pub(super) enum Resource {
     Stream(Arc<Stream>),
+    Consumer(Arc<Stream>, Arc<Consumer>),
 }
 
 /// What hangs on a resource, to be changed, and how the service's texts name the resource.
@@ -31,12 +32,14 @@ impl Resource {
     pub(super) fn kind(&self) -> Kind {
         match self {
             Self::Stream(_) => Kind::Stream,
+            Self::Consumer(..) => Kind::Consumer,
         }
     }
 
     pub(super) fn arn(&self) -> String {
         match self {
             Self::Stream(stream) => stream.arn(),
+            Self::Consumer(stream, consumer) => consumer.arn(&stream.arn()),
         }
     }
 
@@ -44,6 +47,7 @@ impl Resource {
     pub(super) fn tags(&self, now: Moment) -> Tags {
         match self {
             Self::Stream(stream) => stream.state(now).tags.clone(),
+            Self::Consumer(_, consumer) => consumer.notes.read().tags.clone(),
         }
     }
 
@@ -63,8 +67,33 @@ impl Resource {
                     told: stream.told(),
                 })
             }
+            Self::Consumer(stream, consumer) => {
+                if consumer.status(now) != Status::Active {
+                    return Err(not_active(stream, consumer));
+                }
+                let mut notes = consumer.notes.write();
+                let Notes { tags, policy } = &mut *notes;
+                let (name, stream) = (&consumer.name, &stream.told());
+                change(Annotated {
+                    tags,
+                    policy,
+                    told: format!("consumer {name} under {stream}"),
+                })
+            }
         }
     }
+}
+
+fn not_active(stream: &Stream, consumer: &Consumer) -> Refusal {
+    let (name, created) = (&consumer.name, consumer.created.seconds());
+    let (stream, account) = (&stream.name, &stream.scope.account);
+    Refusal::new(
+        refusal::Kind::ResourceInUse,
+        format!(
+            "Consumer {name} with creation timestamp {created} under stream {stream} and account \
+             {account} is not in ACTIVE status."
+        ),
+    )
 }
 
 /// Notes what is wrong with the member `ResourceARN`.
@@ -79,26 +108,12 @@ pub(super) fn find(call: &Call<'_>, arn: &Option<Text<'_>>) -> Result<Resource, 
     let text = text(arn).unwrap_or_default();
     let invalid = || Refusal::invalid(format!("{text} is not the ARN of a stream or a consumer."));
     let arn = Arn::parse(text).ok_or_else(invalid)?;
-    if arn.consumer.is_some() {
-        return consumer(call, text, &arn);
+    if let Some(part) = arn.consumer {
+        let (stream, consumer) =
+            consumer_address::lookup(call, &arn, part.name, Some(part.created))?;
+        return Ok(Resource::Consumer(stream, consumer));
     }
     let stream = call.stream_of_arn(&arn)?;
     let missing = || Refusal::stream_not_found(arn.stream, &call.realm.scope);
     Ok(Resource::Stream(stream.ok_or_else(missing)?))
-}
-
-/// No consumer is there yet, whatever its name.
-fn consumer(call: &Call<'_>, text: &str, arn: &Arn<'_>) -> Result<Resource, Refusal> {
-    call.authorize(&Owned {
-        kind: Kind::Consumer,
-        account: arn.account,
-        arn: text,
-        policy: None,
-        tags: None,
-    })?;
-    let name = arn.consumer.map_or("", |part| part.name);
-    Err(Refusal::new(
-        crate::refusal::Kind::ResourceNotFound,
-        format!("Consumer {name}, account {} not found.", arn.account),
-    ))
 }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::engine::stream::Stream;
 use crate::engine::{hash, shard};
-use crate::wire::check::stream_of_arn;
+use crate::wire::arn::Arn;
 use crate::wire::field::{Text, text};
 
 use super::{Call, Operation};
@@ -65,16 +65,24 @@ impl Target {
             &members.consumer_arn,
             &members.resource_arn,
         ];
-        let mut named = text(&members.stream_name).map(str::to_owned);
-        for arn in arns {
-            named = named.or_else(|| Some(text(arn).and_then(stream_of_arn)?.to_owned()));
-        }
-        let named = named
-            .or_else(|| Some(cursor.as_ref()?.stream.clone()))
+        let owned = |account: &str, stream: &str| (account.to_owned(), stream.to_owned());
+        let own = |stream: &str| owned(&call.realm.scope.account, stream);
+        let arn = arns.into_iter().find_map(|arn| Arn::parse(text(arn)?));
+        let named = arn
+            .map(|arn| owned(arn.account, arn.stream))
+            .or_else(|| text(&members.stream_name).map(own))
+            .or_else(|| {
+                cursor
+                    .as_ref()
+                    .map(|cursor| owned(&cursor.account, &cursor.stream))
+            })
             .or_else(|| page(call, text(&members.next_token)?));
-        let stream = named
-            .as_deref()
-            .and_then(|name| call.realm.find(call.now, name));
+        let stream = named.as_ref().and_then(|(account, name)| {
+            let region = &call.realm.scope.region;
+            call.engine
+                .known_realm(account, region)?
+                .find(call.now, name)
+        });
         let consumer = text(&members.consumer_arn).or(text(&members.consumer_name));
         let ids = [
             &members.shard_id,
@@ -88,18 +96,18 @@ impl Target {
         let shard = shard.or_else(|| routed(call, &members, stream.as_deref()?));
         Self {
             consumer: consumer.map(str::to_owned),
-            stream_name: named,
+            stream_name: named.map(|(_, name)| name),
             stream,
             shard,
         }
     }
 }
 
-/// The stream of a paging token.
-fn page(call: &Call<'_>, token: &str) -> Option<String> {
+/// The account and the stream of a paging token.
+fn page(call: &Call<'_>, token: &str) -> Option<(String, String)> {
     let is_listing = call.operation == Operation::ListShards;
-    let page = is_listing.then(|| call.engine.mint.open_shards_page(token));
-    Some(page??.stream)
+    let page = is_listing.then(|| call.engine.mint.open_shards_page(token))??;
+    Some((page.account, page.stream))
 }
 
 /// The shard that a single record falls into.

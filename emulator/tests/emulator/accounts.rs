@@ -514,3 +514,207 @@ async fn a_stream_that_comes_or_goes_has_no_dealings_in_policies() {
     caller.ok("DeleteStream", json!({"StreamName": "s"})).await;
     check("DELETING").await;
 }
+
+const CONSUMER: &str = "arn:aws:kinesis:us-east-1:000000000000:stream/s/consumer/c:1700000000";
+
+/// A stream with the consumer `c`.
+async fn with_consumer() -> Caller {
+    let caller = Caller::with_stream(1).await;
+    let body = json!({"StreamARN": ARN, "ConsumerName": "c", "Tags": {"made": "with"}});
+    let made = caller.ok("RegisterStreamConsumer", body).await;
+    assert_eq!(made["Consumer"]["ConsumerARN"], CONSUMER);
+    caller
+}
+
+#[tokio::test(start_paused = true)]
+async fn consumers_have_tags_and_policies_of_their_own() {
+    let caller = with_consumer().await;
+    let arn = json!({"ResourceARN": CONSUMER});
+    let list = async |arn: &str| {
+        let body = json!({"ResourceARN": arn});
+        caller.ok("ListTagsForResource", body).await["Tags"].take()
+    };
+    assert_eq!(
+        list(CONSUMER).await,
+        json!([{"Key": "made", "Value": "with"}])
+    );
+    let body = json!({"ResourceARN": CONSUMER, "Tags": {"a": "1"}});
+    caller.ok("TagResource", body).await;
+    let body = json!({"ResourceARN": CONSUMER, "TagKeys": ["made"]});
+    caller.ok("UntagResource", body).await;
+    assert_eq!(list(CONSUMER).await, json!([{"Key": "a", "Value": "1"}]));
+    assert_eq!(list(ARN).await, json!([]));
+    let body = json!({"ResourceARN": CONSUMER, "Tags": {"a%": ""}});
+    let (_, text) = caller.refused("TagResource", body).await;
+    let subject = "Failed to add tags to consumer c under stream s under account 000000000000";
+    assert!(text.starts_with(subject), "{text}");
+    assert_eq!(
+        caller.ok("GetResourcePolicy", arn.clone()).await["Policy"],
+        "{}"
+    );
+    let mut statement = allow(FRIEND, &json!("kinesis:*"));
+    statement["Resource"] = json!(CONSUMER);
+    let policy = json!({"Statement": statement}).to_string();
+    let body = json!({"ResourceARN": CONSUMER, "Policy": policy});
+    caller.ok("PutResourcePolicy", body).await;
+    assert_eq!(
+        caller.ok("GetResourcePolicy", arn.clone()).await["Policy"],
+        policy
+    );
+    let of_stream = json!({"ResourceARN": ARN});
+    assert_eq!(
+        caller.ok("GetResourcePolicy", of_stream).await["Policy"],
+        "{}"
+    );
+    // A policy for the one is none for the other.
+    let body = json!({"ResourceARN": ARN, "Policy": policy});
+    let (kind, _) = caller.refused("PutResourcePolicy", body).await;
+    assert_eq!(kind, "InvalidArgumentException");
+    caller.ok("DeleteResourcePolicy", arn).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn tags_of_a_new_consumer_obey_the_same_rules() {
+    let caller = Caller::with_stream(1).await;
+    for (tags, kind) in [
+        (json!({}), "ValidationException"),
+        (json!({"": "x"}), "ValidationException"),
+        (json!({"a;": "x"}), "InvalidArgumentException"),
+        (json!({"aws:a": "x"}), "InvalidArgumentException"),
+    ] {
+        let body = json!({"StreamARN": ARN, "ConsumerName": "c", "Tags": tags});
+        assert_eq!(caller.refused("RegisterStreamConsumer", body).await.0, kind);
+    }
+    let listed = caller
+        .ok("ListStreamConsumers", json!({"StreamARN": ARN}))
+        .await;
+    assert_eq!(listed["Consumers"], json!([]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_consumer_of_another_account_is_open_as_its_own_policy_says() {
+    let caller = with_consumer().await;
+    let friend = caller.with_key(FRIEND, REGION);
+    let by_arn = json!({"ConsumerARN": CONSUMER});
+    let by_name = json!({"StreamARN": ARN, "ConsumerName": "c"});
+    let subscribe = json!({"ConsumerARN": CONSUMER, "ShardId": SHARD,
+        "StartingPosition": {"Type": "LATEST"}});
+    // What the stream grants is nothing to its consumers.
+    put_policy(&caller, json!([allow(FRIEND, &json!("kinesis:*"))])).await;
+    for (operation, body) in [
+        ("DescribeStreamConsumer", &by_arn),
+        ("DescribeStreamConsumer", &by_name),
+        ("SubscribeToShard", &subscribe),
+    ] {
+        let refusal = friend.refused(operation, body.clone()).await;
+        assert_eq!(refusal, unsaid(FRIEND, operation, CONSUMER));
+    }
+    let mut statement = allow(FRIEND, &json!("kinesis:DescribeStreamConsumer"));
+    statement["Resource"] = json!(CONSUMER);
+    let policy = json!({"Statement": statement}).to_string();
+    let body = json!({"ResourceARN": CONSUMER, "Policy": policy});
+    caller.ok("PutResourcePolicy", body).await;
+    for body in [&by_arn, &by_name] {
+        let found = friend.ok("DescribeStreamConsumer", body.clone()).await;
+        let found = &found["ConsumerDescription"];
+        assert_eq!(
+            (&found["ConsumerARN"], &found["StreamARN"]),
+            (&json!(CONSUMER), &json!(ARN))
+        );
+    }
+    let refusal = friend.refused("SubscribeToShard", subscribe).await;
+    assert_eq!(refusal, unsaid(FRIEND, "SubscribeToShard", CONSUMER));
+    // Not even the owner could let another account end it.
+    let refusal = friend.refused("DeregisterStreamConsumer", by_arn).await;
+    assert_eq!(
+        refusal,
+        unsaid(FRIEND, "DeregisterStreamConsumer", CONSUMER)
+    );
+    let missing = json!({"StreamARN": ARN, "ConsumerName": "x"});
+    let refusal = friend.refused("DescribeStreamConsumer", missing).await;
+    assert_eq!(
+        refusal,
+        unsaid(
+            FRIEND,
+            "DescribeStreamConsumer",
+            &format!("{ARN}/consumer/x")
+        )
+    );
+    let body = json!({"StreamARN": ARN});
+    let refusal = friend.refused("ListStreamConsumers", body.clone()).await;
+    assert_eq!(refusal, unsaid(FRIEND, "ListStreamConsumers", ARN));
+    let body = json!({"StreamARN": ARN, "ConsumerName": "d"});
+    let refusal = friend.refused("RegisterStreamConsumer", body).await;
+    assert_eq!(refusal, unsaid(FRIEND, "RegisterStreamConsumer", ARN));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_consumer_that_comes_or_goes_or_is_not_there_has_neither_tags_nor_policy_to_change() {
+    let second = Duration::from_secs(1);
+    let caller = Caller::with_delays(Delays {
+        register: second,
+        deregister: second,
+        ..Delays::default()
+    });
+    caller
+        .ok("CreateStream", json!({"StreamName": "s", "ShardCount": 1}))
+        .await;
+    let arn = json!({"ResourceARN": CONSUMER});
+    let mut statement = allow(FRIEND, &json!("kinesis:*"));
+    statement["Resource"] = json!(CONSUMER);
+    let policy = json!({"Statement": statement}).to_string();
+    let calls = [
+        (
+            "TagResource",
+            json!({"ResourceARN": CONSUMER, "Tags": {"a": ""}}),
+        ),
+        (
+            "UntagResource",
+            json!({"ResourceARN": CONSUMER, "TagKeys": ["a"]}),
+        ),
+        (
+            "PutResourcePolicy",
+            json!({"ResourceARN": CONSUMER, "Policy": policy}),
+        ),
+        ("GetResourcePolicy", arn.clone()),
+        ("DeleteResourcePolicy", arn.clone()),
+    ];
+    let not_found = (
+        "ResourceNotFoundException".to_owned(),
+        "Consumer c, account 000000000000 not found.".to_owned(),
+    );
+    let in_use = (
+        "ResourceInUseException".to_owned(),
+        "Consumer c with creation timestamp 1700000000 under stream s and account 000000000000 is \
+         not in ACTIVE status."
+            .to_owned(),
+    );
+    let check = async |refusal: &(String, String)| {
+        for (operation, body) in &calls {
+            let found = caller.refused(operation, body.clone()).await;
+            assert_eq!(found, *refusal, "{operation}");
+        }
+    };
+    check(&not_found).await;
+    let body = json!({"StreamARN": ARN, "ConsumerName": "c"});
+    caller.ok("RegisterStreamConsumer", body.clone()).await;
+    check(&in_use).await;
+    // Listing tags minds no state.
+    caller.ok("ListTagsForResource", arn.clone()).await;
+    caller.advance(second);
+    for (operation, body) in &calls {
+        caller.ok(operation, body.clone()).await;
+    }
+    caller.ok("DeregisterStreamConsumer", body).await;
+    check(&in_use).await;
+    caller.advance(second);
+    check(&not_found).await;
+    // One that took its name has another ARN.
+    caller
+        .ok(
+            "RegisterStreamConsumer",
+            json!({"StreamARN": ARN, "ConsumerName": "c"}),
+        )
+        .await;
+    check(&not_found).await;
+}
