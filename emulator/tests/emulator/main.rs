@@ -27,3 +27,4 @@ mod shards;
 mod streams;
 mod table;
 mod tags;
+mod traps;

@@ -8,6 +8,7 @@ use http_body_util::Full;
 use kinesis_emulator::{Clock, Delays, Service, Settings};
 use serde_json::Value;
 
+use crate::wire;
 use crate::world::{self, Expected, Outcome, Token, World};
 
 /// Where the clock starts: not on a whole second.
@@ -36,6 +37,8 @@ pub(crate) struct Driver {
     pub(crate) iterators: VecDeque<Held>,
     pub(crate) pages: VecDeque<Held>,
     pub(crate) step: u64,
+    /// The encoding of this step.
+    pub(crate) speaks_cbor: bool,
     /// What was asked and answered, if someone wants to read it.
     pub(crate) trace: Option<Vec<String>>,
 }
@@ -73,6 +76,7 @@ impl Driver {
             iterators: VecDeque::new(),
             pages: VecDeque::new(),
             step: 0,
+            speaks_cbor: false,
             trace: None,
         }
     }
@@ -90,18 +94,18 @@ impl Driver {
         body: &Value,
         expected: Outcome,
     ) -> Result<(), Divergence> {
-        let (status, text) = self.call(operation, body.to_string()).await;
-        self.note(|| format!("{operation} {body}\n    -> {status} {text}"));
+        let (status, answer) = self.call(operation, body).await;
+        let shown = match &answer {
+            Ok(answer) => answer.to_string(),
+            Err(error) => error.clone(),
+        };
+        self.note(|| format!("{operation} {body}\n    -> {status} {shown}"));
         let told = |why: String| {
             format!(
-                "{operation} {body}\n  {why}\n  expected {expected:?}\n  answered {status} {text}"
+                "{operation} {body}\n  {why}\n  expected {expected:?}\n  answered {status} {shown}"
             )
         };
-        let answer = if text.is_empty() {
-            Value::Null
-        } else {
-            serde_json::from_str(&text).map_err(|error| told(format!("no JSON: {error}")))?
-        };
+        let answer = answer.map_err(|_| told("unreadable".to_owned()))?;
         match &expected {
             Err(refused) => {
                 let kind = format!("{refused}Exception");
@@ -130,16 +134,28 @@ impl Driver {
         tokens.push_back(held);
     }
 
-    async fn call(&self, operation: &str, body: String) -> (u16, String) {
+    /// Calls in one of the two encodings; the status and the answer, if it can be read.
+    async fn call(&self, operation: &str, body: &Value) -> (u16, Result<Value, String>) {
+        let kind = if self.speaks_cbor { "cbor" } else { "json" };
+        let body = if self.speaks_cbor {
+            wire::to_cbor(body)
+        } else {
+            body.to_string().into_bytes()
+        };
         let request = http::Request::post("/")
-            .header("content-type", "application/x-amz-json-1.1")
+            .header("content-type", format!("application/x-amz-{kind}-1.1"))
             .header("x-amz-target", format!("Kinesis_20131202.{operation}"))
             .body(Full::new(Bytes::from(body)))
             .unwrap();
         let answer = self.service.serve(request).await;
         let status = answer.status().as_u16();
         let body = answer.into_body().into_bytes();
-        (status, String::from_utf8(body.to_vec()).unwrap())
+        let answer = match body.is_empty() {
+            true => Ok(Value::Null),
+            false if self.speaks_cbor => wire::from_cbor(&body),
+            false => serde_json::from_slice(&body).map_err(|error| error.to_string()),
+        };
+        (status, answer)
     }
 
     pub(crate) fn note(&mut self, line: impl FnOnce() -> String) {

@@ -4,7 +4,7 @@
 //! in vectors that are only ever looked through. `steps` makes requests from a seed: all operations,
 //! sound and unsound, with iterators and tokens kept and reused, while the clock jumps by milliseconds
 //! and by days and now and then to exactly where something happens. `driver` sends each request through
-//! `Service::serve` and compares the answer. What differs is made small by leaving out steps, and told
+//! `Service::serve`, in either encoding, and compares the answer. What differs is made small by leaving out steps, and told
 //! with its seed.
 //!
 //! `cargo test -p kinesis-emulator --test model` does 100,000 steps. `MODEL_STEPS=10000000` does more,
@@ -25,6 +25,7 @@ mod driver;
 mod numbers;
 mod reads;
 mod steps;
+mod wire;
 mod world;
 
 use fastrand::Rng;

@@ -24,6 +24,7 @@ impl Driver {
     pub(crate) async fn step(&mut self, seed: u64) -> Step {
         self.step += 1;
         let rng = &mut Rng::with_seed(seed);
+        self.speaks_cbor = rng.u32(0..3) == 0;
         match rng.u32(0..1000) {
             0..170 => self.put_record(rng).await,
             170..250 => self.put_records(rng).await,
