@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use http_body_util::Full;
-use kinesis_emulator::Service;
+use kinesis_emulator::{Body, Service};
 
 use crate::Soak;
 
@@ -17,20 +17,20 @@ impl Caller {
         Self { service }
     }
 
-    /// The body of a reply, whatever its status.
-    pub(crate) async fn call(&self, operation: &str, body: String) -> (u16, Bytes) {
+    pub(crate) async fn answer(&self, operation: &str, body: String) -> http::Response<Body> {
         let request = http::Request::post("/")
             .header("content-type", "application/x-amz-json-1.1")
             .header("x-amz-target", format!("Kinesis_20131202.{operation}"))
             .body(Full::new(Bytes::from(body)))
             .unwrap();
-        let answer = self.service.serve(request).await;
-        (answer.status().as_u16(), answer.into_body().into_bytes())
+        self.service.serve(request).await
     }
 
     /// The body of a reply to a call that is accepted.
     pub(crate) async fn ok(&self, operation: &str, body: String) -> Bytes {
-        let (status, reply) = self.call(operation, body).await;
+        let answer = self.answer(operation, body).await;
+        let status = answer.status();
+        let reply = answer.into_body().into_bytes();
         assert_eq!(
             status,
             200,

@@ -88,6 +88,12 @@ impl Progress {
         self.last_of_shard.get(shard).map(String::as_str)
     }
 
+    /// Whether all that was written is read.
+    pub(crate) fn is_complete(&self, soak: &Soak) -> bool {
+        let mut pairs = self.next.iter().zip(&soak.written);
+        pairs.all(|(next, written)| *next == written.load(Ordering::SeqCst))
+    }
+
     /// Fails if anything is missing. The writers have stopped.
     pub(crate) fn check_complete(&self, soak: &Soak) {
         for (key, (next, written)) in self.next.iter().zip(&soak.written).enumerate() {

@@ -13,6 +13,7 @@ mod caller;
 mod lineage;
 mod reader;
 mod resharder;
+mod subscriber;
 mod writer;
 
 use std::sync::Arc;
@@ -25,7 +26,10 @@ use tokio::time::{Instant, sleep};
 use self::caller::Caller;
 
 const WRITERS: usize = 3;
-const READERS: usize = 3;
+/// Of the two kinds, in this order.
+const POLLERS: usize = 2;
+const SUBSCRIBERS: usize = 2;
+const READERS: usize = POLLERS + SUBSCRIBERS;
 const KEYS: usize = 32;
 const FIRST_SHARDS: u32 = 3;
 /// How many records writers may be ahead of the slowest reader: reading is the dearer part.
@@ -34,6 +38,8 @@ const AHEAD: u64 = 100_000;
 /// What everyone sees.
 pub(crate) struct Soak {
     pub(crate) caller: Caller,
+    /// Whether there is time for subscribers to hang up and come back.
+    pub(crate) hangs_up: bool,
     /// No more is to be written.
     pub(crate) is_over: AtomicBool,
     /// No more is being written.
@@ -61,6 +67,7 @@ async fn every_reader_sees_each_record_once_and_in_order_while_shards_split_and_
     let seed = std::env::var("SOAK_SEED").map_or(1, |value| value.parse().unwrap());
     let soak = Arc::new(Soak {
         caller: Caller::new(Service::default()),
+        hangs_up: seconds >= 20,
         is_over: AtomicBool::new(false),
         is_written: AtomicBool::new(false),
         written: (0..KEYS).map(|_| AtomicU64::new(0)).collect(),
@@ -72,9 +79,12 @@ async fn every_reader_sees_each_record_once_and_in_order_while_shards_split_and_
     let create = format!(r#"{{"StreamName":"s","ShardCount":{FIRST_SHARDS}}}"#);
     soak.caller.ok("CreateStream", create).await;
     let started = Instant::now();
-    let readers: Vec<_> = (0..READERS)
-        .map(|place| tokio::spawn(reader::run(Arc::clone(&soak), place, seed)))
-        .collect();
+    let pollers =
+        (0..POLLERS).map(|place| tokio::spawn(reader::run(Arc::clone(&soak), place, seed)));
+    let mut readers: Vec<_> = pollers.collect();
+    let subscribers = (POLLERS..READERS)
+        .map(|place| tokio::spawn(subscriber::run(Arc::clone(&soak), place, seed)));
+    readers.extend(subscribers);
     let writers: Vec<_> = (0..WRITERS)
         .map(|place| tokio::spawn(writer::run(Arc::clone(&soak), place, seed)))
         .collect();
@@ -94,8 +104,8 @@ async fn every_reader_sees_each_record_once_and_in_order_while_shards_split_and_
     let written = soak.written_in_all.load(Ordering::SeqCst);
     let most = soak.most_calls.load(Ordering::Relaxed);
     println!(
-        "seed {seed}: {written} records in {:.1} s ({:.0}/s), each read once by {READERS} readers \
-         within {:.1} s; {reshards} splits and merges, {shards} shards; up to {most} calls at once",
+        "seed {seed}: {written} records in {:.1} s ({:.0}/s), each read once by {POLLERS} \
+         pollers and {SUBSCRIBERS} subscribers within {:.1} s; {reshards} splits and merges, {shards} shards; up to {most} calls at once",
         wrote_for.as_secs_f64(),
         written as f64 / wrote_for.as_secs_f64(),
         started.elapsed().as_secs_f64(),
