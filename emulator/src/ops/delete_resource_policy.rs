@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use crate::refusal::{Kind, Refusal};
 use crate::wire::check::Checks;
-use crate::wire::field::Text;
+use crate::wire::field::{Text, text};
 
 use super::{Call, Reply, resource};
 
@@ -13,12 +13,15 @@ use super::{Call, Reply, resource};
 struct Request<'a> {
     #[serde(borrow, rename = "ResourceARN")]
     resource_arn: Option<Text<'a>>,
+    #[serde(borrow)]
+    stream_id: Option<Text<'a>>,
 }
 
 pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
     let request: Request<'_> = call.read()?;
     let mut checks = Checks::default();
     resource::check(&mut checks, &request.resource_arn);
+    checks.stream_id(text(&request.stream_id));
     checks.finish()?;
     let resource = resource::find(call, &request.resource_arn)?;
     let policy = resource.annotate(call.now, |of| Ok(of.policy.take()))?;

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use crate::refusal::{Kind, Refusal};
 use crate::wire::check::Checks;
-use crate::wire::field::{Flag, Text};
+use crate::wire::field::{Flag, Text, text};
 
 use super::address::Address;
 use super::{Call, Reply};
@@ -17,6 +17,8 @@ struct Request<'a> {
     #[serde(borrow, rename = "StreamARN")]
     stream_arn: Option<Text<'a>>,
     enforce_consumer_deletion: Option<Flag>,
+    #[serde(borrow)]
+    stream_id: Option<Text<'a>>,
 }
 
 pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
@@ -24,6 +26,7 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
     let address = Address::new(&request.stream_name, &request.stream_arn);
     let mut checks = Checks::default();
     address.check(&mut checks);
+    checks.stream_id(text(&request.stream_id));
     checks.finish()?;
     let stream = address.stream(call)?;
     let is_enforced = request.enforce_consumer_deletion == Some(Flag(true));

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use crate::refusal::Refusal;
 use crate::wire::check::Checks;
-use crate::wire::field::Text;
+use crate::wire::field::{Text, text};
 
 use super::consumer_address::ConsumerAddress;
 use super::{Call, Reply};
@@ -18,6 +18,8 @@ struct Request<'a> {
     consumer_name: Option<Text<'a>>,
     #[serde(borrow, rename = "ConsumerARN")]
     consumer_arn: Option<Text<'a>>,
+    #[serde(borrow)]
+    stream_id: Option<Text<'a>>,
 }
 
 pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
@@ -29,6 +31,7 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
     );
     let mut checks = Checks::default();
     address.check(&mut checks);
+    checks.stream_id(text(&request.stream_id));
     checks.finish()?;
     let (stream, consumer) = address.find(call)?;
     stream.deregister(call.now, &consumer, call.engine.delays.deregister);

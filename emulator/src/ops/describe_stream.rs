@@ -24,6 +24,8 @@ struct Request<'a> {
     limit: Option<Int>,
     #[serde(borrow)]
     exclusive_start_shard_id: Option<Text<'a>>,
+    #[serde(borrow)]
+    stream_id: Option<Text<'a>>,
 }
 
 #[derive(Serialize)]
@@ -60,6 +62,7 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
     if let Some(start) = start {
         checks.name(&"exclusiveStartShardId", start);
     }
+    checks.stream_id(text(&request.stream_id));
     checks.finish()?;
     let stream = address.stream(call)?;
     let after = match start.map(|id| (id, shard::parse_id(id))) {

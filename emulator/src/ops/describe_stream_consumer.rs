@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::refusal::Refusal;
 use crate::wire::check::Checks;
-use crate::wire::field::Text;
+use crate::wire::field::{Text, text};
 use crate::wire::shape::ConsumerShape;
 
 use super::consumer_address::ConsumerAddress;
@@ -19,6 +19,8 @@ struct Request<'a> {
     consumer_name: Option<Text<'a>>,
     #[serde(borrow, rename = "ConsumerARN")]
     consumer_arn: Option<Text<'a>>,
+    #[serde(borrow)]
+    stream_id: Option<Text<'a>>,
 }
 
 #[derive(Serialize)]
@@ -36,6 +38,7 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
     );
     let mut checks = Checks::default();
     address.check(&mut checks);
+    checks.stream_id(text(&request.stream_id));
     checks.finish()?;
     let (stream, consumer) = address.find(call)?;
     Ok(call.reply(&Described {

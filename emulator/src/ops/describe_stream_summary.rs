@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::refusal::Refusal;
 use crate::wire::check::Checks;
-use crate::wire::field::Text;
+use crate::wire::field::{Text, text};
 use crate::wire::shape::{EnhancedMetrics, StreamModeDetails, Timestamp};
 
 use super::address::Address;
@@ -18,6 +18,8 @@ struct Request<'a> {
     stream_name: Option<Text<'a>>,
     #[serde(borrow, rename = "StreamARN")]
     stream_arn: Option<Text<'a>>,
+    #[serde(borrow)]
+    stream_id: Option<Text<'a>>,
 }
 
 #[derive(Serialize)]
@@ -49,6 +51,7 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
     let address = Address::new(&request.stream_name, &request.stream_arn);
     let mut checks = Checks::default();
     address.check(&mut checks);
+    checks.stream_id(text(&request.stream_id));
     checks.finish()?;
     let stream = address.stream(call)?;
     let state = stream.state(call.now);

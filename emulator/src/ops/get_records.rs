@@ -25,6 +25,8 @@ struct Request<'a> {
     limit: Option<Int>,
     #[serde(borrow, rename = "StreamARN")]
     stream_arn: Option<Text<'a>>,
+    #[serde(borrow)]
+    stream_id: Option<Text<'a>>,
 }
 
 impl Request<'_> {
@@ -40,6 +42,7 @@ impl Request<'_> {
         if let Some(arn) = text(&self.stream_arn) {
             checks.stream_arn(&"streamARN", arn);
         }
+        checks.stream_id(text(&self.stream_id));
         checks.finish()
     }
 

@@ -26,6 +26,8 @@ struct Request<'a> {
     #[serde(borrow)]
     starting_sequence_number: Option<Text<'a>>,
     timestamp: Option<Time>,
+    #[serde(borrow)]
+    stream_id: Option<Text<'a>>,
 }
 
 #[derive(Serialize)]
@@ -48,6 +50,7 @@ impl Request<'_> {
             checks.sequence(&"startingSequenceNumber", number);
         }
         Address::new(&self.stream_name, &self.stream_arn).check(&mut checks);
+        checks.stream_id(text(&self.stream_id));
         checks.finish()
     }
 

@@ -45,6 +45,8 @@ struct Request<'a> {
     stream_creation_timestamp: Option<Time>,
     #[serde(borrow)]
     shard_filter: Option<Shape<ShardFilter<'a>>>,
+    #[serde(borrow)]
+    stream_id: Option<Text<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -86,6 +88,7 @@ impl Request<'_> {
                 checks.name(&"shardFilter.shardId", id);
             }
         }
+        checks.stream_id(text(&self.stream_id));
         checks.finish()
     }
 

@@ -27,6 +27,8 @@ struct Request<'a> {
     next_token: Option<Text<'a>>,
     max_results: Option<Int>,
     stream_creation_timestamp: Option<Time>,
+    #[serde(borrow)]
+    stream_id: Option<Text<'a>>,
 }
 
 #[derive(Serialize)]
@@ -49,6 +51,7 @@ impl Request<'_> {
         if let Some(Int(max)) = self.max_results {
             checks.range(&"maxResults", max, (1, 10_000));
         }
+        checks.stream_id(text(&self.stream_id));
         checks.finish()
     }
 

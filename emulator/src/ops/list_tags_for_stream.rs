@@ -23,6 +23,8 @@ struct Request<'a> {
     #[serde(borrow)]
     exclusive_start_tag_key: Option<Text<'a>>,
     limit: Option<Int>,
+    #[serde(borrow)]
+    stream_id: Option<Text<'a>>,
 }
 
 #[derive(Serialize)]
@@ -44,6 +46,7 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
         checks.length(&"exclusiveStartTagKey", start, (1, 128));
     }
     address.check(&mut checks);
+    checks.stream_id(text(&request.stream_id));
     checks.finish()?;
     let stream = address.stream(call)?;
     let limit = request

@@ -21,6 +21,8 @@ struct Request<'a> {
     shard_to_merge: Option<Text<'a>>,
     #[serde(borrow)]
     adjacent_shard_to_merge: Option<Text<'a>>,
+    #[serde(borrow)]
+    stream_id: Option<Text<'a>>,
 }
 
 pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
@@ -40,6 +42,7 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
         }
     }
     address.check(&mut checks);
+    checks.stream_id(text(&request.stream_id));
     checks.finish()?;
     let target = address.target(call)?;
     let [lower, upper] = ids.map(|(_, id)| {

@@ -31,6 +31,8 @@ struct Request<'a> {
     explicit_hash_key: Option<Text<'a>>,
     #[serde(borrow)]
     sequence_number_for_ordering: Option<Text<'a>>,
+    #[serde(borrow)]
+    stream_id: Option<Text<'a>>,
 }
 
 pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
@@ -49,6 +51,7 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
     }
     record.check(&mut checks, &"");
     address.check(&mut checks);
+    checks.stream_id(text(&request.stream_id));
     checks.finish()?;
     let stream = address.stream(call)?;
     let limit = {

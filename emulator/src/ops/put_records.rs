@@ -7,7 +7,7 @@ use crate::engine::limits::shard_exceeded;
 use crate::engine::stream::{Put, Stream};
 use crate::refusal::{Kind, Refusal};
 use crate::wire::check::Checks;
-use crate::wire::field::{Blob, List, Shape, Text};
+use crate::wire::field::{Blob, List, Shape, Text, text};
 use crate::wire::records::write_places;
 
 use super::address::Address;
@@ -26,6 +26,8 @@ struct Request<'a> {
     stream_arn: Option<Text<'a>>,
     #[serde(borrow)]
     records: Option<List<Shape<Entry<'a>>>>,
+    #[serde(borrow)]
+    stream_id: Option<Text<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -76,6 +78,7 @@ impl<'a> Request<'a> {
                 ),
             }
         }
+        checks.stream_id(text(&self.stream_id));
         checks.finish()
     }
 }

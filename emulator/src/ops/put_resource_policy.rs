@@ -18,6 +18,8 @@ struct Request<'a> {
     resource_arn: Option<Text<'a>>,
     #[serde(borrow)]
     policy: Option<Text<'a>>,
+    #[serde(borrow)]
+    stream_id: Option<Text<'a>>,
 }
 
 pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
@@ -25,6 +27,7 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
     let mut checks = Checks::default();
     let policy = checks.required(&"policy", text(&request.policy));
     resource::check(&mut checks, &request.resource_arn);
+    checks.stream_id(text(&request.stream_id));
     checks.finish()?;
     let resource = resource::find(call, &request.resource_arn)?;
     let policy = Policy::parse(policy.unwrap_or_default(), resource.kind(), &resource.arn());

@@ -25,6 +25,8 @@ struct Request<'a> {
     consumer_name: Option<Text<'a>>,
     #[serde(borrow)]
     tags: Option<Map<'a>>,
+    #[serde(borrow)]
+    stream_id: Option<Text<'a>>,
 }
 
 #[derive(Serialize)]
@@ -45,6 +47,7 @@ impl Request<'_> {
         if let Some(tags) = &self.tags {
             checks.tags(&"tags", tags);
         }
+        checks.stream_id(text(&self.stream_id));
         checks.finish()
     }
 }

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use crate::refusal::Refusal;
 use crate::wire::check::Checks;
-use crate::wire::field::{List, Text};
+use crate::wire::field::{List, Text, text};
 
 use super::address::Address;
 use super::{Call, Reply, tags};
@@ -18,6 +18,8 @@ struct Request<'a> {
     stream_arn: Option<Text<'a>>,
     #[serde(borrow)]
     tag_keys: Option<List<Text<'a>>>,
+    #[serde(borrow)]
+    stream_id: Option<Text<'a>>,
 }
 
 pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
@@ -26,6 +28,7 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
     let mut checks = Checks::default();
     tags::check_required_keys(&mut checks, &request.tag_keys);
     address.check(&mut checks);
+    checks.stream_id(text(&request.stream_id));
     checks.finish()?;
     let stream = address.stream(call)?;
     let mut state = stream.settled_to_annotate(call.now)?;

@@ -21,6 +21,8 @@ struct Request<'a> {
     shard_to_split: Option<Text<'a>>,
     #[serde(borrow)]
     new_starting_hash_key: Option<Text<'a>>,
+    #[serde(borrow)]
+    stream_id: Option<Text<'a>>,
 }
 
 pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
@@ -36,6 +38,7 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
         checks.name(&"shardToSplit", id);
     }
     address.check(&mut checks);
+    checks.stream_id(text(&request.stream_id));
     checks.finish()?;
     let (id, key) = (id.unwrap_or_default(), key.unwrap_or_default());
     let target = address.target(call)?;

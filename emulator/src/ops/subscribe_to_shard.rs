@@ -25,6 +25,8 @@ struct Request<'a> {
     shard_id: Option<Text<'a>>,
     #[serde(borrow)]
     starting_position: Option<Shape<StartingPosition<'a>>>,
+    #[serde(borrow)]
+    stream_id: Option<Text<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -55,6 +57,7 @@ impl Request<'_> {
                 checks.sequence(&"startingPosition.sequenceNumber", number);
             }
         }
+        checks.stream_id(text(&self.stream_id));
         checks.finish()
     }
 

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use crate::refusal::Refusal;
 use crate::wire::check::Checks;
-use crate::wire::field::{List, Text};
+use crate::wire::field::{List, Text, text};
 
 use super::{Call, Reply, resource, tags};
 
@@ -15,6 +15,8 @@ struct Request<'a> {
     resource_arn: Option<Text<'a>>,
     #[serde(borrow)]
     tag_keys: Option<List<Text<'a>>>,
+    #[serde(borrow)]
+    stream_id: Option<Text<'a>>,
 }
 
 pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
@@ -22,6 +24,7 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
     let mut checks = Checks::default();
     tags::check_required_keys(&mut checks, &request.tag_keys);
     resource::check(&mut checks, &request.resource_arn);
+    checks.stream_id(text(&request.stream_id));
     checks.finish()?;
     let resource = resource::find(call, &request.resource_arn)?;
     let keys = tags::keys(&request.tag_keys);

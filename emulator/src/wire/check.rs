@@ -227,8 +227,10 @@ impl Checks {
     }
 
     /// The id of a stream, which the service has and hands out to nobody.
-    #[allow(dead_code, reason = "operations are about to use it")]
-    pub(crate) fn stream_id(&mut self, path: &dyn Display, id: &str) {
+    pub(crate) fn stream_id(&mut self, id: Option<&str>) {
+        let (path, Some(id)) = (&"streamId", id) else {
+            return;
+        };
         let is_part = |part: &str, length: usize| {
             let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
             part.len() == length && part.bytes().all(is_plain)

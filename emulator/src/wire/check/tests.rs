@@ -89,7 +89,7 @@ fn tags_are_told_as_a_whole() {
 #[test]
 fn ids_of_streams_have_two_parts() {
     assert_eq!(
-        told(|checks| checks.stream_id(&"streamId", "abcdefghij0123456789-xyz")),
+        told(|checks| checks.stream_id(Some("abcdefghij0123456789-xyz"))),
         ""
     );
     for wrong in [
@@ -98,7 +98,7 @@ fn ids_of_streams_have_two_parts() {
         "Abcdefghij0123456789-xyz",
         "a-b",
     ] {
-        assert!(told(|checks| checks.stream_id(&"streamId", wrong)).contains("pattern"));
+        assert!(told(|checks| checks.stream_id(Some(wrong))).contains("pattern"));
     }
 }
 
