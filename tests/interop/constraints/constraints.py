@@ -389,6 +389,7 @@ def main():
         found = list(cases(model, operation))
         if len(found) < 2:
             without.append(operation)
+        before = refused, passed, deviations
         for wire in (Json(), Cbor()):
             if arguments.wire not in (None, wire.name):
                 continue
@@ -403,6 +404,8 @@ def main():
                     refused += 1
                 else:
                     passed += 1
+        if found and deviations == before[2]:
+            print(f"ok {operation}: {refused - before[0]} refused, {passed - before[1]} passed")
     print(f"{len(model.operations) - len(without)} operations have constraints; "
           f"none: {', '.join(without) or '-'}")
     print(f"{refused} requests that break a constraint were refused as published, {passed} at the "
