@@ -5,6 +5,7 @@
 //! their call, which compare it with the account that owns a resource.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 
 use http::header::{AUTHORIZATION, HeaderMap};
 
@@ -19,6 +20,14 @@ pub(crate) struct Caller<'a> {
     pub(crate) access_key: Option<&'a str>,
     /// The region the request was made for.
     pub(crate) region: Cow<'a, str>,
+}
+
+/// Where a request comes from. The listener puts it among the request's extensions; a request that
+/// never saw a socket has none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Peer {
+    pub(crate) address: IpAddr,
+    pub(crate) is_tls: bool,
 }
 
 impl<'a> Caller<'a> {

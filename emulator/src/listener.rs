@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time;
 
 use crate::Service;
+use crate::caller::Peer;
 
 /// How long a connection may say nothing before its first byte, and take for the head of a request.
 const HEADER_DEADLINE: Duration = Duration::from_secs(60);
@@ -98,8 +99,15 @@ async fn serve_connection(service: Service, stream: TcpStream, mut stop: watch::
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(256);
-    let answer = service_fn(move |request: http::Request<Incoming>| {
+    let peer = stream.peer_addr().ok().map(|address| Peer {
+        address: address.ip(),
+        is_tls: false,
+    });
+    let answer = service_fn(move |mut request: http::Request<Incoming>| {
         let service = service.clone();
+        if let Some(peer) = peer {
+            request.extensions_mut().insert(peer);
+        }
         async move { Ok::<_, Infallible>(service.serve(request).await) }
     });
     let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), answer));

@@ -57,7 +57,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::Clock;
-use crate::caller::Caller;
+use crate::caller::{Caller, Peer};
 use crate::clock::Moment;
 use crate::engine::limits::Asked;
 use crate::engine::{Engine, Realm};
@@ -73,6 +73,8 @@ pub(crate) struct Call<'a> {
     pub(crate) operation: Operation,
     pub(crate) engine: &'a Engine,
     pub(crate) caller: Caller<'a>,
+    /// Whence it comes, if from a socket.
+    pub(crate) peer: Option<Peer>,
     /// The caller's own streams.
     pub(crate) realm: Arc<Realm>,
     /// For what outlives the call.

@@ -188,6 +188,7 @@ impl Service {
             operation,
             engine,
             caller,
+            peer: head.extensions.get().copied(),
             realm,
             clock: &self.inner.clock,
             now: self.inner.clock.moment(),

@@ -82,6 +82,9 @@ impl Call<'_> {
             "aws:requestedregion" => &scope.region,
             "aws:resourceaccount" => owned.account,
             "aws:viaawsservice" | "aws:principalisawsservice" => "false",
+            "aws:securetransport" if self.peer.is_some_and(|peer| peer.is_tls) => "true",
+            "aws:securetransport" => "false",
+            "aws:sourceip" => return Some(self.peer?.address.to_string().into()),
             "aws:principalarn" => return Some(principal.to_owned().into()),
             "aws:currenttime" | "aws:epochtime" => {
                 return Some(self.now.seconds().to_string().into());

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use kinesis_emulator::Delays;
+use aws_sdk_kinesis::Client;
+use aws_sdk_kinesis::config::{self, Credentials};
+use kinesis_emulator::{Delays, Emulator};
 use serde_json::{Value, json};
 
 use crate::caller::{Caller, Other, data};
@@ -717,4 +719,58 @@ async fn a_consumer_that_comes_or_goes_or_is_not_there_has_neither_tags_nor_poli
         )
         .await;
     check(&not_found).await;
+}
+
+#[tokio::test]
+async fn conditions_see_the_socket_a_call_comes_from() {
+    let emulator = Emulator::start().await.unwrap();
+    let config = emulator.sdk_config();
+    let owner = Client::new(&config);
+    let key = Credentials::new(FRIEND, "secret", None, None, "test");
+    let friend = config::Builder::from(&config).credentials_provider(key);
+    let friend = Client::from_conf(friend.build());
+    owner
+        .create_stream()
+        .stream_name("s")
+        .shard_count(1)
+        .send()
+        .await
+        .unwrap();
+    for (condition, is_met) in [
+        (json!({"IpAddress": {"aws:SourceIp": "127.0.0.0/8"}}), true),
+        (json!({"IpAddress": {"aws:SourceIp": "10.0.0.0/8"}}), false),
+        (
+            json!({"NotIpAddress": {"aws:SourceIp": "127.0.0.1"}}),
+            false,
+        ),
+        (json!({"Bool": {"aws:SecureTransport": false}}), true),
+        (json!({"Bool": {"aws:SecureTransport": true}}), false),
+    ] {
+        let mut statement = allow(FRIEND, &json!("kinesis:DescribeStreamSummary"));
+        statement["Condition"] = condition.clone();
+        let policy = json!({"Statement": statement}).to_string();
+        owner
+            .put_resource_policy()
+            .resource_arn(ARN)
+            .policy(policy)
+            .send()
+            .await
+            .unwrap();
+        let described = friend
+            .describe_stream_summary()
+            .stream_arn(ARN)
+            .send()
+            .await;
+        match described {
+            Ok(found) => {
+                assert!(is_met, "{condition}");
+                let found = found.stream_description_summary.unwrap();
+                assert_eq!(found.stream_arn, ARN);
+            }
+            Err(refused) => {
+                assert!(!is_met, "{condition}");
+                assert!(refused.into_service_error().is_access_denied_exception());
+            }
+        }
+    }
 }

@@ -42,6 +42,16 @@ impl Json {
         }
     }
 
+    /// Whether some text below has such a part.
+    pub(super) fn mentions(&self, part: &str) -> bool {
+        match self {
+            Self::Null | Self::Bool(_) | Self::Number(_) => false,
+            Self::Text(text) => text.contains(part),
+            Self::List(list) => list.iter().any(|member| member.mentions(part)),
+            Self::Map(members) => members.iter().any(|(_, member)| member.mentions(part)),
+        }
+    }
+
     fn text(&self) -> Option<&str> {
         match self {
             Self::Text(text) => Some(text),

@@ -106,10 +106,14 @@ pub(super) fn all(document: &Json, kind: Kind, resource: &str) -> Result<Vec<Sta
         return Err("it is no JSON object".to_owned());
     };
     let mut statements = None;
+    let mut has_variables = false;
     for (name, member) in members {
         match (name.as_str(), member) {
             ("Version", Json::Text(version))
-                if matches!(version.as_str(), "2012-10-17" | "2008-10-17") => {}
+                if matches!(version.as_str(), "2012-10-17" | "2008-10-17") =>
+            {
+                has_variables = version == "2012-10-17";
+            }
             ("Version", _) => return Err("Version must be 2012-10-17 or 2008-10-17".to_owned()),
             ("Id", Json::Text(_)) => {}
             ("Id", _) => return Err("Id must be a string".to_owned()),
@@ -126,7 +130,12 @@ pub(super) fn all(document: &Json, kind: Kind, resource: &str) -> Result<Vec<Sta
         return Err("it has no statement".to_owned());
     }
     check_ids(&statements)?;
-    let read = |(place, json)| {
+    let read = |(place, json): (u32, &Json)| {
+        if has_variables && json.mentions("${") {
+            return Err(format!(
+                "statement {place}: it has a policy variable, which this emulator does not know"
+            ));
+        }
         Statement::read(json, kind, resource).map_err(|why| format!("statement {place}: {why}"))
     };
     (1..).zip(statements).map(read).collect()

@@ -423,6 +423,10 @@ fn what_is_no_policy_is_refused_with_its_reason() {
             one(json!({"Condition": {"DateEquals": {"k": "x"}}})),
             "statement 1: DateEquals takes a date, not x",
         ),
+        (
+            json!({"Version": "2012-10-17", "Statement": statement(&json!({"Resource": "${x}"}))}).to_string(),
+            "statement 1: it has a policy variable",
+        ),
         (" ".repeat(20 * 1024 + 1), "it is longer than 20480 bytes"),
         ("[".repeat(10_000), "it is not valid JSON: recursion limit"),
     ] {
