@@ -3,6 +3,8 @@
 
 pub(crate) mod audience;
 pub(crate) mod budget;
+pub(crate) mod change;
+pub(crate) mod commitment;
 pub(crate) mod consumer;
 pub(crate) mod hash;
 pub(crate) mod limits;
@@ -10,8 +12,12 @@ pub(crate) mod listing;
 mod log;
 #[allow(dead_code, reason = "whoever shows the counts comes next")]
 pub(crate) mod metrics;
+pub(crate) mod monitoring;
+pub(crate) mod on_demand;
 pub(crate) mod policy;
 mod reshard;
+pub(crate) mod resize;
+pub(crate) mod rolling;
 pub(crate) mod sequence;
 pub(crate) mod shard;
 pub(crate) mod stream;
@@ -25,18 +31,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use crate::clock::Moment;
 use crate::refusal::{Kind, Refusal};
 use crate::settings::Delays;
 use crate::{Scope, Settings};
 
+use self::commitment::Commitment;
 use self::limits::{Limits, Rates};
 #[cfg(feature = "bench")]
 pub(crate) use self::log::Log;
 pub(crate) use self::log::{Entry, OWN_BLOCK, Payload};
-use self::stream::{Plan, Stream};
+use self::stream::{Birth, Mode, Plan, Status, Stream};
 use self::token::Mint;
 
 /// See the module.
@@ -47,7 +54,11 @@ pub(crate) struct Engine {
     pub(crate) subscription_hold: Duration,
     pub(crate) mint: Mint,
     pub(crate) limits: Limits,
-    shard_limit: u32,
+    pub(crate) on_demand_limit: u32,
+    pub(crate) shard_limit: u32,
+    /// Whether a change of the shard count may at most double or halve it.
+    pub(crate) is_resizing_bounded: bool,
+    on_demand_window: Duration,
     incarnations: AtomicU64,
     /// By account.
     realms: RwLock<BTreeMap<Arc<str>, Regions>>,
@@ -63,6 +74,19 @@ pub(crate) struct Realm {
     streams: RwLock<BTreeMap<Arc<str>, Arc<Stream>>>,
     /// Calls of the account in the region.
     pub(crate) rates: Rates,
+    /// The last second in the numbers of streams that are gone, so that those of a stream of the same
+    /// name are always above. Kept only until the clock is past it.
+    past_seconds: Mutex<BTreeMap<Arc<str>, u64>>,
+    commitment: Mutex<Commitment>,
+}
+
+/// Streams of a realm, and their shards.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Usage {
+    pub(crate) creating: usize,
+    pub(crate) on_demand: usize,
+    /// Open shards of provisioned streams: those that count.
+    pub(crate) open_shards: usize,
 }
 
 impl Engine {
@@ -72,7 +96,10 @@ impl Engine {
             subscription_hold: settings.subscription_hold,
             mint: Mint::new(seed),
             limits: Limits::new(settings.limits),
+            on_demand_limit: settings.on_demand_stream_limit,
             shard_limit: settings.shard_limit,
+            is_resizing_bounded: settings.is_resizing_bounded,
+            on_demand_window: settings.on_demand_window,
             incarnations: AtomicU64::new(1),
             realms: RwLock::default(),
         }
@@ -94,6 +121,8 @@ impl Engine {
                 scope,
                 streams: RwLock::default(),
                 rates: Rates::default(),
+                past_seconds: Mutex::default(),
+                commitment: Mutex::default(),
             })
         }))
     }
@@ -124,7 +153,7 @@ impl Engine {
         plan: Plan,
     ) -> Result<(), Refusal> {
         let mut streams = realm.streams.write();
-        streams.retain(|_, stream| !stream.is_gone(now));
+        realm.bury(&mut streams, now);
         if streams.contains_key(name) {
             let account = &realm.scope.account;
             return Err(Refusal::new(
@@ -132,32 +161,37 @@ impl Engine {
                 format!("Stream {name} under account {account} already exists."),
             ));
         }
-        let in_use = streams
-            .values()
-            .map(|stream| open_shards(stream, now))
-            .sum();
-        self.check_quota(&realm.scope, in_use, plan.shards)?;
+        let usage = usage(streams.values(), now);
+        if usage.creating >= CREATING_MAX {
+            return Err(Refusal::creating_too_many(CREATING_MAX, &realm.scope));
+        }
+        match plan.mode {
+            Mode::Provisioned => {
+                self.check_quota(&realm.scope, usage.open_shards, plan.shards)?;
+            }
+            Mode::OnDemand => self.check_on_demand(&realm.scope, usage.on_demand)?,
+        }
         let name = Arc::<str>::from(name);
-        let incarnation = self.incarnations.fetch_add(1, Ordering::Relaxed);
-        let begin = (now, self.delays.create);
-        let stream = Stream::new(
-            Arc::clone(&name),
-            realm.scope.clone(),
-            incarnation,
-            begin,
-            plan,
-        );
+        let past = realm.past_seconds.lock().remove(&name);
+        let birth = Birth {
+            incarnation: self.incarnations.fetch_add(1, Ordering::Relaxed),
+            at: now,
+            delay: self.delays.create,
+            second: past.map_or(0, |past| past + 1).max(now.seconds()),
+            window: self.on_demand_window,
+        };
+        let stream = Stream::new(Arc::clone(&name), realm.scope.clone(), birth, plan);
         streams.insert(name, Arc::new(stream));
         Ok(())
     }
 
-    /// Open shards of all streams of the realm but one.
-    pub(crate) fn in_use_besides(&self, realm: &Realm, now: Moment, one: &Stream) -> usize {
-        let streams = realm.streams.read();
-        let others = streams
-            .values()
-            .filter(|stream| stream.incarnation != one.incarnation);
-        others.map(|stream| open_shards(stream, now)).sum()
+    /// Refuses if there are as many on-demand streams as there may be.
+    pub(crate) fn check_on_demand(&self, scope: &Scope, in_use: usize) -> Result<(), Refusal> {
+        let limit = self.on_demand_limit;
+        if in_use < usize::try_from(limit).unwrap_or(usize::MAX) {
+            return Ok(());
+        }
+        Err(Refusal::on_demand_too_many(limit, scope))
     }
 
     /// Refuses if `more` shards do not fit beside those `in_use`.
@@ -186,42 +220,81 @@ impl Engine {
     }
 }
 
-/// Open shards of a stream, counting those that are on their way.
-fn open_shards(stream: &Stream, now: Moment) -> usize {
-    let state = stream.state(now);
-    match state.status {
-        stream::Status::Creating { shards, .. } => usize::try_from(shards).unwrap_or(usize::MAX),
-        // Nobody has come by since it was gone.
-        stream::Status::Deleting { until } if until <= now => 0,
-        stream::Status::Active
-        | stream::Status::Updating { .. }
-        | stream::Status::Deleting { .. } => state.topology.open_count(),
+/// Streams that may be on their way at once.
+const CREATING_MAX: usize = 5;
+
+/// What some streams use; shards that are on their way count as open.
+fn usage<'a>(streams: impl Iterator<Item = &'a Arc<Stream>>, now: Moment) -> Usage {
+    let mut usage = Usage::default();
+    for stream in streams {
+        let state = stream.state(now);
+        let open = match state.status {
+            Status::Creating { shards, .. } => {
+                usage.creating += 1;
+                usize::try_from(shards).unwrap_or(usize::MAX)
+            }
+            // Nobody has come by since it was gone.
+            Status::Deleting { until } if until <= now => continue,
+            Status::Active | Status::Updating { .. } | Status::Deleting { .. } => {
+                state.topology.open_count()
+            }
+        };
+        match state.mode {
+            Mode::Provisioned => usage.open_shards = usage.open_shards.saturating_add(open),
+            Mode::OnDemand => usage.on_demand += 1,
+        }
     }
+    usage
 }
 
 impl Realm {
+    /// What all streams use, or all but one.
+    pub(crate) fn usage(&self, now: Moment, besides: Option<&Stream>) -> Usage {
+        let streams = self.streams.read();
+        let is_other =
+            |stream: &&Arc<Stream>| besides.is_none_or(|one| stream.incarnation != one.incarnation);
+        usage(streams.values().filter(is_other), now)
+    }
+
+    /// The billing commitment.
+    pub(crate) fn commitment(&self, now: Moment) -> Commitment {
+        self.commitment.lock().at(now)
+    }
+
+    /// Changes the billing commitment; what it is then.
+    pub(crate) fn commit(&self, change: impl FnOnce(Commitment) -> Commitment) -> Commitment {
+        let mut commitment = self.commitment.lock();
+        *commitment = change(*commitment);
+        *commitment
+    }
+
+    /// Drops the streams whose time is over. Remembers where their numbers ended.
+    fn bury(&self, streams: &mut BTreeMap<Arc<str>, Arc<Stream>>, now: Moment) {
+        let mut past = self.past_seconds.lock();
+        past.retain(|_, second| *second >= now.seconds());
+        streams.retain(|name, stream| {
+            let is_gone = stream.is_gone(now);
+            if is_gone {
+                past.insert(Arc::clone(name), stream.last_second(now));
+            }
+            !is_gone
+        });
+    }
+
     /// The stream of a name, in whatever state.
     pub(crate) fn find(&self, now: Moment, name: &str) -> Option<Arc<Stream>> {
         let stream = Arc::clone(self.streams.read().get(name)?);
         if !stream.is_gone(now) {
             return Some(stream);
         }
-        let mut streams = self.streams.write();
-        if streams
-            .get(name)
-            .is_some_and(|known| Arc::ptr_eq(known, &stream))
-        {
-            streams.remove(name);
-        }
+        self.bury(&mut self.streams.write(), now);
         None
     }
 
     /// Starts the end of a stream. If nothing delays it, its records are freed at once.
     pub(crate) fn delete(&self, now: Moment, stream: &Stream, delay: Duration) {
         stream.delete(now, delay);
-        self.streams
-            .write()
-            .retain(|_, stream| !stream.is_gone(now));
+        self.bury(&mut self.streams.write(), now);
     }
 
     /// Up to `count` streams whose names come after `after`, and whether there are more.

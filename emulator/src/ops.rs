@@ -4,6 +4,7 @@
 //! reply. Whatever holds for all of them (faults, quotas, authorization) belongs before [`run`].
 
 mod access;
+mod account_settings;
 mod add_tags_to_stream;
 mod address;
 mod consumer_address;
@@ -19,6 +20,8 @@ mod describe_stream_consumer;
 mod describe_stream_summary;
 mod disable_enhanced_monitoring;
 mod enable_enhanced_monitoring;
+mod encryption;
+mod enhanced_monitoring;
 mod get_records;
 mod get_resource_policy;
 mod get_shard_iterator;
@@ -37,6 +40,7 @@ mod put_resource_policy;
 mod register_stream_consumer;
 mod remove_tags_from_stream;
 mod resource;
+mod retention;
 mod split_shard;
 mod start_stream_encryption;
 mod stop_stream_encryption;
@@ -50,6 +54,7 @@ mod update_max_record_size;
 mod update_shard_count;
 mod update_stream_mode;
 mod update_stream_warm_throughput;
+mod warm;
 
 use std::sync::Arc;
 
@@ -62,7 +67,7 @@ use crate::clock::Moment;
 use crate::engine::limits::Asked;
 use crate::engine::{Engine, Realm};
 use crate::fan_out::EventBody;
-use crate::refusal::{Kind, Refusal};
+use crate::refusal::Refusal;
 use crate::wire::codec::{Document, Wire};
 
 use self::target::Target;
@@ -211,17 +216,6 @@ fn admit(call: &Call<'_>) -> Result<(), Refusal> {
     };
     let limits = &call.engine.limits;
     limits.admit_call(call.now, call.operation, &asked)
-}
-
-/// What an operation answers that is still to be written.
-fn not_yet(call: &Call<'_>) -> Result<Reply, Refusal> {
-    let operation = call.operation;
-    tracing::warn!(
-        ?operation,
-        "a client calls what this emulator does not do yet"
-    );
-    let text = format!("This emulator does not do {operation:?} yet.");
-    Err(Refusal::new(Kind::UnknownOperation, text))
 }
 
 #[cfg(test)]

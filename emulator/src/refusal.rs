@@ -26,6 +26,7 @@ pub(crate) enum Kind {
     IncompleteSignature,
     InvalidArgument,
     InvalidSignature,
+    KmsNotFound,
     LimitExceeded,
     ProvisionedThroughputExceeded,
     MissingAuthenticationToken,
@@ -55,6 +56,7 @@ impl Kind {
             Self::MissingAuthenticationToken => "MissingAuthenticationTokenException",
             Self::UnrecognizedClient => "UnrecognizedClientException",
             Self::InvalidArgument => "InvalidArgumentException",
+            Self::KmsNotFound => "KMSNotFoundException",
             Self::LimitExceeded => "LimitExceededException",
             Self::ProvisionedThroughputExceeded => "ProvisionedThroughputExceededException",
             Self::ResourceInUse => "ResourceInUseException",
@@ -132,6 +134,50 @@ impl Refusal {
         Self::new(
             Kind::ResourceNotFound,
             format!("Consumer {consumer}, account {account} not found."),
+        )
+    }
+
+    pub(crate) fn creating_too_many(limit: usize, scope: &Scope) -> Self {
+        let Scope { account, region } = scope;
+        Self::new(
+            Kind::LimitExceeded,
+            format!(
+                "This request would exceed the limit of {limit} streams in the CREATING state for \
+                 the account {account} in {region}."
+            ),
+        )
+    }
+
+    pub(crate) fn on_demand_too_many(limit: u32, scope: &Scope) -> Self {
+        let Scope { account, region } = scope;
+        Self::new(
+            Kind::LimitExceeded,
+            format!(
+                "This request would exceed the on-demand stream limit for the account {account} in \
+                 {region}. Limit: {limit}."
+            ),
+        )
+    }
+
+    /// For what may be done to a stream so many times a day.
+    pub(crate) fn often(operation: &str, limit: usize, stream: &str, scope: &Scope) -> Self {
+        let account = &scope.account;
+        Self::new(
+            Kind::LimitExceeded,
+            format!(
+                "{operation} cannot be called more than {limit} times in a rolling 24-hour period for \
+                 stream {stream} under account {account}."
+            ),
+        )
+    }
+
+    pub(crate) fn provisioned(stream: &str, scope: &Scope) -> Self {
+        let account = &scope.account;
+        Self::new(
+            Kind::Validation,
+            format!(
+                "Request is invalid. Stream {stream} under account {account} is in Provisioned mode."
+            ),
         )
     }
 

@@ -26,6 +26,14 @@ pub struct Settings {
     /// shard is refused; from then on it takes over. Default: 5 s, as the service has it. Zero suits
     /// tests that subscribe again at once.
     pub subscription_hold: Duration,
+    /// On-demand streams that one account and region may have. Default: 50, as in the service.
+    pub on_demand_stream_limit: u32,
+    /// Whether UpdateShardCount refuses more than double and less than half of the open shards, as the
+    /// service does. Default: yes.
+    pub is_resizing_bounded: bool,
+    /// How long on-demand streams observe their load before they split or merge shards. Default: a
+    /// minute. Shorter follows bursts, longer takes them for an average; less than a second is a second.
+    pub on_demand_window: Duration,
     /// Whence request ids and token keys come. Default: none, every service has its own. With a seed
     /// two services that get the same requests at the same times give the same answers.
     pub seed: Option<u64>,
@@ -41,6 +49,9 @@ impl Default for Settings {
             scope: Scope::default(),
             shard_limit: 20_000,
             subscription_hold: Duration::from_secs(5),
+            on_demand_stream_limit: 50,
+            is_resizing_bounded: true,
+            on_demand_window: Duration::from_secs(60),
             seed: None,
         }
     }
@@ -54,12 +65,15 @@ pub struct Delays {
     pub create: Duration,
     /// DELETING until gone.
     pub delete: Duration,
-    /// UPDATING until a split or merge has happened.
+    /// UPDATING until a split, a merge or a change of the shard count has happened.
     pub reshard: Duration,
     /// A consumer's CREATING until ACTIVE.
     pub register: Duration,
     /// A consumer's DELETING until gone.
     pub deregister: Duration,
+    /// UPDATING until another change holds: of mode, warm throughput, record size, retention, enhanced
+    /// monitoring or encryption.
+    pub update: Duration,
 }
 
 /// What becomes of calls, bytes and records beyond the service's rates.

@@ -102,6 +102,36 @@ pub(crate) struct Options {
     )]
     #[arg(help_heading = "Service")]
     pub(crate) limits: Option<LimitMode>,
+    /// On-demand streams of one account and region [default: 50].
+    #[arg(
+        long,
+        env = "KINESIS_EMULATOR_ON_DEMAND_STREAM_LIMIT",
+        hide_env = true,
+        value_name = "COUNT"
+    )]
+    #[arg(help_heading = "Service")]
+    pub(crate) on_demand_stream_limit: Option<u32>,
+
+    /// How long on-demand streams observe their load before they split or merge shards [default: 1m].
+    #[arg(
+        long,
+        env = "KINESIS_EMULATOR_ON_DEMAND_WINDOW",
+        hide_env = true,
+        value_name = "SPAN"
+    )]
+    #[arg(help_heading = "Service")]
+    pub(crate) on_demand_window: Option<Span>,
+
+    /// Whether UpdateShardCount at most doubles or halves the open shards [default: true].
+    #[arg(
+        long,
+        env = "KINESIS_EMULATOR_RESIZING_BOUNDED",
+        hide_env = true,
+        value_name = "BOOL"
+    )]
+    #[arg(help_heading = "Service", num_args = 0..=1, default_missing_value = on!())]
+    #[arg(require_equals = true, value_parser = BoolishValueParser::new())]
+    pub(crate) resizing_bounded: Option<bool>,
 
     /// Makes request ids, tokens and chance the same at every start [default: none].
     #[arg(
@@ -142,6 +172,16 @@ pub(crate) struct Options {
     )]
     #[arg(help_heading = "Delays, in the clock's time")]
     pub(crate) delay_reshard: Option<Span>,
+
+    /// How long a stream is UPDATING before another change holds [default: 0].
+    #[arg(
+        long,
+        env = "KINESIS_EMULATOR_DELAY_UPDATE",
+        hide_env = true,
+        value_name = "SPAN"
+    )]
+    #[arg(help_heading = "Delays, in the clock's time")]
+    pub(crate) delay_update: Option<Span>,
 
     /// How long a consumer is CREATING [default: 0].
     #[arg(
@@ -268,6 +308,7 @@ impl Options {
                 reshard: span(self.delay_reshard),
                 register: span(self.delay_register),
                 deregister: span(self.delay_deregister),
+                update: span(self.delay_update),
             },
             limits: self.limits.map_or(none.limits, |LimitMode(mode)| mode),
             subscription_hold: self
@@ -275,6 +316,13 @@ impl Options {
                 .map_or(none.subscription_hold, |Span(span)| span),
             scope: Scope::new(account, region),
             shard_limit: self.shard_limit.unwrap_or(none.shard_limit),
+            on_demand_stream_limit: self
+                .on_demand_stream_limit
+                .unwrap_or(none.on_demand_stream_limit),
+            is_resizing_bounded: self.resizing_bounded.unwrap_or(none.is_resizing_bounded),
+            on_demand_window: self
+                .on_demand_window
+                .map_or(none.on_demand_window, |Span(window)| window),
             seed: self.seed,
         })
     }

@@ -11,6 +11,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::clock::Moment;
 
+use super::on_demand::Load;
 use super::sequence::INDEX_END;
 
 /// Entries of one chunk of the index.
@@ -37,12 +38,16 @@ pub(crate) struct Entry {
 
 impl Entry {
     pub(crate) fn data(&self) -> &[u8] {
-        &self.bytes[..self.bytes.len() - usize::from(self.key_len)]
+        &self.bytes[..self.key_start()]
     }
 
     pub(crate) fn key(&self) -> &str {
-        let key = &self.bytes[self.bytes.len() - usize::from(self.key_len)..];
+        let key = &self.bytes[self.key_start()..];
         std::str::from_utf8(key).expect("a key enters the log as text")
+    }
+
+    fn key_start(&self) -> usize {
+        self.bytes.len() - usize::from(self.key_len)
     }
 
     /// Data and key, as the service counts a record's size.
@@ -88,6 +93,8 @@ pub(crate) struct Log {
     last_arrival: Moment,
     /// What has ever come in.
     incoming: Traffic,
+    /// What had come in when the load was last reset.
+    before: Traffic,
     /// What has ever been read, by whomever.
     pub(crate) outgoing: Traffic,
 }
@@ -119,6 +126,7 @@ impl Log {
             last_arrival: opened,
             incoming: Traffic::default(),
             outgoing: Traffic::default(),
+            before: Traffic::default(),
         }
     }
 
@@ -166,6 +174,18 @@ impl Log {
         }
         self.block.extend_from_slice(&payload.bytes);
         self.block.split().freeze()
+    }
+
+    /// What was written since this was last reset.
+    pub(crate) fn load(&self) -> Load {
+        Load {
+            bytes: self.incoming.bytes - self.before.bytes,
+            records: self.incoming.records - self.before.records,
+        }
+    }
+
+    pub(crate) fn reset_load(&mut self) {
+        self.before = self.incoming;
     }
 
     /// The counter that the next record will have at least.

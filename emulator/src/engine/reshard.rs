@@ -8,8 +8,9 @@ use std::time::Duration;
 use crate::clock::Moment;
 use crate::refusal::Refusal;
 
+use super::change::Change;
 use super::shard::{self, Shard};
-use super::stream::{Change, Mode, State, Status, Stream};
+use super::stream::{Mode, State, Status, Stream};
 
 impl Stream {
     /// Accepts a split of `shard` at `key`. `check_quota` gets the number of this stream's open shards
@@ -67,17 +68,6 @@ impl Stream {
         }
         self.begin(&mut state, (now, delay), Change::Merge { lower, upper });
         Ok(())
-    }
-
-    fn begin(&self, state: &mut State, (now, delay): (Moment, Duration), change: Change) {
-        state.status = Status::Updating {
-            until: now.after(delay),
-            change,
-        };
-        if delay.is_zero() {
-            state.finish();
-        }
-        self.set_due(state);
     }
 
     fn check_may_reshard(&self, state: &State) -> Result<(), Refusal> {

@@ -4,8 +4,10 @@
 //! CREATING ──▶ ACTIVE ◀──▶ UPDATING ;  any ──▶ DELETING ──▶ gone
 //! ```
 //! States that end by themselves are settled lazily: whoever comes next with a later `now` carries out
-//! what was due, as of the instant it was due. The lock order is state, then a shard's log; a put holds
-//! the state for reading while it appends, so that a reshard closes shards with nothing in flight.
+//! what was due, as of the instant it was due. So is what an on-demand stream does about its load.
+//!
+//! The lock order is state, then a shard's log; a put holds the state for reading while it appends, so
+//! that a reshard closes shards with nothing in flight.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -17,11 +19,15 @@ use crate::Scope;
 use crate::clock::Moment;
 use crate::refusal::{Kind, Refusal};
 
+use super::change::Change;
 use super::consumer::{Consumer, Consumers};
 use super::limits::Rates;
 use super::log::{Entry, Payload};
 use super::metrics::StreamMetrics;
+use super::monitoring::Monitored;
+use super::on_demand::{Observed, Scaler};
 use super::policy::Policy;
+use super::rolling::Rolling;
 use super::sequence::{INDEX_END, Sequence};
 use super::shard::{self, Shard};
 use super::tags::Tags;
@@ -60,7 +66,33 @@ pub(crate) struct State {
     /// What other accounts may do here.
     pub(crate) policy: Option<Arc<Policy>>,
     pub(crate) record_size_max: usize,
+    /// The key that records are encrypted with, as the caller named it.
+    pub(crate) key: Option<Arc<str>>,
+    pub(crate) monitored: Monitored,
+    pub(crate) warm: Warm,
+    pub(crate) quotas: Quotas,
     pub(crate) topology: Topology,
+    /// Nothing older is readable, even if the retention would have it: it was lower once.
+    pub(super) horizon: Moment,
+    /// Of a stream on demand.
+    pub(super) scaler: Option<Scaler>,
+    window: Duration,
+}
+
+/// The throughput in MiB/s that an on-demand stream is kept ready for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Warm {
+    pub(crate) target: u32,
+    pub(crate) current: u32,
+}
+
+/// What may happen to a stream so many times a day.
+#[derive(Debug, Default)]
+pub(crate) struct Quotas {
+    pub(crate) resizes: Rolling,
+    pub(crate) mode_switches: Rolling,
+    pub(crate) encryption_starts: Rolling,
+    pub(crate) encryption_stops: Rolling,
 }
 
 /// Where in its life a stream is.
@@ -70,6 +102,8 @@ pub(crate) enum Status {
         since: Moment,
         until: Moment,
         shards: u32,
+        /// The second in the shards' numbers.
+        second: u64,
     },
     Active,
     Updating {
@@ -78,19 +112,6 @@ pub(crate) enum Status {
     },
     Deleting {
         until: Moment,
-    },
-}
-
-/// A reshard that has been accepted.
-#[derive(Debug)]
-pub(crate) enum Change {
-    Split {
-        shard: Arc<Shard>,
-        key: u128,
-    },
-    Merge {
-        lower: Arc<Shard>,
-        upper: Arc<Shard>,
     },
 }
 
@@ -107,6 +128,22 @@ pub(crate) struct Plan {
     pub(crate) shards: u32,
     pub(crate) mode: Mode,
     pub(crate) tags: Tags,
+    /// In MiB/s; only for a stream on demand.
+    pub(crate) warm: u32,
+    pub(crate) record_size_max: usize,
+}
+
+/// When and as which of its name a stream is made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Birth {
+    pub(crate) incarnation: u64,
+    pub(crate) at: Moment,
+    /// How long it is CREATING.
+    pub(crate) delay: Duration,
+    /// The second in its first shards' numbers.
+    pub(crate) second: u64,
+    /// How long it observes its load when on demand.
+    pub(crate) window: Duration,
 }
 
 /// A record to put: where it falls, and what it is.
@@ -137,6 +174,16 @@ pub(crate) struct Read {
     pub(crate) millis_behind: u64,
 }
 
+impl Mode {
+    /// As texts have it.
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Self::Provisioned => "Provisioned",
+            Self::OnDemand => "On-Demand",
+        }
+    }
+}
+
 impl Status {
     pub(crate) fn name(&self) -> &'static str {
         match self {
@@ -158,33 +205,38 @@ impl Status {
 }
 
 impl Stream {
-    pub(crate) fn new(
-        name: Arc<str>,
-        scope: Scope,
-        incarnation: u64,
-        (now, delay): (Moment, Duration),
-        plan: Plan,
-    ) -> Self {
-        let until = now.after(delay);
+    pub(crate) fn new(name: Arc<str>, scope: Scope, birth: Birth, plan: Plan) -> Self {
+        let until = birth.at.after(birth.delay);
         let state = State {
             status: Status::Creating {
-                since: now,
+                since: birth.at,
                 until,
                 shards: plan.shards,
+                second: birth.second,
             },
             mode: plan.mode,
             retention: Duration::from_secs(24 * 3600),
             tags: plan.tags,
             policy: None,
-            record_size_max: 1 << 20,
+            record_size_max: plan.record_size_max,
+            key: None,
+            monitored: Monitored::default(),
+            warm: Warm {
+                target: plan.warm,
+                current: 0,
+            },
+            quotas: Quotas::default(),
             topology: Topology::default(),
+            horizon: birth.at,
+            scaler: None,
+            window: birth.window,
         };
         let due = AtomicU64::new(until.millis());
         Self {
             name,
             scope,
-            incarnation,
-            created: now,
+            incarnation: birth.incarnation,
+            created: birth.at,
             due,
             consumers: Consumers::default(),
             listeners: AtomicUsize::new(0),
@@ -241,7 +293,14 @@ impl Stream {
 
     /// The trim horizon's instant: nothing readable is older.
     pub(crate) fn horizon(&self, state: &State, now: Moment) -> Moment {
-        now.before(state.retention).max(self.created)
+        now.before(state.retention).max(state.horizon)
+    }
+
+    /// The last second in the numbers of its shards.
+    pub(crate) fn last_second(&self, now: Moment) -> u64 {
+        let state = self.state(now);
+        let seconds = state.topology.open().iter().map(|shard| shard.created);
+        seconds.max().unwrap_or_else(|| self.created.seconds())
     }
 
     /// Starts the end of the stream; a second time does nothing.
@@ -368,9 +427,7 @@ impl Stream {
     /// The state to change, settled up to `now`. Whoever sets a status calls [`Self::set_due`].
     pub(super) fn settled(&self, now: Moment) -> RwLockWriteGuard<'_, State> {
         let mut state = self.state.write();
-        if state.status.until() <= now {
-            state.finish();
-        }
+        state.advance(now);
         let retention = state.retention;
         state.topology.expire(now, retention);
         self.set_due(&state);
@@ -384,7 +441,7 @@ impl Stream {
             // Its end is the realm's to see.
             Status::Deleting { .. } => expiry,
             Status::Creating { .. } | Status::Active | Status::Updating { .. } => {
-                state.status.until().min(expiry)
+                state.status.until().min(expiry).min(state.scaling_due())
             }
         };
         self.due.store(due.millis(), Ordering::Release);
@@ -455,30 +512,90 @@ impl Stream {
 impl State {
     /// Whether records that come in now are encrypted.
     pub(crate) fn is_encrypted(&self) -> bool {
-        false
+        self.key.is_some()
     }
 
-    /// Carries out what was due, as of the instant it was due.
+    /// Carries out all that is due at `now`, in the order it was due.
+    fn advance(&mut self, now: Moment) {
+        while !matches!(self.status, Status::Deleting { .. }) {
+            let (status, scaling) = (self.status.until(), self.scaling_due());
+            if status.min(scaling) > now {
+                break;
+            }
+            if status <= scaling {
+                self.finish();
+            } else {
+                self.scale(now);
+            }
+        }
+    }
+
+    /// Ends a passing state, as of the instant that was due.
     pub(super) fn finish(&mut self) {
         match std::mem::replace(&mut self.status, Status::Active) {
             // The shards exist since the stream does, so that its horizon always has a complete set.
-            Status::Creating { since, shards, .. } => {
-                self.topology = Topology::uniform(shards, since);
-            }
-            Status::Updating {
+            Status::Creating {
+                since,
                 until,
-                change: Change::Split { shard, key },
+                shards,
+                second,
             } => {
-                self.topology.split(&shard, key, until);
+                self.topology = Topology::uniform(shards, since, second);
+                if self.mode == Mode::OnDemand {
+                    self.start_scaling(until);
+                }
             }
-            Status::Updating {
-                until,
-                change: Change::Merge { lower, upper },
-            } => {
-                self.topology.merge(&lower, &upper, until);
-            }
+            Status::Updating { until, change } => self.apply(change, until),
             Status::Active => {}
             gone @ Status::Deleting { .. } => self.status = gone,
+        }
+    }
+
+    /// When an on-demand stream next looks at its load.
+    fn scaling_due(&self) -> Moment {
+        self.scaler.as_ref().map_or(Moment::NEVER, Scaler::due)
+    }
+
+    /// Looks at the load of the window that is over, and at the empty ones after it up to `now`.
+    fn scale(&mut self, now: Moment) {
+        let observed = self.observed();
+        self.reset_loads();
+        let Some(scaler) = &mut self.scaler else {
+            return;
+        };
+        let at = scaler.due();
+        let steps = scaler.observe(&observed, self.warm.current);
+        if steps.is_empty() {
+            // All that was written before `now` was in the window that is over: every call after its
+            // end comes here first.
+            scaler.skip(now, observed.len(), self.warm.current);
+        }
+        self.topology.carry_out(&steps, at);
+    }
+
+    pub(super) fn start_scaling(&mut self, at: Moment) {
+        self.reset_loads();
+        let observed = self.observed();
+        let mut scaler = Scaler::new(at, self.window, observed.len());
+        self.warm.current = self.warm.target;
+        let steps = scaler.warm(at, &observed, self.warm.current, false);
+        self.scaler = Some(scaler);
+        self.topology.carry_out(&steps, at);
+    }
+
+    /// The open shards with what was written to them in the current window.
+    pub(super) fn observed(&self) -> Vec<Observed> {
+        let open = self.topology.open().iter();
+        let observed = open.map(|shard| Observed {
+            range: shard.range,
+            load: shard.log.lock().load(),
+        });
+        observed.collect()
+    }
+
+    fn reset_loads(&self) {
+        for shard in self.topology.open() {
+            shard.log.lock().reset_load();
         }
     }
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::clock::Moment;
 
 use super::hash::HashRange;
+use super::resize::Step;
 use super::shard::{Closed, Shard};
 
 /// See the module. Guarded by the stream's lock.
@@ -24,11 +25,11 @@ pub(crate) struct Topology {
 }
 
 impl Topology {
-    /// `count` shards of one width, open since `opened`.
-    pub(crate) fn uniform(count: u32, opened: Moment) -> Self {
+    /// `count` shards of one width, open since `opened`, with `second` in their numbers.
+    pub(crate) fn uniform(count: u32, opened: Moment, second: u64) -> Self {
         let mut topology = Self::default();
         for range in HashRange::uniform(count) {
-            let shard = Shard::new(topology.next_index, range, opened.seconds(), opened);
+            let shard = Shard::new(topology.next_index, range, second, opened);
             topology.next_index += 1;
             let shard = Arc::new(shard);
             topology.shards.insert(shard.index, Arc::clone(&shard));
@@ -77,6 +78,33 @@ impl Topology {
             end: upper.range.end,
         };
         self.replace(&[lower, upper], &[range], at);
+    }
+
+    /// The open shards' ranges, in order.
+    pub(crate) fn open_ranges(&self) -> Vec<HashRange> {
+        self.open.iter().map(|shard| shard.range).collect()
+    }
+
+    /// The open shards, in the order of their ranges.
+    pub(crate) fn open(&self) -> &[Arc<Shard>] {
+        &self.open
+    }
+
+    /// Carries out planned steps, all at one instant.
+    pub(crate) fn carry_out(&mut self, steps: &[Step], at: Moment) {
+        for step in steps {
+            match *step {
+                Step::Split { place, key } => {
+                    let parent = Arc::clone(&self.open[place]);
+                    self.split(&parent, key, at);
+                }
+                Step::Merge { place } => {
+                    let (lower, upper) = (&self.open[place], &self.open[place + 1]);
+                    let (lower, upper) = (Arc::clone(lower), Arc::clone(upper));
+                    self.merge(&lower, &upper, at);
+                }
+            }
+        }
     }
 
     fn replace(&mut self, parents: &[&Arc<Shard>], ranges: &[HashRange], at: Moment) {
@@ -148,7 +176,7 @@ mod tests {
     #[test]
     fn a_merge_after_a_split_in_one_instant_keeps_the_numbers_rising() {
         let at = Moment(1_700_000_000_500);
-        let mut topology = Topology::uniform(1, at);
+        let mut topology = Topology::uniform(1, at, at.seconds());
         let first = Arc::clone(topology.get(0).unwrap());
         topology.split(&first, 1 << 127, at);
         let (lower, upper) = (
@@ -168,7 +196,7 @@ mod tests {
     #[test]
     fn closed_shards_are_forgotten_when_their_last_record_would_be() {
         let hour = Duration::from_secs(3600);
-        let mut topology = Topology::uniform(1, Moment(0));
+        let mut topology = Topology::uniform(1, Moment(0), 0);
         let first = Arc::clone(topology.get(0).unwrap());
         assert_eq!(topology.next_expiry(hour), Moment::NEVER);
         topology.split(&first, 1 << 127, Moment(1000));
@@ -187,7 +215,7 @@ mod tests {
             steps in proptest::collection::vec((any::<bool>(), any::<u16>(), any::<u128>()), 0..40),
             hash in any::<u128>(),
         ) {
-            let mut topology = Topology::uniform(initial, Moment(5_000));
+            let mut topology = Topology::uniform(initial, Moment(5_000), 5);
             for (is_split, place, key) in steps {
                 let place = usize::from(place) % topology.open.len();
                 let shard = Arc::clone(&topology.open[place]);

@@ -2,16 +2,17 @@
 
 use serde::Deserialize;
 
+use crate::engine::on_demand::SHARDS_MIN;
 use crate::engine::stream::{Mode, Plan};
 use crate::engine::tags::Tags;
 use crate::refusal::{Kind, Refusal};
 use crate::wire::check::Checks;
 use crate::wire::field::{Int, Map, Shape, Text, text};
 
-use super::{Call, Reply, tags};
+use super::{Call, Reply, tags, update_max_record_size, warm};
 
-/// Shards of a new stream on demand.
-const ON_DEMAND_SHARDS: u32 = 4;
+/// The largest record, if the caller does not say.
+const RECORD_SIZE: usize = 1 << 20;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -23,6 +24,9 @@ struct Request<'a> {
     stream_mode_details: Option<Shape<ModeDetails<'a>>>,
     #[serde(borrow)]
     tags: Option<Map<'a>>,
+    warm_throughput_mi_bps: Option<Int>,
+    #[serde(rename = "MaxRecordSizeInKiB")]
+    max_record_size_in_kib: Option<Int>,
 }
 
 #[derive(Deserialize)]
@@ -47,13 +51,20 @@ impl Request<'_> {
                 checks.one_of(&path, mode, &["PROVISIONED", "ON_DEMAND"]);
             }
         }
+        if let Some(Int(warm)) = self.warm_throughput_mi_bps {
+            checks.range(&"warmThroughputMiBps", warm, (0, i32::MAX));
+        }
+        if let Some(Int(size)) = self.max_record_size_in_kib {
+            let bounds = update_max_record_size::BOUNDS;
+            checks.range(&"maxRecordSizeInKiB", size, bounds);
+        }
         if let Some(tags) = &self.tags {
             checks.tags(&"tags", tags);
         }
         checks.finish()
     }
 
-    fn plan(&self, account: &str) -> Result<Plan, Refusal> {
+    fn plan(&self, call: &Call<'_>) -> Result<Plan, Refusal> {
         let mode = self
             .stream_mode_details
             .as_ref()
@@ -71,20 +82,32 @@ impl Request<'_> {
                 return Err(Refusal::new(Kind::Validation, text));
             }
             (_, Some(count)) => (Mode::Provisioned, count),
-            (_, None) => (Mode::OnDemand, ON_DEMAND_SHARDS),
+            (_, None) => (Mode::OnDemand, SHARDS_MIN),
         };
         let name = text(&self.stream_name).unwrap_or_default();
+        let account = &call.realm.scope.account;
         let subject = format_args!("stream {name} under account {account}");
         let mut tags = Tags::default();
         tags.add(tags::owned(&self.tags), &subject)?;
-        Ok(Plan { shards, mode, tags })
+        let warm = warm::of(self.warm_throughput_mi_bps);
+        if let Some(warm) = warm {
+            warm::check(call, &call.realm, mode, warm)?;
+        }
+        let size = update_max_record_size::bytes(self.max_record_size_in_kib);
+        Ok(Plan {
+            shards,
+            mode,
+            tags,
+            warm: warm.unwrap_or_default(),
+            record_size_max: size.unwrap_or(RECORD_SIZE),
+        })
     }
 }
 
 pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
     let request: Request<'_> = call.read()?;
     request.check()?;
-    let plan = request.plan(&call.realm.scope.account)?;
+    let plan = request.plan(call)?;
     let name = text(&request.stream_name).unwrap_or_default();
     call.engine.create(&call.realm, call.now, name, plan)?;
     Ok(Reply::Void)

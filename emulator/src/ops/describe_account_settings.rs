@@ -1,9 +1,17 @@
 //! DescribeAccountSettings.
 
+use serde::Deserialize;
+
 use crate::refusal::Refusal;
 
-use super::{Call, Reply, not_yet};
+use super::account_settings::Settings;
+use super::{Call, Reply};
+
+#[derive(Deserialize)]
+struct Request {}
 
 pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
-    not_yet(call)
+    let Request {} = call.read()?;
+    let commitment = call.realm.commitment(call.now);
+    Ok(call.reply(&Settings::from(commitment)))
 }

@@ -6,7 +6,9 @@ use crate::engine::shard;
 use crate::refusal::Refusal;
 use crate::wire::check::Checks;
 use crate::wire::field::{Int, Text, text};
-use crate::wire::shape::{EnhancedMetrics, ShardShape, StreamModeDetails, Timestamp};
+use crate::wire::shape::{
+    EnhancedMetrics, ShardShape, StreamModeDetails, Timestamp, encryption_type,
+};
 
 use super::address::Address;
 use super::{Call, Reply};
@@ -48,6 +50,8 @@ struct StreamDescription<'a> {
     stream_creation_timestamp: Timestamp,
     enhanced_monitoring: [EnhancedMetrics; 1],
     encryption_type: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_id: Option<&'a str>,
 }
 
 pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
@@ -92,8 +96,9 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
             has_more_shards: shards.next().is_some(),
             retention_period_hours: state.retention.as_secs() / 3600,
             stream_creation_timestamp: Timestamp::whole_seconds(stream.created),
-            enhanced_monitoring: EnhancedMetrics::OFF,
-            encryption_type: "NONE",
+            enhanced_monitoring: [state.monitored.into()],
+            encryption_type: encryption_type(state.key.is_some()),
+            key_id: state.key.as_deref(),
         },
     }))
 }

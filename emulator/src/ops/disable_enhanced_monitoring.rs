@@ -1,9 +1,10 @@
 //! DisableEnhancedMonitoring.
 
+use crate::engine::monitoring::Monitored;
 use crate::refusal::Refusal;
 
-use super::{Call, Reply, not_yet};
+use super::{Call, Reply, enhanced_monitoring};
 
 pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
-    not_yet(call)
+    enhanced_monitoring::run(call, Monitored::without)
 }

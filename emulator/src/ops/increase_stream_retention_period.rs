@@ -2,8 +2,9 @@
 
 use crate::refusal::Refusal;
 
-use super::{Call, Reply, not_yet};
+use super::retention::{self, Way};
+use super::{Call, Reply};
 
 pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
-    not_yet(call)
+    retention::run(call, Way::Up)
 }

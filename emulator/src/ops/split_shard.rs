@@ -49,7 +49,7 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
     // A key past the space is past the shard's end as well, and refused as such.
     let key = key.parse().unwrap_or(u128::MAX);
     // Counted before the stream's lock is taken: streams are locked one at a time.
-    let besides = call.engine.in_use_besides(&call.realm, call.now, &stream);
+    let besides = call.realm.usage(call.now, Some(&stream)).open_shards;
     let quota = |own: usize| call.engine.check_quota(scope, besides + own, 1);
     stream.split((call.now, call.engine.delays.reshard), index, key, quota)?;
     Ok(Reply::Void)

@@ -2,8 +2,8 @@
 
 use crate::refusal::Refusal;
 
-use super::{Call, Reply, not_yet};
+use super::{Call, Reply, encryption};
 
 pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
-    not_yet(call)
+    encryption::start(call)
 }

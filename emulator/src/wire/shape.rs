@@ -5,8 +5,9 @@ use serde::{Serialize, Serializer};
 use crate::clock::Moment;
 use crate::engine::consumer::{self, Consumer};
 use crate::engine::hash::HashRange;
+use crate::engine::monitoring::Monitored;
 use crate::engine::shard::{Shard, id};
-use crate::engine::stream::{Mode, Stream};
+use crate::engine::stream::{Mode, Stream, Warm};
 
 use super::cbor;
 
@@ -117,17 +118,41 @@ impl<'a> ConsumerShape<'a> {
     }
 }
 
-/// Metrics per shard. None is ever on so far.
+/// Metrics per shard.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct EnhancedMetrics {
-    shard_level_metrics: [&'static str; 0],
+    shard_level_metrics: Vec<&'static str>,
 }
 
-impl EnhancedMetrics {
-    pub(crate) const OFF: [Self; 1] = [Self {
-        shard_level_metrics: [],
-    }];
+impl From<Monitored> for EnhancedMetrics {
+    fn from(monitored: Monitored) -> Self {
+        Self {
+            shard_level_metrics: monitored.names(),
+        }
+    }
+}
+
+/// What an on-demand stream is kept ready for.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct WarmThroughput {
+    target_mi_bps: u32,
+    current_mi_bps: u32,
+}
+
+impl From<Warm> for WarmThroughput {
+    fn from(warm: Warm) -> Self {
+        Self {
+            target_mi_bps: warm.target,
+            current_mi_bps: warm.current,
+        }
+    }
+}
+
+/// How a description shows whether a stream is encrypted.
+pub(crate) fn encryption_type(is_encrypted: bool) -> &'static str {
+    if is_encrypted { "KMS" } else { "NONE" }
 }
 
 impl From<&Shard> for ShardShape {

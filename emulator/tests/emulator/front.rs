@@ -5,8 +5,6 @@ use http::{Request, Response};
 use http_body_util::Full;
 use kinesis_emulator::{Body, Service};
 
-use crate::caller::Caller;
-
 const JSON: &str = "application/x-amz-json-1.1";
 
 async fn send(
@@ -170,15 +168,6 @@ async fn accounts_and_regions_do_not_see_each_other() {
         let other = call(key, region, "ListStreams", "{}").await;
         assert!(other.contains(r#""StreamNames":[]"#), "{other}");
     }
-}
-
-#[tokio::test]
-async fn operations_that_are_not_there_yet_say_so() {
-    let (kind, text) = Caller::new()
-        .refused("UpdateMaxRecordSize", serde_json::json!({}))
-        .await;
-    assert_eq!(kind, "UnknownOperationException");
-    assert_eq!(text, "This emulator does not do UpdateMaxRecordSize yet.");
 }
 
 #[tokio::test]

@@ -23,6 +23,7 @@ mod race;
 mod reads;
 mod reshard;
 mod sdk;
+mod settings;
 mod shards;
 mod streams;
 mod table;

@@ -1,0 +1,295 @@
+//! When an on-demand stream splits and merges its shards. Pure: gets what each shard took in, says what
+//! to do; [`super::stream`] measures and carries out.
+//!
+//! The service documents the outcome, not the way: a new stream takes 4 MiB and 4,000 records a second,
+//! a stream takes up to double its peak of the last 30 days, it may throttle if traffic more than
+//! doubles within 15 minutes, and one that was provisioned first keeps its shards. The rule here:
+//!
+//! * Loads are averages over one window (a minute unless set otherwise), in shares of what one shard
+//!   takes: 1 MiB or 1,000 records a second, whichever is the larger share.
+//! * Wanted are two shards for each shard's worth of the highest load of the last 30 days, but no fewer
+//!   than four, and no fewer than the warm throughput in MiB/s.
+//! * At the end of a window with fewer shards than wanted, the most loaded are split in the middle until
+//!   there are enough. A shard above half of what it takes is split as well, however few are wanted in
+//!   all, up to twice as many as wanted: the load may sit on few keys, which no split helps.
+//! * A day after the last change, with more shards than wanted, the least loaded neighbours are merged,
+//!   in one day at most half of all shards. Setting the warm throughput to the same or a lower value
+//!   forgets the peaks and merges at once.
+
+use std::collections::{BinaryHeap, VecDeque};
+use std::time::Duration;
+
+use crate::clock::Moment;
+
+use super::hash::HashRange;
+use super::resize::Step;
+
+/// The fewest shards of an on-demand stream.
+pub(crate) const SHARDS_MIN: u32 = 4;
+/// The most, whatever the load.
+const SHARDS_MAX: usize = 10_000;
+/// What one shard takes, in the unit of loads.
+const SHARD: u64 = 1000;
+/// From here on a shard could not take double its load.
+const HOT: u64 = SHARD / 2;
+const DAY_MILLIS: u64 = 24 * 3600 * 1000;
+const DAY: Duration = Duration::from_millis(DAY_MILLIS);
+/// Days that a peak counts, the one it fell on included.
+const PEAK_DAYS: u64 = 31;
+
+/// What was written to a shard in some time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Load {
+    pub(crate) bytes: u64,
+    pub(crate) records: u64,
+}
+
+impl Load {
+    pub(crate) fn plus(self, other: Self) -> Self {
+        Self {
+            bytes: self.bytes.saturating_add(other.bytes),
+            records: self.records.saturating_add(other.records),
+        }
+    }
+
+    /// As a share of what one shard takes, rounded up.
+    fn share(self, window: Duration) -> u64 {
+        let millis = window.as_millis().max(1);
+        let share = |amount: u64, a_second: u128| {
+            let share = u128::from(amount) * u128::from(SHARD) * 1000;
+            u64::try_from(share.div_ceil(a_second * millis)).unwrap_or(u64::MAX)
+        };
+        share(self.bytes, 1 << 20).max(share(self.records, 1000))
+    }
+}
+
+/// An open shard and what it took in during the window.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Observed {
+    pub(crate) range: HashRange,
+    pub(crate) load: Load,
+}
+
+/// See the module. Kept by a stream for as long as it is on demand.
+#[derive(Debug)]
+pub(crate) struct Scaler {
+    window: Duration,
+    /// The end of the window that is being observed.
+    until: Moment,
+    /// The highest load of each day that had any, oldest first; at most [`PEAK_DAYS`].
+    peaks: VecDeque<(u64, u64)>,
+    /// When shards were last split or merged.
+    changed: Moment,
+}
+
+impl Scaler {
+    /// For a stream that is on demand from `now` on. The shards it has count as asked for.
+    pub(crate) fn new(now: Moment, window: Duration, open: usize) -> Self {
+        let window = window.max(Duration::from_secs(1));
+        let mut scaler = Self {
+            window,
+            until: now.after(window),
+            peaks: VecDeque::new(),
+            changed: now,
+        };
+        let half = u64::try_from(open)
+            .unwrap_or(u64::MAX)
+            .saturating_mul(SHARD)
+            / 2;
+        scaler.note(now, half);
+        scaler
+    }
+
+    /// When [`Self::observe`] is due.
+    pub(crate) fn due(&self) -> Moment {
+        self.until
+    }
+
+    /// Ends the window, and says what to do about it. `floor` is the warm throughput.
+    pub(crate) fn observe(&mut self, shards: &[Observed], floor: u32) -> Vec<Step> {
+        let at = self.until;
+        self.until = at.after(self.window);
+        let total = shards
+            .iter()
+            .fold(Load::default(), |sum, shard| sum.plus(shard.load));
+        self.note(at, total.share(self.window));
+        let wanted = self.wanted(at, floor);
+        let mut row = Row::new(shards, self.window);
+        row.grow(wanted);
+        if row.steps.is_empty() && self.changed.after(DAY) <= at {
+            row.shrink_once(wanted, HOT);
+        }
+        if !row.steps.is_empty() {
+            self.changed = at;
+        }
+        row.steps
+    }
+
+    /// Passes over windows without load up to `now`, as far as nothing can happen at their ends.
+    pub(crate) fn skip(&mut self, now: Moment, open: usize, floor: u32) {
+        let ends = self
+            .peaks
+            .iter()
+            .map(|(day, _)| Moment((day + PEAK_DAYS) * DAY_MILLIS));
+        let quiet = self.changed.after(DAY);
+        let next = std::iter::once(quiet)
+            .chain(ends)
+            .map(|at| at.max(quiet))
+            .filter(|at| self.wanted(*at, floor) < open)
+            .min();
+        // A place in time that is past already is met at the end of the very next window.
+        let after_now = now.after(Duration::from_millis(1));
+        let goal = next.map_or(after_now, |at| at.min(after_now));
+        let millis = u64::try_from(self.window.as_millis())
+            .unwrap_or(u64::MAX)
+            .max(1);
+        let windows = goal.millis_since(self.until).div_ceil(millis);
+        let ahead = Duration::from_millis(windows.saturating_mul(millis));
+        self.until = self.until.after(ahead);
+    }
+
+    /// What to do when the warm throughput is set to `floor` at `now`; `releases` if it is not raised.
+    pub(crate) fn warm(
+        &mut self,
+        now: Moment,
+        shards: &[Observed],
+        floor: u32,
+        releases: bool,
+    ) -> Vec<Step> {
+        if releases {
+            self.peaks.clear();
+        }
+        let wanted = self.wanted(now, floor);
+        let mut row = Row::new(shards, self.window);
+        row.grow(wanted);
+        while releases && row.shrink_once(wanted, u64::MAX) {}
+        if !row.steps.is_empty() {
+            self.changed = now;
+        }
+        row.steps
+    }
+
+    fn note(&mut self, at: Moment, load: u64) {
+        let day = at.millis() / DAY_MILLIS;
+        while self
+            .peaks
+            .front()
+            .is_some_and(|(first, _)| first + PEAK_DAYS <= day)
+        {
+            self.peaks.pop_front();
+        }
+        match self.peaks.back_mut() {
+            Some((last, peak)) if *last == day => *peak = load.max(*peak),
+            Some(_) | None if load > 0 => self.peaks.push_back((day, load)),
+            Some(_) | None => {}
+        }
+    }
+
+    /// How many shards there should be.
+    fn wanted(&self, at: Moment, floor: u32) -> usize {
+        let day = at.millis() / DAY_MILLIS;
+        let counts = |(first, _): &&(u64, u64)| first + PEAK_DAYS > day;
+        let peak = self
+            .peaks
+            .iter()
+            .filter(counts)
+            .map(|(_, load)| *load)
+            .max();
+        let shards = peak.unwrap_or_default().saturating_mul(2).div_ceil(SHARD);
+        let floor = usize::try_from(floor.max(SHARDS_MIN)).unwrap_or(SHARDS_MAX);
+        usize::try_from(shards)
+            .unwrap_or(SHARDS_MAX)
+            .max(floor)
+            .min(SHARDS_MAX.max(floor))
+    }
+}
+
+/// The open shards while the steps are chosen.
+struct Row {
+    /// Start and load of each, in order.
+    shards: Vec<(u128, u64)>,
+    steps: Vec<Step>,
+}
+
+impl Row {
+    fn new(shards: &[Observed], window: Duration) -> Self {
+        let shards = shards
+            .iter()
+            .map(|shard| (shard.range.start, shard.load.share(window)));
+        Self {
+            shards: shards.collect(),
+            steps: Vec::new(),
+        }
+    }
+
+    fn end(&self, place: usize) -> u128 {
+        self.shards
+            .get(place + 1)
+            .map_or(u128::MAX, |next| next.0 - 1)
+    }
+
+    /// Splits until there are as many as wanted and none is hot, in so far as splitting may go.
+    fn grow(&mut self, wanted: usize) {
+        let most = wanted.saturating_mul(2).min(SHARDS_MAX.max(wanted));
+        // The most loaded first, then the widest, then the lowest.
+        let mut heap: BinaryHeap<_> = (0..self.shards.len())
+            .map(|place| {
+                let (start, load) = self.shards[place];
+                (load, self.end(place) - start, std::cmp::Reverse(start))
+            })
+            .collect();
+        while let Some((load, width, std::cmp::Reverse(start))) = heap.pop() {
+            let count = self.shards.len();
+            if count >= wanted && (load <= HOT || count >= most) {
+                break;
+            }
+            if width < 3 {
+                continue;
+            }
+            let key = start + width / 2 + 1;
+            let place = self.shards.partition_point(|shard| shard.0 < start);
+            self.steps.push(Step::Split { place, key });
+            let (lower, upper) = (load / 2, load - load / 2);
+            self.shards[place].1 = lower;
+            self.shards.insert(place + 1, (key, upper));
+            heap.push((lower, key - 1 - start, std::cmp::Reverse(start)));
+            heap.push((upper, start + width - key, std::cmp::Reverse(key)));
+        }
+    }
+
+    /// Merges pairs of neighbours, each shard once, the least loaded and narrowest first, while there
+    /// are more than wanted and the pair carries no more than `load_max`; whether any was.
+    fn shrink_once(&mut self, wanted: usize, load_max: u64) -> bool {
+        let excess = self.shards.len().saturating_sub(wanted);
+        if excess == 0 {
+            return false;
+        }
+        let mut pairs: Vec<_> = (0..self.shards.len() - 1)
+            .map(|place| {
+                let load = self.shards[place]
+                    .1
+                    .saturating_add(self.shards[place + 1].1);
+                (load, self.end(place + 1) - self.shards[place].0, place)
+            })
+            .filter(|(load, _, _)| *load <= load_max)
+            .collect();
+        pairs.sort_unstable();
+        let mut is_taken = vec![false; self.shards.len()];
+        let mut chosen = Vec::new();
+        for (_, _, place) in pairs {
+            if chosen.len() < excess && !is_taken[place] && !is_taken[place + 1] {
+                is_taken[place] = true;
+                is_taken[place + 1] = true;
+                chosen.push(place);
+            }
+        }
+        chosen.sort_unstable();
+        for (before, place) in chosen.iter().enumerate() {
+            let place = place - before;
+            self.steps.push(Step::Merge { place });
+            let (_, load) = self.shards.remove(place + 1);
+            self.shards[place].1 = self.shards[place].1.saturating_add(load);
+        }
+        !chosen.is_empty()
+    }
+}
