@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use kinesis_emulator::Service;
+use kinesis_emulator::{Service, Settings};
 use tokio::time::{Instant, sleep};
 
 use self::caller::Caller;
@@ -38,8 +38,6 @@ const AHEAD: u64 = 100_000;
 /// What everyone sees.
 pub(crate) struct Soak {
     pub(crate) caller: Caller,
-    /// Whether there is time for subscribers to hang up and come back.
-    pub(crate) hangs_up: bool,
     /// No more is to be written.
     pub(crate) is_over: AtomicBool,
     /// No more is being written.
@@ -65,9 +63,13 @@ impl Soak {
 async fn every_reader_sees_each_record_once_and_in_order_while_shards_split_and_merge() {
     let seconds = std::env::var("SOAK_SECONDS").map_or(3, |value| value.parse().unwrap());
     let seed = std::env::var("SOAK_SEED").map_or(1, |value| value.parse().unwrap());
+    let settings = Settings {
+        // So that subscribers may hang up and come back at once.
+        subscription_hold: Duration::ZERO,
+        ..Settings::default()
+    };
     let soak = Arc::new(Soak {
-        caller: Caller::new(Service::default()),
-        hangs_up: seconds >= 20,
+        caller: Caller::new(Service::new(settings)),
         is_over: AtomicBool::new(false),
         is_written: AtomicBool::new(false),
         written: (0..KEYS).map(|_| AtomicU64::new(0)).collect(),

@@ -18,8 +18,6 @@ use crate::{FIRST_SHARDS, Soak};
 
 /// Events on their way to the reader.
 const EVENTS: usize = 16;
-/// How long the service refuses a second subscription to the same shard.
-const TAKEOVER: Duration = Duration::from_millis(5_100);
 /// How long the last records may take once all is written.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -121,12 +119,10 @@ impl Listener {
                 if sender.send((self.shard.clone(), event)).await.is_err() || is_end {
                     return;
                 }
-                if self.soak.hangs_up && self.rng.u32(0..300) == 0 {
+                if self.rng.u32(0..20) == 0 {
                     break;
                 }
             }
-            drop(body);
-            tokio::time::sleep(TAKEOVER).await;
         }
     }
 
