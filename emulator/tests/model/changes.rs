@@ -3,6 +3,7 @@
 use md5::{Digest, Md5};
 use serde_json::{Value, json};
 
+use crate::belongings::{check_tags, with_tags};
 use crate::numbers::Number;
 use crate::reads::NumberText;
 use crate::world::{
@@ -43,10 +44,19 @@ impl Asked {
 }
 
 impl World {
-    pub(crate) fn create_stream(&mut self, name: &str, shards: Option<i64>) -> Outcome {
+    pub(crate) fn create_stream(
+        &mut self,
+        name: &str,
+        shards: Option<i64>,
+        tags: &[(String, String)],
+    ) -> Outcome {
         if shards.is_some_and(|shards| shards < 1) {
             return Err("Validation");
         }
+        if !tags.is_empty() {
+            check_tags(tags)?;
+        }
+        let tags = with_tags(&[], tags)?;
         if self.streams.contains_key(name) {
             return Err("ResourceInUse");
         }
@@ -66,18 +76,28 @@ impl World {
                 shards: count,
             },
             shards: Vec::new(),
+            consumers: Vec::new(),
+            tags,
         };
         self.streams.insert(name.to_owned(), stream);
         self.settle();
         Ok(Expected::plain(Value::Null))
     }
 
-    pub(crate) fn delete_stream(&mut self, name: &str) -> Outcome {
-        self.stream(name)?;
+    pub(crate) fn delete_stream(&mut self, name: &str, is_enforced: bool) -> Outcome {
+        let stream = self.stream(name)?;
+        let has_consumers = stream.consumers.iter().any(|known| known.gone_at.is_none());
+        if has_consumers && !is_enforced {
+            return Err("ResourceInUse");
+        }
         let until = self.now + self.delays.delete;
         let stream = self.streams.get_mut(name).unwrap();
         if !matches!(stream.status, Status::Deleting { .. }) {
             stream.status = Status::Deleting { until };
+            // Its consumers go with it.
+            for consumer in &mut stream.consumers {
+                consumer.gone_at.get_or_insert(until);
+            }
         }
         self.settle();
         Ok(Expected::plain(Value::Null))

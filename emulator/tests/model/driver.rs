@@ -55,12 +55,15 @@ impl Driver {
             create,
             delete,
             reshard,
+            register,
+            deregister,
         } = setup.delays;
         let delays = Delays {
             create: Duration::from_millis(create),
             delete: Duration::from_millis(delete),
             reshard: Duration::from_millis(reshard),
-            ..Delays::default()
+            register: Duration::from_millis(register),
+            deregister: Duration::from_millis(deregister),
         };
         let settings = Settings {
             clock,
@@ -114,7 +117,8 @@ impl Driver {
                 }
             }
             Ok(reply) => {
-                let is_exact = !operation.starts_with("Describe") && operation != "ListStreams";
+                let is_exact =
+                    !operation.starts_with("DescribeStream") && operation != "ListStreams";
                 let token = check_reply(status, answer, reply, is_exact).map_err(told)?;
                 self.keep(token);
             }
@@ -126,7 +130,7 @@ impl Driver {
         let Some(held) = held else { return };
         let tokens = match held.token {
             Token::Iterator(_) => &mut self.iterators,
-            Token::Shards(_) | Token::Streams { .. } => &mut self.pages,
+            Token::Shards(_) | Token::Consumers(_) | Token::Streams { .. } => &mut self.pages,
         };
         if tokens.len() == TOKENS_KEPT {
             tokens.pop_front();

@@ -1,6 +1,6 @@
 //! Random sequences of operations against a simple reference, answer by answer.
 //!
-//! The reference (`world`, `reads`, `changes`, `numbers`) is a second reading of the service's rules,
+//! The reference (`world`, `reads`, `changes`, `belongings`, `numbers`) is a second reading of the service's rules,
 //! in vectors that are only ever looked through. `steps` makes requests from a seed: all operations,
 //! sound and unsound, with iterators and tokens kept and reused, while the clock jumps by milliseconds
 //! and by days and now and then to exactly where something happens. `driver` sends each request through
@@ -20,6 +20,7 @@
 )]
 #![expect(clippy::print_stdout, reason = "the seed of a run that fails")]
 
+mod belongings;
 mod changes;
 mod driver;
 mod numbers;
@@ -53,6 +54,8 @@ fn the_service_does_what_the_reference_does_when_changes_take_seconds() {
         create: 500,
         delete: 1_700,
         reshard: 2_500,
+        register: 900,
+        deregister: 1_300,
     };
     campaign(1, delays, 40);
 }
@@ -63,6 +66,8 @@ fn the_service_does_what_the_reference_does_when_changes_take_hours() {
         create: 60_000,
         delete: 3_600_000,
         reshard: 7_200_000,
+        register: 240_000,
+        deregister: 60_000,
     };
     campaign(2, delays, 24);
 }
@@ -70,9 +75,8 @@ fn the_service_does_what_the_reference_does_when_changes_take_hours() {
 #[test]
 fn the_service_does_what_the_reference_does_with_many_shards() {
     let delays = Delays {
-        create: 0,
-        delete: 0,
         reshard: 3,
+        ..Delays::default()
     };
     campaign(3, delays, 400);
 }

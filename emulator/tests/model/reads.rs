@@ -284,6 +284,7 @@ impl World {
         let stream = self.stream(stream)?;
         let mut summary = described(stream);
         summary["OpenShardCount"] = json!(stream.open().count());
+        summary["ConsumerCount"] = json!(stream.consumers.len());
         let reply = json!({"StreamDescriptionSummary": summary});
         Ok(Expected::plain(reply))
     }
@@ -381,7 +382,7 @@ fn described(stream: &Stream) -> Value {
     };
     json!({
         "StreamName": stream.name,
-        "StreamARN": format!("arn:aws:kinesis:us-east-1:000000000000:stream/{}", stream.name),
+        "StreamARN": stream.arn(),
         "StreamStatus": status,
         "StreamModeDetails": {"StreamMode": mode},
         "RetentionPeriodHours": stream.retention / 3_600_000,

@@ -7,6 +7,7 @@ use base64_simd::STANDARD;
 use fastrand::Rng;
 use serde_json::{Value, json};
 
+use crate::belongings::ConsumerAddress;
 use crate::changes::Asked;
 use crate::driver::{Divergence, Driver, Held};
 use crate::numbers::Number;
@@ -26,8 +27,11 @@ impl Driver {
         let rng = &mut Rng::with_seed(seed);
         self.speaks_cbor = rng.u32(0..3) == 0;
         match rng.u32(0..1000) {
-            0..170 => self.put_record(rng).await,
-            170..250 => self.put_records(rng).await,
+            0..140 => self.put_record(rng).await,
+            140..160 => self.change_consumers(rng).await,
+            160..175 => self.look_at_consumers(rng).await,
+            175..200 => self.tag(rng).await,
+            200..250 => self.put_records(rng).await,
             250..400 => self.get_shard_iterator(rng).await,
             400..680 => self.get_records(rng).await,
             680..750 => self.list_shards(rng).await,
@@ -58,13 +62,24 @@ impl Driver {
         if let Some(shards) = shards {
             body["ShardCount"] = shards.into();
         }
-        let expected = self.world.create_stream(name, shards);
+        let tags = match rng.u32(0..4) {
+            0 => some_tags(rng),
+            _ => Vec::new(),
+        };
+        if !tags.is_empty() {
+            body["Tags"] = tag_map(&tags);
+        }
+        let expected = self.world.create_stream(name, shards, &tags);
         self.compare("CreateStream", &body, expected).await
     }
 
     async fn delete_stream(&mut self, rng: &mut Rng) -> Step {
-        let (name, body) = address(rng);
-        let expected = self.world.delete_stream(name);
+        let (name, mut body) = address(rng);
+        let is_enforced = rng.bool();
+        if is_enforced || rng.bool() {
+            body["EnforceConsumerDeletion"] = is_enforced.into();
+        }
+        let expected = self.world.delete_stream(name, is_enforced);
         self.compare("DeleteStream", &body, expected).await
     }
 
@@ -219,6 +234,112 @@ impl Driver {
         }
         let expected = self.world.list_more_shards(token, max);
         self.compare("ListShards", &body, expected).await
+    }
+
+    async fn change_consumers(&mut self, rng: &mut Rng) -> Step {
+        let name = *rng.choice(&NAMES).unwrap();
+        if rng.u32(0..3) == 0 {
+            let (address, body) = self.some_consumer(rng, name);
+            let expected = self.world.deregister(name, &address);
+            return self
+                .compare("DeregisterStreamConsumer", &body, expected)
+                .await;
+        }
+        let consumer = format!("c-{}", rng.u32(0..30));
+        let body = json!({"StreamARN": arn(name), "ConsumerName": consumer});
+        let expected = self.world.register(name, &consumer);
+        self.compare("RegisterStreamConsumer", &body, expected)
+            .await
+    }
+
+    async fn look_at_consumers(&mut self, rng: &mut Rng) -> Step {
+        let name = *rng.choice(&NAMES).unwrap();
+        if rng.bool() {
+            let (address, body) = self.some_consumer(rng, name);
+            let expected = self.world.describe_consumer(name, &address);
+            return self
+                .compare("DescribeStreamConsumer", &body, expected)
+                .await;
+        }
+        let mut body = json!({"StreamARN": arn(name)});
+        let max = some_max(rng, &mut body, "MaxResults");
+        let held = rng.bool().then(|| some_held(rng, &self.pages));
+        if let Some(held) = &held {
+            body["NextToken"] = held.as_ref().map_or("AAAA", |held| &held.text).into();
+        }
+        let token = held
+            .as_ref()
+            .map(|held| held.as_ref().map(|held| &held.token));
+        let expected = self.world.list_consumers(name, token, max);
+        self.compare("ListStreamConsumers", &body, expected).await
+    }
+
+    /// A consumer and the members that name it.
+    fn some_consumer(&self, rng: &mut Rng, name: &str) -> (ConsumerAddress, Value) {
+        let known = self.world.streams.get(name).and_then(|stream| {
+            let consumer = rng.choice(&stream.consumers)?;
+            Some((consumer.name.clone(), consumer.created / 1000))
+        });
+        let (consumer, created) = match known {
+            Some(known) if rng.u32(0..10) > 0 => known,
+            _ => (format!("c-{}", rng.u32(0..30)), self.world.now / 1000),
+        };
+        let stream = arn(name);
+        if rng.bool() {
+            let body = json!({"StreamARN": stream, "ConsumerName": consumer});
+            return (ConsumerAddress::Name(consumer), body);
+        }
+        let mut body = json!({"ConsumerARN": format!("{stream}/consumer/{consumer}:{created}")});
+        let beside = (rng.u32(0..4) == 0).then(|| format!("c-{}", rng.u32(0..30)));
+        if let Some(beside) = &beside {
+            body["ConsumerName"] = beside.as_str().into();
+        }
+        let name = consumer;
+        let address = ConsumerAddress::Arn {
+            name,
+            created,
+            beside,
+        };
+        (address, body)
+    }
+
+    async fn tag(&mut self, rng: &mut Rng) -> Step {
+        let (name, mut body) = address(rng);
+        match rng.u32(0..6) {
+            0..3 => {
+                let tags = some_tags(rng);
+                body["Tags"] = tag_map(&tags);
+                let expected = self.world.add_tags(name, &tags);
+                self.compare("AddTagsToStream", &body, expected).await
+            }
+            3 => {
+                let keys: Vec<String> = some_tags(rng).into_iter().map(|(key, _)| key).collect();
+                let keys: Vec<String> = keys
+                    .into_iter()
+                    .filter(|key| key.starts_with('t'))
+                    .collect();
+                body["TagKeys"] = json!(keys);
+                let expected = self.world.remove_tags(name, &keys);
+                self.compare("RemoveTagsFromStream", &body, expected).await
+            }
+            4 => {
+                let limit = rng.bool().then(|| rng.i64(0..53));
+                if let Some(limit) = limit {
+                    body["Limit"] = limit.into();
+                }
+                let after = rng.bool().then(|| format!("t-{}", rng.u32(0..60)));
+                if let Some(after) = &after {
+                    body["ExclusiveStartTagKey"] = after.as_str().into();
+                }
+                let expected = self.world.list_tags(name, after.as_deref(), limit);
+                self.compare("ListTagsForStream", &body, expected).await
+            }
+            _ => {
+                let body = json!({"ResourceARN": arn(name)});
+                let expected = self.world.list_tags_for_resource(name);
+                self.compare("ListTagsForResource", &body, expected).await
+            }
+        }
     }
 
     async fn describe(&mut self, rng: &mut Rng) -> Step {
@@ -527,6 +648,29 @@ fn write_record(body: &mut Value, asked: &Asked) {
     if let Some(hash) = &asked.hash {
         body["ExplicitHashKey"] = hash.as_str().into();
     }
+}
+
+/// Tags of distinct keys; rarely one that cannot be.
+fn some_tags(rng: &mut Rng) -> Vec<(String, String)> {
+    let first = rng.u32(0..60);
+    let count = rng.u32(0..20);
+    let mut tags: Vec<_> = (first..first + count)
+        .map(|number| (format!("t-{number}"), format!("v {}", rng.u32(0..5))))
+        .collect();
+    match rng.u32(0..20) {
+        0 => tags.push(("aws:t".to_owned(), String::new())),
+        1 => tags.push(("bad".to_owned(), "50 %".to_owned())),
+        2 => tags.push(("k".repeat(129), String::new())),
+        _ => {}
+    }
+    tags
+}
+
+fn tag_map(tags: &[(String, String)]) -> Value {
+    let tags = tags
+        .iter()
+        .map(|(key, value)| (key.clone(), value.as_str().into()));
+    Value::Object(tags.collect())
 }
 
 fn some_max(rng: &mut Rng, body: &mut Value, member: &str) -> Option<i64> {

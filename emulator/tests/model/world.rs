@@ -2,13 +2,14 @@
 //! ever looked through, every event carried out when its time comes, no cleverness. Written from the
 //! service's published behaviour, not from the engine.
 //!
-//! This file has the state and how time changes it; `reads`, `control` and `writes` have what the
-//! operations do. All of them answer the reply, or the type of the error.
+//! This file has the state and how time changes it; `reads` and `changes` have what the
+//! operations do, and `belongings` what hangs on a stream. All of them answer the reply, or the type of the error.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use crate::belongings::{Consumer, ConsumersPage};
 use crate::numbers::{END, Number};
 
 /// The name of an error type, without its `Exception`.
@@ -39,6 +40,7 @@ impl Expected {
 pub(crate) enum Token {
     Iterator(Cursor),
     Shards(ShardsPage),
+    Consumers(ConsumersPage),
     Streams { issued: u64, after: String },
 }
 
@@ -47,6 +49,7 @@ impl Token {
         match self {
             Self::Iterator(cursor) => cursor.issued,
             Self::Shards(page) => page.issued,
+            Self::Consumers(page) => page.issued,
             Self::Streams { issued, .. } => *issued,
         }
     }
@@ -93,6 +96,8 @@ pub(crate) struct Delays {
     pub(crate) create: u64,
     pub(crate) delete: u64,
     pub(crate) reshard: u64,
+    pub(crate) register: u64,
+    pub(crate) deregister: u64,
 }
 
 #[derive(Debug)]
@@ -115,6 +120,10 @@ pub(crate) struct Stream {
     pub(crate) status: Status,
     /// All there ever were, by index.
     pub(crate) shards: Vec<Shard>,
+    /// By name.
+    pub(crate) consumers: Vec<Consumer>,
+    /// By key.
+    pub(crate) tags: Vec<(String, String)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -235,7 +244,16 @@ impl Stream {
         self.created.max(now.saturating_sub(self.retention))
     }
 
+    pub(crate) fn arn(&self) -> String {
+        format!(
+            "arn:aws:kinesis:us-east-1:000000000000:stream/{}",
+            self.name
+        )
+    }
+
     pub(crate) fn settle(&mut self, now: u64) {
+        self.consumers
+            .retain(|consumer| consumer.gone_at.is_none_or(|gone| gone > now));
         match self.status {
             Status::Creating { until, shards } if until <= now => {
                 self.status = Status::Active;
