@@ -64,6 +64,7 @@ impl Driver {
             reshard: Duration::from_millis(reshard),
             register: Duration::from_millis(register),
             deregister: Duration::from_millis(deregister),
+            ..Delays::default()
         };
         let settings = Settings {
             clock,
