@@ -117,6 +117,15 @@ impl Clock {
         Moment::from_wall(self.now())
     }
 
+    /// Lets `latency` pass after `now`, and says what time it is then.
+    pub(crate) async fn pass(&self, now: Moment, latency: Duration) -> Moment {
+        if latency.is_zero() {
+            return now;
+        }
+        self.sleep_until(now.after(latency)).await;
+        self.moment()
+    }
+
     /// Waits until the clock shows `moment`, however it gets there.
     #[allow(
         dead_code,

@@ -6,6 +6,7 @@
 
 mod clock;
 mod duration;
+mod faults;
 mod reply;
 
 use http::request::Parts;
@@ -20,7 +21,8 @@ use self::reply::{Problem, json};
 pub(crate) const ROOT: &str = "/_emulator";
 
 /// The paths below [`ROOT`], for whoever asks for one that is not there.
-const PATHS: &str = "health, version, clock, clock/freeze, clock/resume, clock/advance, clock/rate";
+const PATHS: &str =
+    "health, version, clock, clock/freeze, clock/resume, clock/advance, clock/rate, faults";
 
 /// A request to the control interface.
 #[derive(Debug)]
@@ -66,6 +68,7 @@ fn route(service: &Service, request: &Request<'_>) -> Result<Response<Body>, Pro
             let (name, version) = (env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
             Ok(json(&serde_json::json!({"name": name, "version": version})))
         }
+        ("faults", id) => faults::answer(service, request, id),
         ("clock", action) => clock::answer(service, request, action),
         _ => Err(Problem::not_found(format!(
             "There is no {ROOT}/{}. There are: {PATHS}.",

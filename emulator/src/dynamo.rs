@@ -26,6 +26,31 @@ use crate::Scope;
 use catalog::Catalog;
 use ops::Caller;
 
+/// The operations there are.
+pub(crate) const OPERATIONS: [&str; 10] = [
+    "CreateTable",
+    "DeleteItem",
+    "DeleteTable",
+    "DescribeTable",
+    "GetItem",
+    "ListTables",
+    "PutItem",
+    "Query",
+    "Scan",
+    "UpdateItem",
+];
+
+/// The table a request names, if it can be read.
+pub(crate) fn table_of(body: &[u8]) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Request {
+        #[serde(rename = "TableName")]
+        table_name: Option<String>,
+    }
+    let request = serde_json::from_slice::<Request>(body).ok()?;
+    request.table_name
+}
+
 /// All tables of all scopes.
 #[derive(Debug, Default)]
 pub struct Dynamo {

@@ -14,8 +14,11 @@ use bytes::Bytes;
 
 use crate::Clock;
 use crate::clock::Moment;
+use crate::engine::Entry;
 use crate::engine::audience::Seat;
+use crate::engine::consumer::Consumer;
 use crate::engine::subscription::{Event, Step, Subscription};
+use crate::faults::{EventFault, Faults};
 use crate::wire::codec::Wire;
 use crate::wire::events;
 
@@ -25,6 +28,7 @@ pub(crate) struct EventBody {
     wire: Wire,
     /// None once everything is told.
     subscription: Option<Subscription>,
+    faults: Option<Faults>,
     is_opened: bool,
     wait: Option<Wait>,
 }
@@ -37,8 +41,17 @@ impl EventBody {
             clock,
             wire,
             subscription: Some(subscription),
+            faults: None,
             is_opened: false,
             wait: None,
+        }
+    }
+
+    /// Lets its events meet faults.
+    pub(crate) fn with_faults(self, faults: Faults) -> Self {
+        Self {
+            faults: Some(faults),
+            ..self
         }
     }
 
@@ -58,11 +71,9 @@ impl EventBody {
             };
             match subscription.step(self.clock.moment()) {
                 Step::Emit(event) => {
-                    let frame = events::event(self.wire, subscription.shard(), &event);
-                    if matches!(event, Event::Ended { .. } | Event::Refused(_)) {
-                        self.subscription = None;
+                    if let Some(frame) = self.tell(&event) {
+                        return Poll::Ready(Some(frame));
                     }
-                    return Poll::Ready(Some(frame));
                 }
                 Step::Wait(until) => {
                     let seat = Arc::clone(subscription.seat());
@@ -71,6 +82,37 @@ impl EventBody {
                 Step::Over => self.subscription = None,
             }
         }
+    }
+
+    /// The frame of an event; none if a fault leaves it out.
+    fn tell(&mut self, event: &Event) -> Option<Bytes> {
+        let subscription = self.subscription.as_ref()?;
+        let (consumer, shard) = (subscription.consumer(), subscription.shard());
+        let faults = self.faults.as_ref();
+        let fault = faults.and_then(|faults| {
+            faults.strike_event(&subscription.stream().name, &consumer.name, shard.index)
+        });
+        let frame = match fault {
+            Some(EventFault::Drop) => None,
+            Some(EventFault::Truncate) => {
+                let frame = events::event(self.wire, shard, event);
+                Some(frame.slice(..frame.len() / 2))
+            }
+            Some(EventFault::Exception(kind)) => {
+                let text = "A fault ends this subscription.";
+                Some(events::exception(self.wire, kind.name(), Some(text)))
+            }
+            None => {
+                count(consumer, event);
+                Some(events::event(self.wire, shard, event))
+            }
+        };
+        let is_last = matches!(event, Event::Ended { .. } | Event::Refused(_));
+        let is_cut = !matches!(fault, None | Some(EventFault::Drop));
+        if is_last || is_cut {
+            self.subscription = None;
+        }
+        frame
     }
 
     pub(crate) fn is_over(&self) -> bool {
@@ -83,6 +125,19 @@ impl fmt::Debug for EventBody {
         f.debug_struct("EventBody")
             .field("subscription", &self.subscription)
             .finish_non_exhaustive()
+    }
+}
+
+/// Counts an event for the metrics.
+fn count(consumer: &Consumer, event: &Event) {
+    if let Event::Records {
+        entries,
+        millis_behind,
+        ..
+    } = event
+    {
+        let size = entries.iter().map(Entry::size).sum();
+        consumer.metrics.event(entries.len(), size, *millis_behind);
     }
 }
 

@@ -19,6 +19,7 @@ pub mod dynamo;
 mod emulator;
 mod engine;
 mod fan_out;
+mod faults;
 #[cfg(feature = "bench")]
 #[doc(hidden)]
 pub mod hot;
@@ -35,6 +36,7 @@ mod wire;
 pub use auth::{Auth, Key, Keys, UnusableKeys};
 pub use clock::Clock;
 pub use emulator::{Builder, Emulator};
+pub use faults::{Action, Api, EventException, Fault, FaultReport, Faults, Lost, Unfit};
 pub use listener::Listener;
 pub use scope::Scope;
 pub use service::Service;

@@ -1,6 +1,5 @@
 //! The socket: HTTP/1.1 and HTTP/2 by prior knowledge on one port, around [`Service::serve`].
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -13,8 +12,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time;
 
-use crate::Service;
 use crate::caller::Peer;
+use crate::{Lost, Service};
 
 /// How long a connection may say nothing before its first byte, and take for the head of a request.
 const HEADER_DEADLINE: Duration = Duration::from_secs(60);
@@ -108,7 +107,14 @@ async fn serve_connection(service: Service, stream: TcpStream, mut stop: watch::
         if let Some(peer) = peer {
             request.extensions_mut().insert(peer);
         }
-        async move { Ok::<_, Infallible>(service.serve(request).await) }
+        async move {
+            let answer = service.serve(request).await;
+            // The connection closes on an error, without an answer.
+            match answer.extensions().get::<Lost>() {
+                Some(lost) => Err(*lost),
+                None => Ok(answer),
+            }
+        }
     });
     let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), answer));
     let ended = tokio::select! {

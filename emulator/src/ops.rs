@@ -65,8 +65,11 @@ use crate::Clock;
 use crate::caller::{Caller, Peer};
 use crate::clock::Moment;
 use crate::engine::limits::Asked;
+use crate::engine::listing::View;
+use crate::engine::stream::State;
 use crate::engine::{Engine, Realm};
 use crate::fan_out::EventBody;
+use crate::faults::{Faults, Stale};
 use crate::refusal::Refusal;
 use crate::wire::codec::{Document, Wire};
 
@@ -87,6 +90,9 @@ pub(crate) struct Call<'a> {
     pub(crate) now: Moment,
     /// By the machine's time, for how long it takes.
     pub(crate) started: Instant,
+    pub(crate) faults: &'a Faults,
+    /// How old a listing is to be, if a fault has struck it.
+    pub(crate) stale: Option<Stale>,
     pub(crate) wire: Wire,
     pub(crate) body: Document,
 }
@@ -95,6 +101,15 @@ impl Call<'_> {
     /// The request, read in the caller's encoding.
     fn read<'b, T: Deserialize<'b>>(&'b self) -> Result<T, Refusal> {
         self.wire.read(&self.body)
+    }
+
+    /// As of when a listing shows the shards.
+    fn view(&self, state: &State) -> View {
+        let latest = state.topology.latest_reshard();
+        match (self.stale, latest) {
+            (Some(stale), Some(latest)) => View::before(stale.horizon(self.now, latest)),
+            (Some(_), None) | (None, _) => View::default(),
+        }
     }
 
     /// A reply in the caller's encoding.
@@ -207,7 +222,7 @@ pub(crate) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
 fn admit(call: &Call<'_>) -> Result<(), Refusal> {
     let target = Target::of(call);
     let asked = Asked {
-        scope: &call.realm.scope,
+        scope: target.scope(call),
         rates: &call.realm.rates,
         stream: target.stream.as_deref(),
         stream_name: target.stream_name.as_deref(),

@@ -6,6 +6,8 @@
 use http::StatusCode;
 
 use crate::Scope;
+use crate::clock::Moment;
+use crate::engine::token::LIFE_MILLIS;
 
 /// A refused call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +22,6 @@ pub(crate) enum Kind {
     AccessDenied,
     ExpiredIterator,
     ExpiredNextToken,
-    #[allow(dead_code, reason = "faults say so, which come next")]
     InternalFailure,
     ExpiredToken,
     IncompleteSignature,
@@ -33,9 +34,7 @@ pub(crate) enum Kind {
     ResourceInUse,
     ResourceNotFound,
     Serialization,
-    #[allow(dead_code, reason = "faults say so, which come next")]
     ServiceUnavailable,
-    #[allow(dead_code, reason = "faults say so, which come next")]
     Throttling,
     UnknownOperation,
     UnrecognizedClient,
@@ -101,6 +100,15 @@ impl Refusal {
 
     pub(crate) fn invalid(message: impl Into<String>) -> Self {
         Self::new(Kind::InvalidArgument, message)
+    }
+
+    pub(crate) fn iterator_expired(issued: Moment, now: Moment) -> Self {
+        let text = format!(
+            "Iterator expired. The iterator was created at time {issued} while right now it is \
+             {now} which is further in the future than the tolerated delay of {LIFE_MILLIS} \
+             milliseconds."
+        );
+        Self::new(Kind::ExpiredIterator, text)
     }
 
     pub(crate) fn stream_not_found(stream: &str, scope: &Scope) -> Self {

@@ -19,7 +19,7 @@ use aws_types::SdkConfig;
 use aws_types::region::Region;
 use aws_types::sdk_config::Builder;
 
-use crate::{Auth, BoxError, Clock, Emulator, Service};
+use crate::{Auth, BoxError, Clock, Emulator, Lost, Service};
 
 /// The URL of a service without a socket; nothing resolves it.
 const IN_PROCESS: &str = "http://kinesis-emulator.internal";
@@ -45,6 +45,9 @@ impl Service {
     pub async fn exchange(&self, request: HttpRequest) -> Result<HttpResponse, ConnectorError> {
         let request = request.try_into_http1x().map_err(unusable)?;
         let answer = self.serve(request).await;
+        if answer.extensions().get::<Lost>().is_some() {
+            return Err(ConnectorError::io(Lost.into()));
+        }
         let answer = answer.map(|body| match body.try_into_bytes() {
             Ok(bytes) => SdkBody::from(bytes),
             Err(events) => SdkBody::from_body_1_x(events),

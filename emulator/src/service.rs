@@ -14,6 +14,7 @@ use crate::caller::Caller;
 use crate::control;
 use crate::dynamo::{self, Dynamo};
 use crate::engine::Engine;
+use crate::faults::{self, End, Faults, Lost};
 use crate::ops::{self, Call, Operation, Reply};
 use crate::refusal::{Kind, Refusal};
 use crate::wire::answer::{self, RequestIds};
@@ -39,6 +40,7 @@ struct Inner {
     scope: Scope,
     engine: Engine,
     dynamo: Dynamo,
+    faults: Faults,
     ids: RequestIds,
 }
 
@@ -49,6 +51,7 @@ impl Service {
         let inner = Inner {
             engine: Engine::new(&settings, seed),
             dynamo: Dynamo::new(),
+            faults: Faults::new(settings.clock.clone(), seed),
             ids: RequestIds::new(seed),
             auth: settings.auth,
             clock: settings.clock,
@@ -79,12 +82,18 @@ impl Service {
         &self.inner.dynamo
     }
 
+    /// The faults that calls of this service meet.
+    pub fn faults(&self) -> &Faults {
+        &self.inner.faults
+    }
+
     /// Account and region of requests that do not say.
     pub fn scope(&self) -> &Scope {
         &self.inner.scope
     }
 
-    /// Answers one request. Never fails and never waits for anything but the request's body.
+    /// Answers one request. Never fails, and waits for nothing but the request's body and the latency
+    /// of a fault. An answer that a fault has lost carries [`crate::Lost`] among its extensions.
     pub async fn serve<B>(&self, request: Request<B>) -> Response<Body>
     where
         B: http_body::Body<Data = Bytes>,
@@ -92,7 +101,7 @@ impl Service {
     {
         let (head, body) = request.into_parts();
         let (mut answer, has_second_id) = match body::collect(body).await {
-            Ok(body) => self.dispatch(&head, body),
+            Ok(body) => self.dispatch(&head, body).await,
             Err(Unreadable::TooLarge) => (answer::too_large(), true),
             Err(Unreadable::Broken(error)) => {
                 tracing::debug!(%error, "a request's body broke off");
@@ -116,7 +125,7 @@ impl Service {
     }
 
     /// The answer, and whether it carries the second request id.
-    fn dispatch(&self, head: &Parts, body: Bytes) -> (Response<Body>, bool) {
+    async fn dispatch(&self, head: &Parts, body: Bytes) -> (Response<Body>, bool) {
         let (method, headers) = (&head.method, &head.headers);
         if control::owns(head.uri.path()) {
             if let Err(refusal) = self.may_control(head, &body) {
@@ -132,12 +141,17 @@ impl Service {
             return (answer::not_authorized(), true);
         }
         if let Some(operation) = target.and_then(|target| target.strip_prefix(DYNAMO)) {
-            return (self.call_dynamo(head, operation, &body), false);
+            return (self.call_dynamo(head, operation, &body).await, false);
         }
-        (self.call_kinesis(head, target, body), true)
+        (self.call_kinesis(head, target, body).await, true)
     }
 
-    fn call_kinesis(&self, head: &Parts, target: Option<&str>, body: Bytes) -> Response<Body> {
+    async fn call_kinesis(
+        &self,
+        head: &Parts,
+        target: Option<&str>,
+        body: Bytes,
+    ) -> Response<Body> {
         let operation = target
             .and_then(|target| target.strip_prefix(KINESIS))
             .and_then(Operation::parse);
@@ -193,26 +207,47 @@ impl Service {
             clock: &self.inner.clock,
             now: self.inner.clock.moment(),
             started: Instant::now(),
+            faults: &self.inner.faults,
+            stale: None,
             wire,
             body: body.into(),
         };
-        match ops::run(&call) {
+        self.carry_out(call).await
+    }
+
+    /// Answers a call that can be understood, or lets a fault do so.
+    async fn carry_out(&self, mut call: Call<'_>) -> Response<Body> {
+        let wire = call.wire;
+        let strikes = self.inner.faults.strike(&call);
+        call.stale = strikes.stale;
+        call.now = self.inner.clock.pass(call.now, strikes.latency).await;
+        match strikes.end {
+            Some(End::Refuse(error)) => return answer::refused(wire, &error.refusal(&call)),
+            Some(End::ResetBefore) => return faults::aborted(),
+            Some(End::ResetAfter) | None => {}
+        }
+        let answer = match ops::run(&call) {
             Ok(Reply::Void) => answer::answer(StatusCode::OK, Some(wire.content_type()), ""),
             Ok(Reply::Full(body)) => {
                 answer::answer(StatusCode::OK, Some(wire.content_type()), body)
             }
             Ok(Reply::Events(events)) => answer::events(events),
             Err(refusal) => {
-                tracing::debug!(?operation, ?refusal, "refused");
+                tracing::debug!(operation = ?call.operation, ?refusal, "refused");
                 answer::refused(wire, &refusal)
             }
+        };
+        if strikes.end == Some(End::ResetAfter) {
+            return faults::aborted();
         }
+        answer
     }
 
-    fn call_dynamo(&self, head: &Parts, operation: &str, body: &[u8]) -> Response<Body> {
-        let (status, body) = match self.ask_dynamo(head, operation, body) {
-            Ok(body) => (StatusCode::OK, body),
-            Err(refusal) => {
+    async fn call_dynamo(&self, head: &Parts, operation: &str, body: &[u8]) -> Response<Body> {
+        let (status, body) = match self.ask_dynamo(head, operation, body).await {
+            Err(Lost) => return faults::aborted(),
+            Ok(Ok(body)) => (StatusCode::OK, body),
+            Ok(Err(refusal)) => {
                 tracing::debug!(operation, kind = refusal.kind, "refused");
                 let status = StatusCode::from_u16(refusal.status);
                 (status.unwrap_or(StatusCode::BAD_REQUEST), refusal.body)
@@ -224,19 +259,35 @@ impl Service {
         answer
     }
 
-    fn ask_dynamo(
+    async fn ask_dynamo(
         &self,
         head: &Parts,
         operation: &str,
         body: &[u8],
-    ) -> Result<Vec<u8>, dynamo::Refusal> {
-        let caller = self.caller(head, "dynamodb", body).map_err(|refusal| {
-            let text = refusal.message.unwrap_or_default();
-            dynamo::Refusal::not_authenticated(refusal.kind.name(), &text)
-        })?;
+    ) -> Result<Result<Vec<u8>, dynamo::Refusal>, Lost> {
+        let caller = match self.caller(head, "dynamodb", body) {
+            Ok(caller) => caller,
+            Err(refusal) => {
+                let text = refusal.message.unwrap_or_default();
+                let kind = refusal.kind.name();
+                return Ok(Err(dynamo::Refusal::not_authenticated(kind, &text)));
+            }
+        };
+        let strikes = self.inner.faults.strike_dynamo(operation, body);
+        let clock = &self.inner.clock;
+        clock.pass(clock.moment(), strikes.latency).await;
+        match strikes.end {
+            Some(End::ResetBefore) => return Err(Lost),
+            Some(End::Refuse(error)) => return Ok(Err(error.dynamo())),
+            Some(End::ResetAfter) | None => {}
+        }
         let realm = self.inner.engine.realm(caller.account, &caller.region);
-        let now = self.inner.clock.now();
-        self.inner.dynamo.call(&realm.scope, now, operation, body)
+        let now = clock.now();
+        let called = self.inner.dynamo.call(&realm.scope, now, operation, body);
+        if strikes.end == Some(End::ResetAfter) {
+            return Err(Lost);
+        }
+        Ok(called)
     }
 
     /// Who made a request for `service`; refused if that has to be proven and is not.

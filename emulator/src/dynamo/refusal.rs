@@ -6,6 +6,7 @@ use super::value::Item;
 
 const SERVICE: &str = "com.amazon.coral.service#";
 const VALIDATE: &str = "com.amazon.coral.validate#";
+const AVAILABILITY: &str = "com.amazon.coral.availability#";
 const DYNAMO: &str = "com.amazonaws.dynamodb.v20120810#";
 
 /// Why a call was refused.
@@ -52,6 +53,35 @@ impl Refusal {
             status: 400,
             kind,
             body,
+        }
+    }
+
+    /// More than the table's throughput.
+    pub(crate) fn throughput() -> Self {
+        let message = "The level of configured provisioned throughput for the table was exceeded. \
+                       Consider increasing your provisioning level with the UpdateTable API.";
+        let name = "ProvisionedThroughputExceededException";
+        Self::new(DYNAMO, name, message, None)
+    }
+
+    /// Calls come too fast.
+    pub(crate) fn throttled() -> Self {
+        let message = "Rate of requests exceeds the allowed throughput.";
+        Self::new(AVAILABILITY, "ThrottlingException", message, None)
+    }
+
+    pub(crate) fn internal() -> Self {
+        Self {
+            status: 500,
+            ..Self::new(DYNAMO, "InternalServerError", "Internal server error", None)
+        }
+    }
+
+    pub(crate) fn unavailable() -> Self {
+        let message = "The service is unavailable. Please try again later.";
+        Self {
+            status: 503,
+            ..Self::new(AVAILABILITY, "ServiceUnavailableException", message, None)
         }
     }
 

@@ -14,6 +14,7 @@ use parking_lot::RwLock;
 
 use crate::clock::Moment;
 
+use super::metrics::ConsumerMetrics;
 use super::policy::Policy;
 use super::tags::Tags;
 
@@ -44,6 +45,7 @@ pub(crate) struct Consumer {
     /// When it is gone, once it is on its way.
     gone_from: OnceLock<Moment>,
     pub(crate) notes: RwLock<Notes>,
+    pub(crate) metrics: ConsumerMetrics,
 }
 
 /// What hangs on a consumer and changes nothing about it.
@@ -132,6 +134,7 @@ impl Consumers {
             active_from: now.after(delay),
             gone_from: OnceLock::new(),
             notes: RwLock::new(Notes { tags, policy: None }),
+            metrics: ConsumerMetrics::default(),
         });
         let name = Arc::clone(&consumer.name);
         inner.by_name.insert(name, Arc::clone(&consumer));

@@ -2,7 +2,30 @@
 
 use crate::clock::Moment;
 
-use super::shard::Shard;
+use super::shard::{Closed, Shard};
+
+/// As of when shards are looked at: now, or before an instant. Reshards since then are not seen.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct View(Option<Moment>);
+
+impl View {
+    pub(crate) fn before(instant: Moment) -> Self {
+        Self(Some(instant))
+    }
+
+    /// Whether the shard is there.
+    pub(crate) fn has(self, shard: &Shard) -> bool {
+        let is_child = shard.parent.is_some();
+        self.0
+            .is_none_or(|instant| !is_child || shard.opened < instant)
+    }
+
+    /// How the shard has ended, if it has.
+    pub(crate) fn ended(self, shard: &Shard) -> Option<&Closed> {
+        let ended = shard.closed.get();
+        ended.filter(|ended| self.0.is_none_or(|instant| ended.at < instant))
+    }
+}
 
 /// A filter with its instant resolved, so that all pages of a listing mean the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,8 +41,8 @@ pub(crate) enum Filter {
 }
 
 impl Filter {
-    pub(crate) fn shows(self, shard: &Shard) -> bool {
-        let ended = shard.closed.get().map(|closed| closed.at);
+    pub(crate) fn shows(self, shard: &Shard, view: View) -> bool {
+        let ended = view.ended(shard).map(|closed| closed.at);
         match self {
             Self::All => true,
             Self::Latest => ended.is_none(),

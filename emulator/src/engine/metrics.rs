@@ -100,6 +100,29 @@ impl StreamMetrics {
     }
 }
 
+/// What is counted about a consumer.
+#[derive(Debug, Default)]
+pub(crate) struct ConsumerMetrics {
+    pub(crate) subscribe_success: Counter,
+    pub(crate) subscribe_exceeded: Exceeded,
+    pub(crate) event_success: Counter,
+    pub(crate) event_bytes: Counter,
+    pub(crate) event_records: Counter,
+    /// As the latest event says.
+    pub(crate) millis_behind: Counter,
+}
+
+impl ConsumerMetrics {
+    /// Counts an event that was sent.
+    pub(crate) fn event(&self, records: usize, bytes: usize, millis_behind: u64) {
+        self.event_success.add(1);
+        // A `usize` is no wider than 64 bits.
+        self.event_records.add(records as u64);
+        self.event_bytes.add(bytes as u64);
+        self.millis_behind.set(millis_behind);
+    }
+}
+
 /// What is counted about a shard besides its log's own counts.
 #[derive(Debug, Default)]
 pub(crate) struct ShardMetrics {

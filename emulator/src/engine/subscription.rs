@@ -161,6 +161,14 @@ impl Subscription {
         &self.shard
     }
 
+    pub(crate) fn stream(&self) -> &Stream {
+        &self.stream
+    }
+
+    pub(crate) fn consumer(&self) -> &Consumer {
+        &self.consumer
+    }
+
     pub(crate) fn seat(&self) -> &Arc<Seat> {
         &self.seat
     }
@@ -182,6 +190,8 @@ impl Subscription {
                 let behind = now.millis_since(last.arrival);
                 self.from = look.page.next;
                 self.told(now, &look.page.entries);
+                let outgoing = (look.page.entries.len(), look.page.size);
+                self.shard.log.lock().outgoing.count(outgoing.0, outgoing.1);
                 Step::Emit(Event::Records {
                     continuation,
                     millis_behind: if look.page.at_tip { 0 } else { behind },

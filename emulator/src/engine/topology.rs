@@ -48,6 +48,12 @@ impl Topology {
         self.shards.range(first..).map(|(_, shard)| shard)
     }
 
+    /// When a shard was last split or merged into another.
+    pub(crate) fn latest_reshard(&self) -> Option<Moment> {
+        let children = self.shards.values().filter(|shard| shard.parent.is_some());
+        children.map(|shard| shard.opened).max()
+    }
+
     pub(crate) fn open_count(&self) -> usize {
         self.open.len()
     }

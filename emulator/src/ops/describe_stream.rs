@@ -80,11 +80,13 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
         .limit
         .map_or(PAGE, |Int(limit)| usize::try_from(limit).unwrap_or(PAGE));
     let state = stream.state(call.now);
-    let mut shards = state.topology.listed(after);
+    let view = call.view(&state);
+    let listed = state.topology.listed(after);
+    let mut shards = listed.filter(|shard| view.has(shard));
     let page = shards
         .by_ref()
         .take(limit.min(PAGE))
-        .map(|shard| ShardShape::from(&**shard));
+        .map(|shard| ShardShape::new(shard, view));
     let page = page.collect();
     Ok(call.reply(&Description {
         stream_description: StreamDescription {

@@ -5,11 +5,10 @@
 
 use serde::Deserialize;
 
-use crate::clock::Moment;
 use crate::engine::shard;
 use crate::engine::stream::{READ_COUNT, Read, Stream};
 use crate::engine::token::{Cursor, LIFE_MILLIS};
-use crate::refusal::{Kind, Refusal};
+use crate::refusal::Refusal;
 use crate::wire::check::Checks;
 use crate::wire::field::{Int, Text, text};
 use crate::wire::records::{Next, Records};
@@ -51,7 +50,7 @@ impl Request<'_> {
         let cursor = call.engine.mint.open_iterator(iterator);
         let cursor = cursor.ok_or_else(|| Refusal::invalid("Invalid ShardIterator."))?;
         if call.now.millis_since(cursor.issued) > LIFE_MILLIS {
-            return Err(expired(cursor.issued, call.now));
+            return Err(Refusal::iterator_expired(cursor.issued, call.now));
         }
         if let Some(arn) = text(&self.stream_arn) {
             let arn = address::parse(arn)?;
@@ -63,14 +62,6 @@ impl Request<'_> {
         }
         Ok(cursor)
     }
-}
-
-fn expired(issued: Moment, now: Moment) -> Refusal {
-    let text = format!(
-        "Iterator expired. The iterator was created at time {issued} while right now it is {now} \
-         which is further in the future than the tolerated delay of {LIFE_MILLIS} milliseconds."
-    );
-    Refusal::new(Kind::ExpiredIterator, text)
 }
 
 pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {

@@ -170,10 +170,11 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
         .max_results
         .map_or(PAGE, |Int(max)| usize::try_from(max).unwrap_or(PAGE));
     let state = stream.state(call.now);
+    let view = call.view(&state);
     let mut shown = state
         .topology
         .listed(after)
-        .filter(|shard| filter.shows(shard));
+        .filter(|shard| view.has(shard) && filter.shows(shard, view));
     let page: Vec<_> = shown.by_ref().take(limit.min(PAGE)).collect();
     let has_more = shown.next().is_some();
     let next_token = page.last().filter(|_| has_more).map(|last| {
@@ -188,7 +189,7 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
     });
     let shards = page
         .into_iter()
-        .map(|shard| ShardShape::from(&**shard))
+        .map(|shard| ShardShape::new(shard, view))
         .collect();
     Ok(call.reply(&Listing { shards, next_token }))
 }

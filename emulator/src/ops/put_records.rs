@@ -144,10 +144,20 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
 fn failures(call: &Call<'_>, stream: &Stream, puts: &[Put]) -> Vec<Option<Refusal>> {
     let refused = call.engine.limits.admit_puts(call.now, stream, puts);
     let exceeded = |shard| shard_exceeded(shard, &stream.name, &stream.scope);
-    refused
+    let mut failures: Vec<_> = refused
         .into_iter()
         .map(|shard| shard.map(exceeded))
-        .collect()
+        .collect();
+    if call.faults.are_armed() {
+        failures.resize(puts.len(), None);
+        let state = stream.state(call.now);
+        for (put, failure) in puts.iter().zip(&mut failures) {
+            let shard = state.topology.route(put.hash).map(|shard| shard.index);
+            let strike = |shard| call.faults.strike_record(&stream.name, shard);
+            *failure = failure.take().or_else(|| shard.and_then(strike));
+        }
+    }
+    failures
 }
 
 /// Puts the records that do not fail, and answers for all in their order.

@@ -98,7 +98,9 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
         is_paced: call.engine.limits.is_enforced(),
     };
     let subscription = Subscription::open((call.now, terms), &stream, &consumer, (shard, from))?;
+    consumer.metrics.subscribe_success.add(1);
     let events = EventBody::new(call.clock.clone(), call.wire, subscription);
+    let events = events.with_faults(call.faults.clone());
     Ok(Reply::Events(events))
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
+use crate::Scope;
 use crate::engine::stream::Stream;
 use crate::engine::{hash, shard};
 use crate::wire::arn::Arn;
@@ -100,6 +101,23 @@ impl Target {
             stream,
             shard,
         }
+    }
+}
+
+impl Target {
+    /// In whose name the texts speak.
+    pub(crate) fn scope<'a>(&'a self, call: &'a Call<'_>) -> &'a Scope {
+        let own = &call.realm.scope;
+        self.stream.as_ref().map_or(own, |stream| &stream.scope)
+    }
+
+    /// The consumer's name, also where the request has its ARN.
+    pub(crate) fn consumer_name(&self) -> Option<&str> {
+        let consumer = self.consumer.as_deref()?;
+        let Some((_, name)) = consumer.rsplit_once("/consumer/") else {
+            return Some(consumer);
+        };
+        name.split(':').next()
     }
 }
 

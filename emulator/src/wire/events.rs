@@ -5,7 +5,6 @@ use serde::Serialize;
 
 use crate::engine::shard::Shard;
 use crate::engine::subscription::Event;
-use crate::refusal::Refusal;
 
 use super::codec::Wire;
 use super::event_stream::frame;
@@ -53,7 +52,9 @@ pub(crate) fn event(wire: Wire, shard: &Shard, event: &Event) -> Bytes {
                     .collect(),
             ),
         },
-        Event::Refused(refusal) => return exception(wire, refusal),
+        Event::Refused(refusal) => {
+            return exception(wire, refusal.kind.name(), refusal.message.as_deref());
+        }
     };
     let headers = [
         (":content-type", content_type(wire)),
@@ -64,7 +65,7 @@ pub(crate) fn event(wire: Wire, shard: &Shard, event: &Event) -> Bytes {
 }
 
 /// The frame that ends a stream with an error.
-pub(crate) fn exception(wire: Wire, refusal: &Refusal) -> Bytes {
+pub(crate) fn exception(wire: Wire, kind: &str, message: Option<&str>) -> Bytes {
     #[derive(Serialize)]
     struct Body<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -72,12 +73,10 @@ pub(crate) fn exception(wire: Wire, refusal: &Refusal) -> Bytes {
     }
     let headers = [
         (":content-type", content_type(wire)),
-        (":exception-type", refusal.kind.name()),
+        (":exception-type", kind),
         (":message-type", "exception"),
     ];
-    let body = Body {
-        message: refusal.message.as_deref(),
-    };
+    let body = Body { message };
     frame(&headers, |out| out.extend_from_slice(&wire.write(&body)))
 }
 

@@ -5,6 +5,7 @@ use serde::{Serialize, Serializer};
 use crate::clock::Moment;
 use crate::engine::consumer::{self, Consumer};
 use crate::engine::hash::HashRange;
+use crate::engine::listing::View;
 use crate::engine::monitoring::Monitored;
 use crate::engine::shard::{Shard, id};
 use crate::engine::stream::{Mode, Stream, Warm};
@@ -155,8 +156,10 @@ pub(crate) fn encryption_type(is_encrypted: bool) -> &'static str {
     if is_encrypted { "KMS" } else { "NONE" }
 }
 
-impl From<&Shard> for ShardShape {
-    fn from(shard: &Shard) -> Self {
+impl ShardShape {
+    /// The shard as it looks in a view.
+    pub(crate) fn new(shard: &Shard, view: View) -> Self {
+        let ending = view.ended(shard).and_then(|_| shard.ending_sequence());
         Self {
             shard_id: shard.id(),
             parent_shard_id: shard.parent.map(id),
@@ -164,7 +167,7 @@ impl From<&Shard> for ShardShape {
             hash_key_range: shard.range.into(),
             sequence_number_range: SequenceNumberRange {
                 starting_sequence_number: shard.starting_sequence().to_string(),
-                ending_sequence_number: shard.ending_sequence().map(|end| end.to_string()),
+                ending_sequence_number: ending.map(|end| end.to_string()),
             },
         }
     }

@@ -15,6 +15,7 @@ mod control;
 mod events;
 mod fan_out;
 mod fan_out_sdk;
+mod faults;
 mod front;
 mod limits;
 mod passing;
