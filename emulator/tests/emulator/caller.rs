@@ -4,7 +4,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http_body_util::Full;
-use kinesis_emulator::{Clock, Delays, Service, Settings};
+use kinesis_emulator::{Body, Clock, Delays, Service, Settings};
 use serde_json::{Value, json};
 
 /// Where the clock of every test starts.
@@ -64,7 +64,25 @@ impl Caller {
         self.send(operation, body, None).await
     }
 
+    /// The status of an answer, and its body if it is refused: an accepted one may have no end.
+    pub(crate) async fn status(&self, operation: &str, body: &str) -> (u16, String) {
+        let answer = self.answer(operation, body, None).await;
+        let status = answer.status().as_u16();
+        if status == 200 {
+            return (status, String::new());
+        }
+        let body = answer.into_body().into_bytes();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
     async fn send(&self, operation: &str, body: &str, by: Option<&str>) -> (u16, String) {
+        let answer = self.answer(operation, body, by).await;
+        let status = answer.status().as_u16();
+        let body = answer.into_body().into_bytes();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    async fn answer(&self, operation: &str, body: &str, by: Option<&str>) -> http::Response<Body> {
         let mut request = http::Request::post("/")
             .header("content-type", "application/x-amz-json-1.1")
             .header("x-amz-target", format!("Kinesis_20131202.{operation}"));
@@ -73,10 +91,7 @@ impl Caller {
         }
         let body = Full::new(Bytes::from(body.to_owned()));
         let request = request.body(body).unwrap();
-        let answer = self.service.serve(request).await;
-        let status = answer.status().as_u16();
-        let body = answer.into_body().into_bytes();
-        (status, String::from_utf8(body.to_vec()).unwrap())
+        self.service.serve(request).await
     }
 
     /// The reply of a call that is accepted; null if it is void.

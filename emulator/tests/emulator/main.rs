@@ -20,6 +20,7 @@ mod fan_out_socket;
 mod faults;
 mod front;
 mod limits;
+mod outcomes;
 mod passing;
 mod puts;
 mod race;
