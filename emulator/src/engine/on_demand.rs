@@ -8,7 +8,7 @@
 //! * Loads are averages over one window (a minute unless set otherwise), in shares of what one shard
 //!   takes: 1 MiB or 1,000 records a second, whichever is the larger share.
 //! * Wanted are two shards for each shard's worth of the highest load of the last 30 days, but no fewer
-//!   than four, and no fewer than the warm throughput in MiB/s.
+//!   than four or what the stream began with, and no fewer than the warm throughput in MiB/s.
 //! * At the end of a window with fewer shards than wanted, the most loaded are split in the middle until
 //!   there are enough. A shard above half of what it takes is split as well, however few are wanted in
 //!   all, up to twice as many as wanted: the load may sit on few keys, which no split helps.
@@ -24,7 +24,7 @@ use crate::clock::Moment;
 use super::hash::HashRange;
 use super::resize::Step;
 
-/// The fewest shards of an on-demand stream.
+/// The fewest shards of an on-demand stream that did not have fewer when it was provisioned.
 pub(crate) const SHARDS_MIN: u32 = 4;
 /// The most, whatever the load.
 const SHARDS_MAX: usize = 10_000;
@@ -80,6 +80,8 @@ pub(crate) struct Scaler {
     peaks: VecDeque<(u64, u64)>,
     /// When shards were last split or merged.
     changed: Moment,
+    /// The fewest shards it wants: four, or what a stream had that was provisioned with fewer.
+    least: u32,
 }
 
 impl Scaler {
@@ -91,6 +93,7 @@ impl Scaler {
             until: now.after(window),
             peaks: VecDeque::new(),
             changed: now,
+            least: u32::try_from(open).map_or(SHARDS_MIN, |open| open.min(SHARDS_MIN)),
         };
         let half = u64::try_from(open)
             .unwrap_or(u64::MAX)
@@ -196,7 +199,7 @@ impl Scaler {
             .map(|(_, load)| *load)
             .max();
         let shards = peak.unwrap_or_default().saturating_mul(2).div_ceil(SHARD);
-        let floor = usize::try_from(floor.max(SHARDS_MIN)).unwrap_or(SHARDS_MAX);
+        let floor = usize::try_from(floor.max(self.least)).unwrap_or(SHARDS_MAX);
         usize::try_from(shards)
             .unwrap_or(SHARDS_MAX)
             .max(floor)

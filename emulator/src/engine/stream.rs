@@ -578,7 +578,11 @@ impl State {
         let observed = self.observed();
         let mut scaler = Scaler::new(at, self.window, observed.len());
         self.warm.current = self.warm.target;
-        let steps = scaler.warm(at, &observed, self.warm.current, false);
+        // Without warm throughput a stream that was provisioned starts with the shards that it has.
+        let steps = match self.warm.target {
+            0 => Vec::new(),
+            target => scaler.warm(at, &observed, target, false),
+        };
         self.scaler = Some(scaler);
         self.topology.carry_out(&steps, at);
     }

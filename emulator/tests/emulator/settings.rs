@@ -583,6 +583,17 @@ async fn a_change_takes_its_time_and_keeps_others_out() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_becomes_on_demand_keeps_its_shards_while_nobody_writes() {
+    let caller = slow(2).await;
+    let body = json!({"StreamARN": ARN, "StreamModeDetails": {"StreamMode": "ON_DEMAND"}});
+    caller.ok("UpdateStreamMode", body).await;
+    caller.advance(Duration::from_secs(1));
+    assert_eq!(summary(&caller).await["OpenShardCount"], 2);
+    caller.advance(HOUR);
+    assert_eq!(summary(&caller).await["OpenShardCount"], 2);
+}
+
 fn commitment(status: &str) -> Value {
     json!({"MinimumThroughputBillingCommitment": {"Status": status}})
 }
