@@ -120,16 +120,17 @@ settled orders
 is "a merged shard names its parents" $'shardId-000000000003\tshardId-000000000001\tshardId-000000000002' \
   "$(text list-shards --stream-name orders --shard-filter Type=AT_LATEST \
     --query 'Shards[].[ShardId,ParentShardId,AdjacentParentShardId]')"
-refuses ResourceInUseException split-shard --stream-name orders --shard-to-split shardId-000000000000 \
-  --new-starting-hash-key 170141183460469231731687303715884105728 ||
-  true
+refuses InvalidArgumentException split-shard --stream-name orders --shard-to-split shardId-000000000000 \
+  --new-starting-hash-key 170141183460469231731687303715884105728
 is "update-shard-count answers both counts" $'orders\t1\t2' "$(text update-shard-count --stream-name orders \
   --target-shard-count 2 --scaling-type UNIFORM_SCALING \
   --query '[StreamName,CurrentShardCount,TargetShardCount]')"
 settled orders
 is "update-shard-count leaves the wanted number" 2 "$(summary orders OpenShardCount)"
-is "list-shards page by page" 6 \
-  "$(text list-shards --stream-name orders --page-size 2 --query 'Shards[].[ShardId]' | grep -c shardId)"
+# A token and the name together are refused, so the CLI cannot turn these pages by itself.
+token=$(text list-shards --stream-name orders --no-paginate --max-results 4 --query NextToken)
+is "list-shards page by page" $'shardId-000000000004\tshardId-000000000005' \
+  "$(text list-shards --no-paginate --next-token "$token" --query 'Shards[].ShardId')"
 
 # --- what else a stream has ---
 kinesis add-tags-to-stream --stream-name orders --tags team=blue,stage=test

@@ -21,7 +21,7 @@ func main() {
 	client := kinesis.NewFromConfig(settings)
 	runReading(ctx, client, "reading")
 	runGenerations(ctx, client, "generations")
-	runRefusals(ctx, client, "refusals")
+	runRefusals(ctx, client, settings, "refusals")
 }
 
 func number(name string) int {

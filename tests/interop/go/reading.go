@@ -5,8 +5,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"net/http"
 	"os"
+	"os/exec"
 	"strings"
 	"time"
 
@@ -66,7 +66,7 @@ func runReading(ctx context.Context, client *kinesis.Client, stream string) {
 }
 
 // runRefusals looks for the SDK's types behind the service's errors. Moves the clock, so it is last.
-func runRefusals(ctx context.Context, client *kinesis.Client, stream string) {
+func runRefusals(ctx context.Context, client *kinesis.Client, settings aws.Config, stream string) {
 	missing := aws.String("missing")
 	_, err := client.DescribeStreamSummary(ctx, &kinesis.DescribeStreamSummaryInput{StreamName: missing})
 	check("ResourceNotFoundException", isA[*types.ResourceNotFoundException](err), err)
@@ -86,22 +86,26 @@ func runRefusals(ctx context.Context, client *kinesis.Client, stream string) {
 	answer, err := client.GetShardIterator(ctx, &kinesis.GetShardIteratorInput{StreamName: &stream,
 		ShardId: aws.String("shardId-000000000000"), ShardIteratorType: types.ShardIteratorTypeLatest})
 	must(err)
-	advance := os.Getenv("AWS_ENDPOINT_URL") + "/_emulator/clock/advance"
-	moved, err := http.Post(advance, "application/json", strings.NewReader(`{"by": "301s"}`))
-	must(err)
-	check("the emulator's clock can be moved", moved.StatusCode == http.StatusOK, moved.Status)
+	advance("301s")
 	_, err = client.GetRecords(ctx, &kinesis.GetRecordsInput{ShardIterator: answer.ShardIterator})
 	check("ExpiredIteratorException after five minutes", isA[*types.ExpiredIteratorException](err), err)
 
 	if os.Getenv("INTEROP_SIGNED") != "" {
-		wrong := kinesis.New(client.Options(), func(options *kinesis.Options) {
-			options.Credentials = credentials.NewStaticCredentialsProvider(os.Getenv("AWS_ACCESS_KEY_ID"), "wrong", "")
-		})
-		_, err = wrong.ListStreams(ctx, &kinesis.ListStreamsInput{})
+		settings.Credentials = credentials.NewStaticCredentialsProvider(os.Getenv("AWS_ACCESS_KEY_ID"), "wrong", "")
+		_, err = kinesis.NewFromConfig(settings).ListStreams(ctx, &kinesis.ListStreamsInput{})
 		var refusal smithy.APIError
 		check("a wrong secret is refused", errors.As(err, &refusal) &&
 			refusal.ErrorCode() == "InvalidSignatureException", err)
+		advance("1h")
+		_, err = client.ListStreams(ctx, &kinesis.ListStreamsInput{})
+		check("the SDK signs again, by the emulator's clock", err == nil, err)
 	}
+}
+
+// advance moves the emulator's clock.
+func advance(by string) {
+	output, err := exec.Command(os.Getenv("INTEROP_ADVANCE"), by).CombinedOutput()
+	check("the emulator's clock can be moved", err == nil, err, string(output))
 }
 
 func isA[Kind error](err error) bool {

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use aws_config::SdkConfig;
 use aws_sdk_kinesis::config::Credentials;
-use aws_sdk_kinesis::error::ProvideErrorMetadata;
+use aws_sdk_kinesis::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_kinesis::operation::get_shard_iterator::builders::GetShardIteratorFluentBuilder;
 use aws_sdk_kinesis::primitives::Blob;
 use aws_sdk_kinesis::types::{Record, ShardIteratorType};
 use aws_sdk_kinesis::{Client, config};
+use tokio::process::Command;
 
 use crate::{Failure, check, wait_until_active};
 
@@ -114,10 +115,7 @@ pub(crate) async fn refusals(
         .describe_stream_summary()
         .stream_name("missing")
         .send();
-    let refusal = describe
-        .await
-        .err()
-        .map(aws_sdk_kinesis::error::SdkError::into_service_error);
+    let refusal = describe.await.err().map(SdkError::into_service_error);
     let is_refused = refusal
         .as_ref()
         .is_some_and(|it| it.is_resource_not_found_exception());
@@ -131,10 +129,7 @@ pub(crate) async fn refusals(
             .send()
     };
     create().await?;
-    let refusal = create()
-        .await
-        .err()
-        .map(aws_sdk_kinesis::error::SdkError::into_service_error);
+    let refusal = create().await.err().map(SdkError::into_service_error);
     let is_refused = refusal
         .as_ref()
         .is_some_and(|it| it.is_resource_in_use_exception());
@@ -146,7 +141,7 @@ pub(crate) async fn refusals(
         .stream_name(stream)
         .shard_to_split(SHARD);
     let refusal = split.new_starting_hash_key("0").send().await.err();
-    let refusal = refusal.map(aws_sdk_kinesis::error::SdkError::into_service_error);
+    let refusal = refusal.map(SdkError::into_service_error);
     let is_refused = refusal
         .as_ref()
         .is_some_and(|it| it.is_invalid_argument_exception());
@@ -161,9 +156,30 @@ pub(crate) async fn refusals(
         &refusal,
     )?;
 
-    if let Ok(key) = std::env::var("AWS_ACCESS_KEY_ID")
-        && std::env::var_os("INTEROP_SIGNED").is_some()
-    {
+    let start = client
+        .get_shard_iterator()
+        .stream_name(stream)
+        .shard_id(SHARD);
+    let start = start
+        .shard_iterator_type(ShardIteratorType::Latest)
+        .send()
+        .await?;
+    advance("301s").await?;
+    let read = client
+        .get_records()
+        .set_shard_iterator(start.shard_iterator);
+    let refusal = read.send().await.err().map(SdkError::into_service_error);
+    let is_refused = refusal
+        .as_ref()
+        .is_some_and(|it| it.is_expired_iterator_exception());
+    check(
+        "ExpiredIteratorException after five minutes",
+        is_refused,
+        refusal,
+    )?;
+
+    if std::env::var_os("INTEROP_SIGNED").is_some() {
+        let key = std::env::var("AWS_ACCESS_KEY_ID")?;
         let wrong = Credentials::new(key, "wrong", None, None, "interop");
         let wrong = config::Builder::from(settings)
             .credentials_provider(wrong)
@@ -172,6 +188,24 @@ pub(crate) async fn refusals(
         let code = refusal.as_ref().and_then(ProvideErrorMetadata::code);
         let is_refused = code == Some("InvalidSignatureException");
         check("a wrong secret is refused", is_refused, &refusal)?;
+        advance("1h").await?;
+        let answer = client.list_streams().send().await;
+        check(
+            "the SDK signs again, by the emulator's clock",
+            answer.is_ok(),
+            &answer,
+        )?;
     }
     Ok(())
+}
+
+/// Moves the emulator's clock.
+async fn advance(by: &str) -> Result<(), Failure> {
+    let program = std::env::var_os("INTEROP_ADVANCE").ok_or("INTEROP_ADVANCE is not set")?;
+    let done = Command::new(program).arg(by).output().await?;
+    check(
+        "the emulator's clock can be moved",
+        done.status.success(),
+        done,
+    )
 }
