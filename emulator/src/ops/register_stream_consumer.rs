@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Scope;
 use crate::engine::consumer::{CREATING_MAX, Denied};
-use crate::engine::stream::{Status, Stream};
+use crate::engine::stream::{Mode, Status, Stream};
 use crate::engine::tags::Tags;
 use crate::refusal::{Kind, Refusal};
 use crate::wire::check::Checks;
@@ -15,6 +16,8 @@ use super::{Call, Reply, tags};
 
 /// Consumers of one stream.
 const CONSUMERS_MAX: usize = 20;
+/// The same of a stream on demand whose account has made the commitment.
+const CONSUMERS_MAX_ADVANTAGE: usize = 50;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -69,11 +72,22 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
     let mut tags = Tags::default();
     let subject = format_args!("consumer {name} under {}", stream.told());
     tags.add(tags::owned(&request.tags), &subject)?;
-    let registered = stream.consumers.register(begin, name, tags, CONSUMERS_MAX);
+    let max = consumers_max(call, &stream, state.mode);
+    let registered = stream.consumers.register(begin, name, tags, max);
     let consumer = registered.map_err(|denied| refusal(denied, name, &stream))?;
     Ok(call.reply(&Registered {
         consumer: ConsumerShape::registered(&consumer, &stream),
     }))
+}
+
+fn consumers_max(call: &Call<'_>, stream: &Stream, mode: Mode) -> usize {
+    let Scope { account, region } = &stream.scope;
+    let owner = call.engine.known_realm(account, region);
+    let is_committed = owner.is_some_and(|owner| owner.commitment(call.now).is_on(call.now));
+    match mode {
+        Mode::OnDemand if is_committed => CONSUMERS_MAX_ADVANTAGE,
+        Mode::OnDemand | Mode::Provisioned => CONSUMERS_MAX,
+    }
 }
 
 fn refusal(denied: Denied, name: &str, stream: &Stream) -> Refusal {

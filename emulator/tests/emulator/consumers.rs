@@ -1,8 +1,8 @@
 //! Registered consumers: their states, how they are named, their limits and their listing.
 
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
-use kinesis_emulator::Delays;
+use kinesis_emulator::{Clock, Delays, Limits, Service, Settings};
 use serde_json::{Value, json};
 
 use crate::caller::{Caller, START};
@@ -344,4 +344,80 @@ async fn a_stream_with_consumers_is_deleted_only_with_them() {
     let (kind, text) = caller.refused("DescribeStreamConsumer", named("app")).await;
     assert_eq!(kind, "ResourceNotFoundException");
     assert_eq!(text, "Stream s under account 000000000000 not found.");
+}
+
+#[tokio::test(start_paused = true)]
+async fn fifty_consumers_are_the_limit_on_demand_with_the_commitment() {
+    let caller = Caller::new();
+    caller.ok("CreateStream", json!({"StreamName": "s"})).await;
+    caller
+        .ok("CreateStream", json!({"StreamName": "t", "ShardCount": 1}))
+        .await;
+    let other = STREAM_ARN.replace("/s", "/t");
+    let register = async |arn: &str, number: u32| {
+        let body = json!({"StreamARN": arn, "ConsumerName": format!("c{number}")});
+        let (status, text) = caller
+            .raw("RegisterStreamConsumer", &body.to_string())
+            .await;
+        assert!(
+            status == 200 || text.contains("LimitExceededException"),
+            "{text}"
+        );
+        status == 200
+    };
+    for number in 0..20 {
+        assert!(register(STREAM_ARN, number).await && register(&other, number).await);
+    }
+    assert!(!register(STREAM_ARN, 20).await);
+    let commitment = json!({"MinimumThroughputBillingCommitment": {"Status": "ENABLED"}});
+    caller.ok("UpdateAccountSettings", commitment).await;
+    for number in 20..50 {
+        assert!(register(STREAM_ARN, number).await);
+    }
+    assert!(!register(STREAM_ARN, 50).await);
+    assert!(
+        !register(&other, 20).await,
+        "a provisioned stream has no more than before"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_about_consumers_have_their_rates() {
+    let clock = Clock::starting_at(UNIX_EPOCH + Duration::from_secs(START));
+    let settings = Settings {
+        clock,
+        limits: Limits::Enforce,
+        ..Settings::default()
+    };
+    let caller = Caller {
+        service: Service::new(settings),
+    };
+    caller
+        .ok("CreateStream", json!({"StreamName": "s", "ShardCount": 1}))
+        .await;
+    let arn = caller.consumer("app").await;
+    let subscribe = json!({
+        "ConsumerARN": arn,
+        "ShardId": "shardId-000000000000",
+        "StartingPosition": {"Type": "LATEST"},
+    });
+    for (operation, body, rate) in [
+        // One has been registered already.
+        ("RegisterStreamConsumer", named("app"), 4),
+        ("DescribeStreamConsumer", named("app"), 20),
+        ("ListStreamConsumers", json!({"StreamARN": STREAM_ARN}), 5),
+        ("SubscribeToShard", subscribe, 1),
+        ("DeregisterStreamConsumer", named("none"), 5),
+    ] {
+        for _ in 0..rate {
+            let (_, text) = caller.raw(operation, &body.to_string()).await;
+            assert!(!text.contains("Rate exceeded"), "{operation}: {text}");
+        }
+        let (kind, text) = caller.refused(operation, body.clone()).await;
+        assert_eq!(kind, "LimitExceededException", "{operation}: {text}");
+        assert!(
+            text.starts_with("Rate exceeded for "),
+            "{operation}: {text}"
+        );
+    }
 }

@@ -6,6 +6,7 @@ use kinesis_emulator::{Clock, Delays, Limits, Service, Settings};
 use serde_json::{Value, json};
 
 use crate::caller::{Caller, data, shard};
+use crate::events::STREAM_ARN;
 
 fn horizon() -> Value {
     json!({"Type": "TRIM_HORIZON"})
@@ -657,5 +658,22 @@ async fn an_enforcing_service_sends_two_mebibytes_a_second_to_each_consumer() {
             records += event["Records"].as_array().unwrap().len();
         }
         assert_eq!(started.elapsed().as_secs(), seconds);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_larger_than_a_batch_comes_alone() {
+    let caller = Caller::with_stream(1).await;
+    let consumer = caller.consumer("c").await;
+    let size = json!({"StreamARN": STREAM_ARN, "MaxRecordSizeInKiB": 10_240});
+    caller.ok("UpdateMaxRecordSize", size).await;
+    let large = "x".repeat((10 << 20) - 1);
+    for text in ["small", large.as_str(), "small"] {
+        caller.put("k", text).await;
+    }
+    let mut events = caller.subscribe(&consumer, &shard(0), horizon()).await;
+    for expected in ["small", large.as_str(), "small"] {
+        let event = events.ready().await.unwrap().event();
+        assert!(data(&event) == [expected]);
     }
 }
