@@ -76,8 +76,7 @@ is "list-streams page by page" $'clicks\norders' \
   "$(text list-streams --page-size 1 --query StreamNames | grep -v None)"
 refuses ResourceInUseException create-stream --stream-name orders --shard-count 1
 refuses ResourceNotFoundException describe-stream --stream-name missing
-kinesis describe-limits >/dev/null
-is "describe-limits" True "$(text describe-limits --query 'OpenShardCount>=`5`')"
+is "describe-limits" $'1\t1' "$(text describe-limits --query '[OpenShardCount,OnDemandStreamCount]')"
 
 # --- records ---
 first=$(raw put-record --stream-name orders --partition-key k --data 'raw text' --query SequenceNumber --output text)

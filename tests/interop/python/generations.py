@@ -9,6 +9,7 @@ import os
 import threading
 import time
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import closing
 from datetime import datetime, timezone
 
 END = "end"  # The partition key of the last record of each open shard.
@@ -165,7 +166,7 @@ def by_subscription(client, consumer, seen):
         answer = client.subscribe_to_shard(
             ConsumerARN=consumer, ShardId=shard, StartingPosition={"Type": "TRIM_HORIZON"}
         )
-        with answer["EventStream"] as events:
+        with closing(answer["EventStream"]) as events:
             for event in events:
                 event = event["SubscribeToShardEvent"]
                 for record in event["Records"]:
