@@ -2,6 +2,7 @@
 //! library. Called by `main`; starts nothing itself.
 
 mod options;
+mod tls;
 mod value;
 
 use std::path::{Path, PathBuf};
@@ -102,7 +103,7 @@ mod tests {
         assert_eq!(options.port, Some(2));
         assert_eq!(options.host.as_deref(), Some("127.0.0.2"));
         assert_eq!(options.region, None);
-        let delays = options.service().unwrap().delays;
+        let delays = options.settings().unwrap().delays;
         assert_eq!(delays.create, std::time::Duration::from_secs(2));
     }
 

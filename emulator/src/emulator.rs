@@ -6,7 +6,9 @@ use std::net::SocketAddr;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::{Listener, Service, Settings};
+#[cfg(feature = "tls")]
+use crate::Tls;
+use crate::{Bounds, Listener, Service, Settings};
 
 /// A running emulator. Dropping it closes the port and all connections.
 #[derive(Debug)]
@@ -24,6 +26,10 @@ pub struct Builder {
     service: Option<Service>,
     settings: Settings,
     address: SocketAddr,
+    bounds: Bounds,
+    hosts: Vec<String>,
+    #[cfg(feature = "tls")]
+    tls: Option<Tls>,
 }
 
 impl Emulator {
@@ -38,10 +44,14 @@ impl Emulator {
             service: None,
             settings: Settings::default(),
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            bounds: Bounds::default(),
+            hosts: Vec::new(),
+            #[cfg(feature = "tls")]
+            tls: None,
         }
     }
 
-    /// Where it listens, as a URL: `http://127.0.0.1:PORT`.
+    /// Where it listens, as a URL: `http://127.0.0.1:PORT`, or `https://` with TLS.
     pub fn endpoint(&self) -> &str {
         &self.endpoint
     }
@@ -94,14 +104,45 @@ impl Builder {
         self
     }
 
+    /// What one client may cost the others.
+    #[must_use]
+    pub fn bounds(mut self, bounds: Bounds) -> Self {
+        self.bounds = bounds;
+        self
+    }
+
+    /// Hosts besides this machine's own names that clients may call it by, and pages come from; `*`
+    /// is any.
+    #[must_use]
+    pub fn allow_hosts(mut self, hosts: impl IntoIterator<Item = String>) -> Self {
+        self.hosts.extend(hosts);
+        self
+    }
+
+    /// Speaks TLS. Clients have to trust [`Tls::authority`], which an SDK's HTTP client is told
+    /// and an emulator's `sdk_config` cannot do for it.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
     /// Binds the port and starts to serve.
     pub async fn start(self) -> io::Result<Emulator> {
         let service = self.service.unwrap_or_else(|| Service::new(self.settings));
         let listener = Listener::bind(self.address).await?;
+        let listener = listener.bounds(self.bounds).allow_hosts(self.hosts);
+        #[cfg(feature = "tls")]
+        let listener = match self.tls {
+            Some(tls) => listener.tls(tls),
+            None => listener,
+        };
+        let scheme = listener.scheme();
         let address = listener.address();
         let (stop, stopped) = watch::channel(());
         let task = tokio::spawn(listener.serve(service.clone(), stopped));
-        let endpoint = format!("http://{address}");
+        let endpoint = format!("{scheme}://{address}");
         Ok(Emulator {
             service,
             address,

@@ -23,6 +23,7 @@ mod faults;
 #[cfg(feature = "bench")]
 #[doc(hidden)]
 pub mod hot;
+mod init;
 mod listener;
 mod ops;
 mod refusal;
@@ -37,7 +38,10 @@ pub use auth::{Auth, Key, Keys, UnusableKeys};
 pub use clock::Clock;
 pub use emulator::{Builder, Emulator};
 pub use faults::{Action, Api, EventException, Fault, FaultReport, Faults, Lost, Unfit};
-pub use listener::Listener;
+pub use init::{Init, UnusableInit};
+pub use listener::{Bounds, Listener};
+#[cfg(feature = "tls")]
+pub use listener::{Tls, UnusableTls};
 pub use scope::Scope;
 pub use service::Service;
 pub use settings::{Delays, Limits, Settings};

@@ -1,22 +1,40 @@
-//! The socket: HTTP/1.1 and HTTP/2 by prior knowledge on one port, around [`Service::serve`].
+//! The socket: HTTP/1.1 and HTTP/2 on one port, with TLS or without, around [`Service::serve`].
+//!
+//! Owns what one client may cost the others ([`Bounds`]), and who may knock at all ([`gate`]).
+//! Real time, on tokio's clock; the service's clock is not looked at here.
+
+mod bounds;
+mod connection;
+mod gate;
+mod intake;
+mod memory;
+mod outflow;
+mod pulse;
+mod register;
+mod stream;
+#[cfg(feature = "tls")]
+mod tls;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
 use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time;
+use tokio::time::{self, Instant};
 
-use crate::caller::Peer;
-use crate::{Lost, Service};
+use crate::Service;
 
-/// How long a connection may say nothing before its first byte, and take for the head of a request.
-const HEADER_DEADLINE: Duration = Duration::from_secs(60);
+pub use self::bounds::Bounds;
+use self::connection::Common;
+use self::gate::Gate;
+use self::memory::Memory;
+use self::pulse::Pulse;
+use self::register::Register;
+#[cfg(feature = "tls")]
+pub use self::tls::{Tls, UnusableTls};
+
 /// How long connections may take to finish what they are at when the listener stops.
 const STOP_DEADLINE: Duration = Duration::from_millis(300);
 /// Pause after an error of accept, which mostly means that file descriptors have run out.
@@ -27,6 +45,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub struct Listener {
     socket: TcpListener,
     address: SocketAddr,
+    bounds: Bounds,
+    hosts: Vec<String>,
+    #[cfg(feature = "tls")]
+    tls: Option<Tls>,
 }
 
 impl Listener {
@@ -34,7 +56,14 @@ impl Listener {
     pub async fn bind(address: impl ToSocketAddrs) -> std::io::Result<Self> {
         let socket = TcpListener::bind(address).await?;
         let address = socket.local_addr()?;
-        Ok(Self { socket, address })
+        Ok(Self {
+            socket,
+            address,
+            bounds: Bounds::default(),
+            hosts: Vec::new(),
+            #[cfg(feature = "tls")]
+            tls: None,
+        })
     }
 
     /// Where it listens.
@@ -42,9 +71,53 @@ impl Listener {
         self.address
     }
 
+    /// `https` or `http`.
+    pub fn scheme(&self) -> &'static str {
+        #[cfg(feature = "tls")]
+        if self.tls.is_some() {
+            return "https";
+        }
+        "http"
+    }
+
+    /// What one client may cost the others.
+    #[must_use]
+    pub fn bounds(mut self, bounds: Bounds) -> Self {
+        self.bounds = bounds;
+        self
+    }
+
+    /// Hosts besides this machine's own names that clients may call it by, and pages come from; `*`
+    /// is any.
+    #[must_use]
+    pub fn allow_hosts(mut self, hosts: impl IntoIterator<Item = String>) -> Self {
+        self.hosts.extend(hosts);
+        self
+    }
+
+    /// Speaks TLS.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
     /// Serves until `stop` changes or its sender is gone; then lets requests in hand finish for a
     /// moment, and drops the rest.
     pub async fn serve(self, service: Service, mut stop: watch::Receiver<()>) {
+        let is_signed = service.auth().is_checked();
+        let max = self.bounds.connections;
+        let common = Arc::new(Common {
+            service,
+            requests: Memory::new(self.bounds.memory),
+            answers: Memory::new(self.bounds.memory),
+            gate: Gate::new(self.address, self.hosts, is_signed),
+            bounds: Arc::new(self.bounds),
+            #[cfg(feature = "tls")]
+            tls: self.tls,
+        });
+        let register = Arc::new(Register::default());
         let mut connections = JoinSet::new();
         loop {
             let accepted = tokio::select! {
@@ -61,10 +134,16 @@ impl Listener {
             match accepted {
                 Ok((stream, peer)) => {
                     tracing::debug!(%peer, "connection");
-                    connections.spawn(serve_connection(service.clone(), stream, stop.clone()));
+                    let work = admit(&register, max, &common, stream, &stop);
+                    if let Some(work) = work {
+                        connections.spawn(work);
+                    } else {
+                        tracing::warn!(%peer, "no room for a connection");
+                    }
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
+                    register.make_room();
                     time::sleep(ACCEPT_PAUSE).await;
                 }
             }
@@ -77,55 +156,19 @@ impl Listener {
     }
 }
 
-async fn serve_connection(service: Service, stream: TcpStream, mut stop: watch::Receiver<()>) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "cannot switch delays off");
-    }
-    let first_byte = tokio::select! {
-        biased;
-        _ = stop.changed() => return,
-        first_byte = time::timeout(HEADER_DEADLINE, stream.readable()) => first_byte,
-    };
-    if !matches!(first_byte, Ok(Ok(()))) {
-        return;
-    }
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_DEADLINE);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(256);
-    let peer = stream.peer_addr().ok().map(|address| Peer {
-        address: address.ip(),
-        is_tls: false,
-    });
-    let answer = service_fn(move |mut request: http::Request<Incoming>| {
-        let service = service.clone();
-        if let Some(peer) = peer {
-            request.extensions_mut().insert(peer);
-        }
-        async move {
-            let answer = service.serve(request).await;
-            // The connection closes on an error, without an answer.
-            match answer.extensions().get::<Lost>() {
-                Some(lost) => Err(*lost),
-                None => Ok(answer),
-            }
-        }
-    });
-    let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), answer));
-    let ended = tokio::select! {
-        biased; // ORDER: stop first, so that a busy connection cannot hold it up
-        _ = stop.changed() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-        ended = connection.as_mut() => ended,
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "connection ended");
-    }
+/// The whole life of a connection, if there is room for it.
+fn admit(
+    register: &Arc<Register>,
+    max: usize,
+    common: &Arc<Common>,
+    stream: TcpStream,
+    stop: &watch::Receiver<()>,
+) -> Option<impl Future<Output = ()> + Send + use<>> {
+    let pulse = Arc::new(Pulse::new(Instant::now()));
+    let place = register.admit(&pulse, max)?;
+    let (common, stop) = (Arc::clone(common), stop.clone());
+    Some(async move {
+        connection::serve(common, stream, pulse, stop).await;
+        drop(place);
+    })
 }

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
-use kinesis_emulator::{Listener, Service};
+use kinesis_emulator::Listener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
@@ -21,6 +21,7 @@ fn main() -> ExitCode {
     if let Err(text) = log(options.log.as_deref()) {
         return fail(&text);
     }
+    open_many_files();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -34,6 +35,20 @@ fn main() -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(text) => fail(&text),
+    }
+}
+
+/// As many as may be: every connection is one, and many shells allow a thousand.
+fn open_many_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    let all = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, all) {
+        // As good as it was: who comes when there are none left costs another his connection.
+        tracing::debug!(%error, "cannot allow as many open files as there may be");
     }
 }
 
@@ -57,17 +72,13 @@ async fn run(options: &Options) -> Result<(), String> {
         handler(SignalKind::terminate())?,
         handler(SignalKind::interrupt())?,
     );
-    let service = Service::new(options.service()?);
-    let (host, port) = (options.host(), options.port());
-    let listener = Listener::bind((host, port)).await.map_err(|error| {
-        format!("cannot listen on {host}:{port}: {error}; choose another with --host and --port")
-    })?;
+    let listener = listen(options).await?;
+    let service = options.service()?;
+    let scheme = listener.scheme();
     let address = listener.address();
-    if !address.ip().is_loopback() {
-        tracing::warn!("whoever reaches {address} can read and write: nobody is authenticated");
-    }
     let mut stdout = std::io::stdout().lock();
-    let announced = writeln!(stdout, "listening on http://{address}").and_then(|()| stdout.flush());
+    let announced =
+        writeln!(stdout, "listening on {scheme}://{address}").and_then(|()| stdout.flush());
     drop(stdout);
     announced.map_err(|error| format!("cannot write to standard output: {error}"))?;
     let (stop, stopped) = watch::channel(());
@@ -82,6 +93,25 @@ async fn run(options: &Options) -> Result<(), String> {
     serving
         .await
         .map_err(|error| format!("the listener failed: {error}"))
+}
+
+/// Binds the port as the settings have it.
+async fn listen(options: &Options) -> Result<Listener, String> {
+    let (host, port) = (options.host(), options.port());
+    let listener = Listener::bind((host, port)).await.map_err(|error| {
+        format!("cannot listen on {host}:{port}: {error}; choose another with --host and --port")
+    })?;
+    options.check_address(listener.address())?;
+    let listener = listener
+        .bounds(options.bounds())
+        .allow_hosts(options.allow_host.clone());
+    Ok(match options.tls()? {
+        #[cfg(feature = "tls")]
+        Some(tls) => listener.tls(tls),
+        #[cfg(not(feature = "tls"))]
+        Some(never) => match never {},
+        None => listener,
+    })
 }
 
 /// One line, whatever the log's filter is.

@@ -31,6 +31,7 @@ pub(crate) enum Kind {
     LimitExceeded,
     ProvisionedThroughputExceeded,
     MissingAuthenticationToken,
+    RequestTimeout,
     ResourceInUse,
     ResourceNotFound,
     Serialization,
@@ -58,6 +59,7 @@ impl Kind {
             Self::KmsNotFound => "KMSNotFoundException",
             Self::LimitExceeded => "LimitExceededException",
             Self::ProvisionedThroughputExceeded => "ProvisionedThroughputExceededException",
+            Self::RequestTimeout => "RequestTimeoutException",
             Self::ResourceInUse => "ResourceInUseException",
             Self::ResourceNotFound => "ResourceNotFoundException",
             Self::Serialization => "SerializationException",
@@ -74,6 +76,8 @@ impl Kind {
     pub(crate) fn status(self) -> StatusCode {
         if self == Self::InternalFailure {
             StatusCode::INTERNAL_SERVER_ERROR
+        } else if self == Self::RequestTimeout {
+            StatusCode::REQUEST_TIMEOUT
         } else if self == Self::ServiceUnavailable {
             StatusCode::SERVICE_UNAVAILABLE
         } else {

@@ -10,17 +10,18 @@ use http::{Method, Request, Response, StatusCode};
 use tokio::time::Instant;
 
 use crate::auth::{self, Auth, Signed};
-use crate::caller::Caller;
+use crate::caller::{Caller, Peer};
 use crate::control;
 use crate::dynamo::{self, Dynamo};
 use crate::engine::Engine;
+use crate::engine::limits::Limits;
 use crate::faults::{self, End, Faults, Lost};
 use crate::ops::{self, Call, Operation, Reply};
 use crate::refusal::{Kind, Refusal};
 use crate::wire::answer::{self, RequestIds};
-use crate::wire::body::{self, Body, Unreadable};
+use crate::wire::body::{self, Body, Cut, Unreadable};
 use crate::wire::codec::Wire;
-use crate::{BoxError, Clock, Scope, Settings};
+use crate::{BoxError, Clock, Delays, Init, Scope, Settings, UnusableInit};
 
 const TARGET: &str = "x-amz-target";
 const KINESIS: &str = "Kinesis_20131202.";
@@ -60,6 +61,24 @@ impl Service {
         Self {
             inner: Arc::new(inner),
         }
+    }
+
+    /// A service that has what `init` names. Neither delays nor limits hold for that.
+    ///
+    /// # Errors
+    /// If an entry is not right, or the service refuses it.
+    pub fn with_init(settings: Settings, init: &Init) -> Result<Self, UnusableInit> {
+        let (delays, limits) = (settings.delays, settings.limits);
+        let mut service = Self::new(Settings {
+            delays: Delays::default(),
+            limits: crate::Limits::Off,
+            ..settings
+        });
+        init.apply(&service)?;
+        let inner = Arc::get_mut(&mut service.inner).expect("nobody else has it yet");
+        inner.engine.delays = delays;
+        inner.engine.limits = Limits::new(limits);
+        Ok(service)
     }
 
     /// The clock that all of it goes by.
@@ -105,8 +124,7 @@ impl Service {
             Err(Unreadable::TooLarge) => (answer::too_large(), true),
             Err(Unreadable::Broken(error)) => {
                 tracing::debug!(%error, "a request's body broke off");
-                let refusal = Refusal::bare(Kind::Serialization);
-                (answer::refused(Wire::Json, &refusal), true)
+                (answer::refused(wire(&head), &broken(&error)), true)
             }
         };
         self.inner.ids.stamp(&mut answer, has_second_id);
@@ -188,7 +206,6 @@ impl Service {
             };
             return answer::refused(wire, &Refusal::bare(kind));
         };
-        let engine = &self.inner.engine;
         if self.inner.auth.is_checked() && !wire.is_structure(&body) {
             // ORDER: a body that cannot be read is refused before its signature is looked at.
             return answer::refused(wire, &Refusal::bare(Kind::Serialization));
@@ -197,22 +214,39 @@ impl Service {
             Ok(caller) => caller,
             Err(refusal) => return answer::refused(wire, &refusal),
         };
-        let realm = engine.realm(caller.account, &caller.region);
-        let call = Call {
+        let peer = head.extensions.get().copied();
+        let call = self.call(operation, (caller, peer), wire, body);
+        self.carry_out(call).await
+    }
+
+    /// A call that comes now.
+    pub(crate) fn call<'a>(
+        &'a self,
+        operation: Operation,
+        (caller, peer): (Caller<'a>, Option<Peer>),
+        wire: Wire,
+        body: Bytes,
+    ) -> Call<'a> {
+        let Inner {
+            engine,
+            clock,
+            faults,
+            ..
+        } = &*self.inner;
+        Call {
             operation,
             engine,
+            realm: engine.realm(caller.account, &caller.region),
             caller,
-            peer: head.extensions.get().copied(),
-            realm,
-            clock: &self.inner.clock,
-            now: self.inner.clock.moment(),
+            peer,
+            clock,
+            now: clock.moment(),
             started: Instant::now(),
-            faults: &self.inner.faults,
+            faults,
             stale: None,
             wire,
             body: body.into(),
-        };
-        self.carry_out(call).await
+        }
     }
 
     /// Answers a call that can be understood, or lets a fault do so.
@@ -329,6 +363,23 @@ impl Default for Service {
     fn default() -> Self {
         Self::new(Settings::default())
     }
+}
+
+/// The encoding of an answer to a request of which no more is known than its head.
+fn wire(head: &Parts) -> Wire {
+    let kind = head.headers.get(CONTENT_TYPE);
+    let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    Wire::of(kind.split(';').next().unwrap_or_default().trim()).unwrap_or(Wire::Json)
+}
+
+/// Why a body that did not come to its end is refused.
+fn broken(error: &BoxError) -> Refusal {
+    let kind = match error.downcast_ref() {
+        Some(Cut::Stalled) => Kind::RequestTimeout,
+        Some(Cut::Evicted) => Kind::ServiceUnavailable,
+        None => return Refusal::bare(Kind::Serialization),
+    };
+    Refusal::new(kind, error.to_string())
 }
 
 /// What a browser wants to see.

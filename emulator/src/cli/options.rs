@@ -1,15 +1,17 @@
 //! Every setting of the binary, once: as a flag, as a variable of the environment, and as a key of the
 //! file. A setting that nobody gives is nothing here; the defaults are the library's.
 
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
 use clap::{Args, ValueEnum};
-use kinesis_emulator::{Auth, Clock, Delays, Keys, Scope, Settings};
+use kinesis_emulator::{Auth, Bounds, Clock, Delays, Init, Keys, Scope, Service, Settings};
 use serde::{Deserialize, Serialize};
 
-use super::value::{Instant, LimitMode, Span};
+use super::value::{Instant, LimitMode, Size, Span};
 
 /// A switch: `--name` and `--name=true` are the same.
 macro_rules! on {
@@ -42,6 +44,91 @@ pub(crate) struct Options {
     #[arg(help_heading = "Listening")]
     pub(crate) port: Option<u16>,
 
+    /// Listens on an address other than the loopback without checking signatures: whoever
+    /// reaches it can read and write everything.
+    #[arg(
+        long,
+        env = "KINESIS_EMULATOR_INSECURE_ANY_ADDRESS",
+        hide_env = true,
+        value_name = "BOOL"
+    )]
+    #[arg(help_heading = "Listening", num_args = 0..=1, default_missing_value = on!())]
+    #[arg(require_equals = true, value_parser = BoolishValueParser::new())]
+    pub(crate) insecure_any_address: Option<bool>,
+
+    /// Hosts besides localhost that clients may name and pages may come from; * is any. Several
+    /// are separated by commas.
+    #[arg(
+        long,
+        env = "KINESIS_EMULATOR_ALLOW_HOST",
+        hide_env = true,
+        value_name = "HOST"
+    )]
+    #[arg(help_heading = "Listening", value_delimiter = ',')]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) allow_host: Vec<String>,
+
+    /// Speaks TLS: on refuses plain HTTP, both takes either on the same port [default: off].
+    #[arg(
+        long,
+        env = "KINESIS_EMULATOR_TLS",
+        hide_env = true,
+        value_name = "MODE"
+    )]
+    #[arg(help_heading = "TLS", num_args = 0..=1, default_missing_value = "on", require_equals = true)]
+    pub(crate) tls: Option<TlsMode>,
+
+    /// Where to write the certificate of the authority that clients have to trust.
+    #[arg(
+        long,
+        env = "KINESIS_EMULATOR_TLS_CA_FILE",
+        hide_env = true,
+        value_name = "FILE"
+    )]
+    #[arg(help_heading = "TLS")]
+    pub(crate) tls_ca_file: Option<PathBuf>,
+
+    /// Keeps the authority's key here, so that it is the same after a restart [default: in memory].
+    #[arg(
+        long,
+        env = "KINESIS_EMULATOR_TLS_CA_KEY_FILE",
+        hide_env = true,
+        value_name = "FILE"
+    )]
+    #[arg(help_heading = "TLS")]
+    pub(crate) tls_ca_key_file: Option<PathBuf>,
+
+    /// More names and addresses for the certificate, separated by commas.
+    #[arg(
+        long,
+        env = "KINESIS_EMULATOR_TLS_NAME",
+        hide_env = true,
+        value_name = "NAME"
+    )]
+    #[arg(help_heading = "TLS", value_delimiter = ',')]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) tls_name: Vec<String>,
+
+    /// A certificate of your own with its chain, in PEM, in place of one made here.
+    #[arg(
+        long,
+        env = "KINESIS_EMULATOR_TLS_CERT",
+        hide_env = true,
+        value_name = "FILE"
+    )]
+    #[arg(help_heading = "TLS")]
+    pub(crate) tls_cert: Option<PathBuf>,
+
+    /// The key of your own certificate, in PEM.
+    #[arg(
+        long,
+        env = "KINESIS_EMULATOR_TLS_KEY",
+        hide_env = true,
+        value_name = "FILE"
+    )]
+    #[arg(help_heading = "TLS")]
+    pub(crate) tls_key: Option<PathBuf>,
+
     /// Whether requests have to be signed: off believes everyone, sigv4 checks [default: off].
     #[arg(
         long,
@@ -61,6 +148,16 @@ pub(crate) struct Options {
     )]
     #[arg(help_heading = "Who may call")]
     pub(crate) auth_keys: Option<PathBuf>,
+
+    /// Streams, consumers and tables to make at the start, in TOML or JSON.
+    #[arg(
+        long,
+        env = "KINESIS_EMULATOR_INIT",
+        hide_env = true,
+        value_name = "FILE"
+    )]
+    #[arg(help_heading = "Service")]
+    pub(crate) init: Option<PathBuf>,
 
     /// The account of requests that do not name one [default: 000000000000].
     #[arg(
@@ -244,6 +341,57 @@ pub(crate) struct Options {
     #[arg(require_equals = true, value_parser = BoolishValueParser::new())]
     pub(crate) clock_frozen: Option<bool>,
 
+    /// Connections open at once; more cost the one that is worth least [default: 4096].
+    #[arg(
+        long,
+        env = "KINESIS_EMULATOR_CONNECTIONS",
+        hide_env = true,
+        value_name = "COUNT"
+    )]
+    #[arg(help_heading = "Bounds on clients, in real time")]
+    pub(crate) connections: Option<NonZeroUsize>,
+
+    /// Bytes of requests and of answers in transit, such as 256MiB; more cost the oldest
+    /// [default: 256MiB].
+    #[arg(
+        long,
+        env = "KINESIS_EMULATOR_MEMORY",
+        hide_env = true,
+        value_name = "SIZE"
+    )]
+    #[arg(help_heading = "Bounds on clients, in real time")]
+    pub(crate) memory: Option<Size>,
+
+    /// From the first byte of a request to the end of its head [default: 10s].
+    #[arg(
+        long,
+        env = "KINESIS_EMULATOR_HEAD_DEADLINE",
+        hide_env = true,
+        value_name = "SPAN"
+    )]
+    #[arg(help_heading = "Bounds on clients, in real time")]
+    pub(crate) head_deadline: Option<Span>,
+
+    /// How long the body of a request may stand still [default: 20s].
+    #[arg(
+        long,
+        env = "KINESIS_EMULATOR_BODY_DEADLINE",
+        hide_env = true,
+        value_name = "SPAN"
+    )]
+    #[arg(help_heading = "Bounds on clients, in real time")]
+    pub(crate) body_deadline: Option<Span>,
+
+    /// How long a connection may stay open between requests [default: 2m].
+    #[arg(
+        long,
+        env = "KINESIS_EMULATOR_IDLE_DEADLINE",
+        hide_env = true,
+        value_name = "SPAN"
+    )]
+    #[arg(help_heading = "Bounds on clients, in real time")]
+    pub(crate) idle_deadline: Option<Span>,
+
     /// What to log to standard error: error, warn, info, debug, trace, or a filter as RUST_LOG has
     /// it [default: RUST_LOG, else info].
     #[arg(
@@ -254,6 +402,18 @@ pub(crate) struct Options {
     )]
     #[arg(help_heading = "Log")]
     pub(crate) log: Option<String>,
+}
+
+/// Whether TLS is spoken.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum TlsMode {
+    /// Plain HTTP alone.
+    Off,
+    /// TLS alone.
+    On,
+    /// Whichever a client begins with.
+    Both,
 }
 
 /// Whether signatures are checked.
@@ -290,8 +450,20 @@ impl Options {
         self.port.unwrap_or(4567)
     }
 
+    /// The service, with all that it has from its start.
+    pub(crate) fn service(&self) -> Result<Service, String> {
+        let settings = self.settings()?;
+        let Some(path) = &self.init else {
+            return Ok(Service::new(settings));
+        };
+        let wrong = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+        let text = std::fs::read_to_string(path).map_err(|error| wrong(&error))?;
+        let init = Init::parse(&text).map_err(|error| wrong(&error))?;
+        Service::with_init(settings, &init).map_err(|error| wrong(&error))
+    }
+
     /// The settings of the service.
-    pub(crate) fn service(&self) -> Result<Settings, String> {
+    pub(super) fn settings(&self) -> Result<Settings, String> {
         let none = Settings::default();
         let span = |span: Option<Span>| span.map_or(Duration::ZERO, |Span(span)| span);
         let account = match &self.account {
@@ -325,6 +497,35 @@ impl Options {
                 .map_or(none.on_demand_window, |Span(window)| window),
             seed: self.seed,
         })
+    }
+
+    /// What one client may cost the others.
+    pub(crate) fn bounds(&self) -> Bounds {
+        let none = Bounds::default();
+        let span = |span: Option<Span>, none| span.map_or(none, |Span(span)| span);
+        let head = span(self.head_deadline, none.head);
+        Bounds {
+            connections: self.connections.map_or(none.connections, NonZeroUsize::get),
+            memory: self.memory.map_or(none.memory, |Size(bytes)| bytes),
+            head,
+            first_byte: none.first_byte.max(head),
+            body_pause: span(self.body_deadline, none.body_pause),
+            idle: span(self.idle_deadline, none.idle),
+            ..none
+        }
+    }
+
+    /// Whether everyone who reaches `address` may be let in.
+    pub(crate) fn check_address(&self, address: SocketAddr) -> Result<(), String> {
+        let is_signed = self.auth == Some(AuthMode::Sigv4);
+        let is_wanted = self.insecure_any_address.unwrap_or(false);
+        if address.ip().is_loopback() || is_signed || is_wanted {
+            return Ok(());
+        }
+        Err(format!(
+            "{address} can be reached from other machines, and nobody is authenticated; add \
+             --auth sigv4 with --auth-keys, or --insecure-any-address"
+        ))
     }
 
     fn auth(&self) -> Result<Auth, String> {

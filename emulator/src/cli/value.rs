@@ -42,7 +42,6 @@ impl fmt::Display for Span {
 
 /// A number of bytes: `262144`, `512KiB`, `256MiB`, `2GiB`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(dead_code, reason = "the settings of the listener come next")]
 pub(crate) struct Size(pub(crate) usize);
 
 impl FromStr for Size {

@@ -96,6 +96,17 @@ impl http_body::Body for Body {
     }
 }
 
+/// Why a listener does not wait for the rest of a request's body. Comes as the body's error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Cut {
+    /// It stands still, or takes too long.
+    #[error("the request's body does not get on")]
+    Stalled,
+    /// There is no memory left for it.
+    #[error("there are too many bodies of requests")]
+    Evicted,
+}
+
 /// Why a request's body could not be taken in.
 #[derive(Debug)]
 pub(crate) enum Unreadable {

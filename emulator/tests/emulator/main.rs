@@ -5,6 +5,7 @@
     reason = "what a test cannot go on without fails it"
 )]
 
+mod abuse;
 mod accounts;
 mod auth;
 mod binary;
@@ -19,6 +20,7 @@ mod fan_out_sdk;
 mod fan_out_socket;
 mod faults;
 mod front;
+mod init;
 mod limits;
 mod outcomes;
 mod passing;
@@ -32,4 +34,6 @@ mod shards;
 mod streams;
 mod table;
 mod tags;
+#[cfg(feature = "tls")]
+mod tls;
 mod traps;
