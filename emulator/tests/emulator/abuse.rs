@@ -215,6 +215,7 @@ async fn a_reader_that_does_not_read_is_cut() {
     socket.set_recv_buffer_size(16 << 10).unwrap();
     let mut stream = socket.connect(emulator.address()).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
+    timeout(LONG, stream.readable()).await.unwrap().unwrap();
     tokio::time::sleep(Duration::from_millis(1500)).await;
     let got = rest(&mut stream).await;
     assert!(got.starts_with("HTTP/1.1 200 OK"));
