@@ -77,7 +77,7 @@ impl Case {
     fn is_right(self, answer: &[u8]) -> bool {
         let (count, _) = self.size();
         let failed = match self {
-            Self::PutRecords => occurrences(answer, b"ErrorCode\""),
+            Self::PutRecords => occurrences(answer, b"ErrorCode\":\""),
             Self::PutRecord | Self::GetRecords => 0,
         };
         failed == 0 && occurrences(answer, b"SequenceNumber\"") == count

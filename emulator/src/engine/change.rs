@@ -109,6 +109,7 @@ impl State {
         for shard in self.topology.listed(None) {
             shard.log.lock().trim(oldest);
         }
+        self.topology.expire(at, self.retention.min(retention));
         self.horizon = self.horizon.max(oldest);
         self.retention = retention;
     }

@@ -45,6 +45,8 @@ pub(crate) struct Stream {
     /// Tells this stream from earlier and later ones of its name.
     pub(crate) incarnation: u64,
     pub(crate) created: Moment,
+    /// The second in its first shards' numbers.
+    first_second: u64,
     /// When [`Stream::settle`] has something to do, in milliseconds.
     due: AtomicU64,
     pub(crate) consumers: Consumers,
@@ -237,6 +239,7 @@ impl Stream {
             scope,
             incarnation: birth.incarnation,
             created: birth.at,
+            first_second: birth.second,
             due,
             consumers: Consumers::default(),
             listeners: AtomicUsize::new(0),
@@ -300,7 +303,8 @@ impl Stream {
     pub(crate) fn last_second(&self, now: Moment) -> u64 {
         let state = self.state(now);
         let seconds = state.topology.open().iter().map(|shard| shard.created);
-        seconds.max().unwrap_or_else(|| self.created.seconds())
+        // One that never had shards used no second, but those before it of its name did.
+        seconds.max().unwrap_or(self.first_second)
     }
 
     /// Starts the end of the stream; a second time does nothing.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kinesis_emulator::Delays;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::caller::{Caller, ids};
 
@@ -50,4 +50,77 @@ async fn shards_expire_while_their_stream_is_being_deleted() {
     assert_eq!(ids(&caller.ok("ListShards", name.clone()).await), [0, 1, 2]);
     caller.advance(Duration::from_millis(1));
     assert_eq!(ids(&caller.ok("ListShards", name).await), [1, 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn shards_that_a_longer_retention_came_too_late_for_do_not_come_back() {
+    let caller = Caller::with_stream(1).await;
+    caller.raw("SplitShard", SPLIT).await;
+    // Nobody looks while the first shard's day ends.
+    caller.advance(Duration::from_secs(24 * 3600 + 1));
+    let longer = json!({"StreamName": "s", "RetentionPeriodHours": 48});
+    caller.ok("IncreaseStreamRetentionPeriod", longer).await;
+    let listed = caller.ok("ListShards", json!({"StreamName": "s"})).await;
+    assert_eq!(ids(&listed), [1, 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nor_does_one_whose_day_ends_while_the_longer_retention_is_on_its_way() {
+    let update = Duration::from_secs(10);
+    let caller = Caller::with_delays(Delays {
+        update,
+        ..Delays::default()
+    });
+    let create = json!({"StreamName": "s", "ShardCount": 1});
+    caller.ok("CreateStream", create).await;
+    caller.raw("SplitShard", SPLIT).await;
+    caller.advance(Duration::from_secs(24 * 3600 - 5));
+    let longer = json!({"StreamName": "s", "RetentionPeriodHours": 48});
+    caller.ok("IncreaseStreamRetentionPeriod", longer).await;
+    caller.advance(update);
+    let listed = caller.ok("ListShards", json!({"StreamName": "s"})).await;
+    assert_eq!(ids(&listed), [1, 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn numbers_rise_over_a_stream_of_the_name_that_never_got_its_shards() {
+    let create = Duration::from_millis(100);
+    let caller = Caller::with_delays(Delays {
+        create,
+        ..Delays::default()
+    });
+    let name = json!({"StreamName": "s"});
+    let again = json!({"StreamName": "s", "ShardCount": 1});
+    let mut last = String::new();
+    for generation in 0..6 {
+        caller.ok("CreateStream", again.clone()).await;
+        if generation % 2 == 0 {
+            caller.advance(create);
+            let first = starts(&caller).await.remove(0);
+            assert!(first > last, "{generation}: {first} is not above {last}");
+            for shard in 0..3 {
+                // Each split takes the numbers a second further ahead of the clock.
+                let split = json!({"StreamName": "s", "ShardToSplit": (shard * 2).to_string(),
+                    "NewStartingHashKey": (u128::MAX - (1 << (100 - shard))).to_string()});
+                caller.ok("SplitShard", split).await;
+            }
+            last = starts(&caller).await.pop().unwrap();
+        }
+        caller.ok("DeleteStream", name.clone()).await;
+    }
+}
+
+/// The starting numbers of all shards, in order.
+async fn starts(caller: &Caller) -> Vec<String> {
+    let listed = caller.ok("ListShards", json!({"StreamName": "s"})).await;
+    let start = |shard: &Value| {
+        let number = &shard["SequenceNumberRange"]["StartingSequenceNumber"];
+        number.as_str().unwrap().to_owned()
+    };
+    listed["Shards"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(start)
+        .collect()
 }

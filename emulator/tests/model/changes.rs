@@ -11,6 +11,10 @@ use crate::world::{
     shard_index,
 };
 
+const DAY: u64 = 24 * 3_600_000;
+/// Changes of the number of shards in a day.
+const RESIZES: usize = 10;
+
 /// A record as it is asked to be put.
 #[derive(Clone, Debug)]
 pub(crate) struct Asked {
@@ -61,7 +65,8 @@ impl World {
             return Err("ResourceInUse");
         }
         let count = u32::try_from(shards.unwrap_or(4)).unwrap();
-        if self.shards_in_use() + usize::try_from(count).unwrap() > self.shard_limit {
+        let in_use = self.shards_in_use() + usize::try_from(count).unwrap();
+        if shards.is_some() && in_use > self.shard_limit {
             return Err("LimitExceeded");
         }
         self.births += 1;
@@ -71,6 +76,14 @@ impl World {
             created: self.now,
             is_on_demand: shards.is_none(),
             retention: RETENTION,
+            trimmed_to: self.now,
+            first_second: self
+                .graves
+                .get(name)
+                .map_or(0, |last| last + 1)
+                .max(self.now / 1000),
+            resizes: Vec::new(),
+            resized: None,
             status: Status::Creating {
                 until: self.now + self.delays.create,
                 shards: count,
@@ -138,6 +151,67 @@ impl World {
             lower,
             upper,
         };
+        self.settle();
+        Ok(Expected::plain(Value::Null))
+    }
+
+    /// Whether the service says how many shards there were is the caller's to know: it is told here.
+    pub(crate) fn update_shard_count(&mut self, name: &str, target: i64) -> Outcome {
+        if target < 1 {
+            return Err("Validation");
+        }
+        let now = self.now;
+        let until = now + self.delays.reshard;
+        let stream = self.stream_to_reshard(name)?;
+        let open = stream.open().count();
+        let target = usize::try_from(target).unwrap();
+        if target > open * 2 || target * 2 < open {
+            return Err("LimitExceeded");
+        }
+        let reply = json!({
+            "StreamName": name,
+            "StreamARN": stream.arn(),
+            "CurrentShardCount": open,
+            "TargetShardCount": target,
+        });
+        if target != open {
+            let of_today = stream.resizes.iter().filter(|at| *at + DAY > now);
+            if of_today.count() >= RESIZES {
+                return Err("LimitExceeded");
+            }
+            let stream = self.streams.get_mut(name).unwrap();
+            stream.resizes.push(now);
+            stream.status = Status::Resizing { until, target };
+        }
+        self.settle();
+        Ok(Expected::plain(reply))
+    }
+
+    pub(crate) fn change_retention(
+        &mut self,
+        name: &str,
+        hours: i64,
+        is_increase: bool,
+    ) -> Outcome {
+        let until = self.now + self.delays.update;
+        let stream = self.streams.get_mut(name).ok_or("ResourceNotFound")?;
+        if stream.status != Status::Active {
+            return Err("ResourceInUse");
+        }
+        if !(24..=8760).contains(&hours) {
+            return Err("InvalidArgument");
+        }
+        let retention = u64::try_from(hours).unwrap() * 3_600_000;
+        let is_right = match is_increase {
+            true => retention >= stream.retention,
+            false => retention <= stream.retention,
+        };
+        if !is_right {
+            return Err("InvalidArgument");
+        }
+        if retention != stream.retention {
+            stream.status = Status::Retaining { until, retention };
+        }
         self.settle();
         Ok(Expected::plain(Value::Null))
     }

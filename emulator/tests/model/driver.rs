@@ -6,10 +6,11 @@ use std::time::{Duration, UNIX_EPOCH};
 use bytes::Bytes;
 use http_body_util::Full;
 use kinesis_emulator::{Clock, Delays, Service, Settings};
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::resize;
 use crate::wire;
-use crate::world::{self, Expected, Outcome, Token, World};
+use crate::world::{self, Expected, Outcome, Status, Stream, Token, World};
 
 /// Where the clock starts: not on a whole second.
 const START: u64 = 1_700_000_000_250;
@@ -57,6 +58,7 @@ impl Driver {
             reshard,
             register,
             deregister,
+            update,
         } = setup.delays;
         let delays = Delays {
             create: Duration::from_millis(create),
@@ -64,7 +66,7 @@ impl Driver {
             reshard: Duration::from_millis(reshard),
             register: Duration::from_millis(register),
             deregister: Duration::from_millis(deregister),
-            ..Delays::default()
+            update: Duration::from_millis(update),
         };
         let settings = Settings {
             clock,
@@ -85,10 +87,24 @@ impl Driver {
         }
     }
 
-    pub(crate) fn advance(&mut self, by: u64) {
+    /// Moves both clocks, with a stop where a change of the number of shards holds: what it makes on
+    /// the way could be gone at the end.
+    pub(crate) async fn advance(&mut self, by: u64) -> Result<(), Divergence> {
         self.note(|| format!("advance {by} ms"));
-        self.world.advance(by);
-        self.service.clock().advance(Duration::from_millis(by));
+        let end = self.world.now + by;
+        while self.world.now < end {
+            let resized = |stream: &Stream| match stream.status {
+                Status::Resizing { until, .. } => Some(until),
+                _ => None,
+            };
+            let stops = self.world.streams.values().filter_map(resized);
+            let stop = stops.min().map_or(end, |stop| stop.min(end));
+            let by = stop - self.world.now;
+            self.world.advance(by);
+            self.service.clock().advance(Duration::from_millis(by));
+            self.adopt().await?;
+        }
+        Ok(())
     }
 
     /// Calls the service and compares its answer with the reference's.
@@ -123,6 +139,30 @@ impl Driver {
                 let token = check_reply(status, answer, reply, is_exact).map_err(told)?;
                 self.keep(token);
             }
+        }
+        Ok(())
+    }
+
+    /// Asks the service which shards a stream has that was resized, and sees that they came about by
+    /// splits and merges, and are as many as were asked for. Which of them it chose is its own affair.
+    pub(crate) async fn adopt(&mut self) -> Result<(), Divergence> {
+        let resized = |stream: &Stream| stream.resized.map(|how| (stream.name.clone(), how));
+        let all: Vec<_> = self.world.streams.values().filter_map(resized).collect();
+        for (name, (at, target)) in all {
+            let body = json!({"StreamName": name});
+            let (_, listing) = self.call("ListShards", &body).await;
+            let listing = listing?;
+            let stream = self.world.streams.get_mut(&name).unwrap();
+            stream.resized = None;
+            resize::follow(stream, at, &listing)
+                .map_err(|why| format!("after UpdateShardCount: {why}\n{listing}"))?;
+            let open = stream.open().count();
+            if open != target {
+                return Err(format!("{open} shards instead of {target}: {listing}"));
+            }
+            stream.settle(self.world.now);
+            let expected = self.world.list_shards(&name, None, None, None);
+            self.compare("ListShards", &body, expected).await?;
         }
         Ok(())
     }

@@ -25,6 +25,7 @@ mod changes;
 mod driver;
 mod numbers;
 mod reads;
+mod resize;
 mod steps;
 mod wire;
 mod world;
@@ -56,6 +57,7 @@ fn the_service_does_what_the_reference_does_when_changes_take_seconds() {
         reshard: 2_500,
         register: 900,
         deregister: 1_300,
+        update: 1_900,
     };
     campaign(1, delays, 40);
 }
@@ -68,6 +70,7 @@ fn the_service_does_what_the_reference_does_when_changes_take_hours() {
         reshard: 7_200_000,
         register: 240_000,
         deregister: 60_000,
+        update: 5_400_000,
     };
     campaign(2, delays, 24);
 }

@@ -345,7 +345,7 @@ fn shown(shard: &Shard, record: &Record) -> Value {
     })
 }
 
-fn listed(shard: &Shard) -> Value {
+pub(crate) fn listed(shard: &Shard) -> Value {
     let mut numbers = Map::new();
     numbers.insert(
         "StartingSequenceNumber".to_owned(),
@@ -372,7 +372,10 @@ fn described(stream: &Stream) -> Value {
     let status = match stream.status {
         Status::Creating { .. } => "CREATING",
         Status::Active => "ACTIVE",
-        Status::Splitting { .. } | Status::Merging { .. } => "UPDATING",
+        Status::Splitting { .. }
+        | Status::Merging { .. }
+        | Status::Resizing { .. }
+        | Status::Retaining { .. } => "UPDATING",
         Status::Deleting { .. } => "DELETING",
     };
     let mode = if stream.is_on_demand {

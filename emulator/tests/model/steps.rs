@@ -26,6 +26,11 @@ impl Driver {
         self.step += 1;
         let rng = &mut Rng::with_seed(seed);
         self.speaks_cbor = rng.u32(0..3) == 0;
+        self.act(rng).await?;
+        self.adopt().await
+    }
+
+    async fn act(&mut self, rng: &mut Rng) -> Step {
         match rng.u32(0..1000) {
             0..140 => self.put_record(rng).await,
             140..160 => self.change_consumers(rng).await,
@@ -38,14 +43,15 @@ impl Driver {
             750..780 => self.list_more_shards(rng).await,
             780..810 => self.describe(rng).await,
             810..830 => self.list_streams(rng).await,
-            830..850 => self.create_stream(rng).await,
+            830..835 => self.update_shard_count(rng).await,
+            835..842 => self.change_retention(rng).await,
+            842..850 => self.create_stream(rng).await,
             850..855 => self.delete_stream(rng).await,
             855..890 => self.split_shard(rng).await,
             890..925 => self.merge_shards(rng).await,
             _ => {
                 let by = self.some_time(rng);
-                self.advance(by);
-                Ok(())
+                self.advance(by).await
             }
         }
     }
@@ -385,6 +391,41 @@ impl Driver {
         self.compare("SplitShard", &body, expected).await
     }
 
+    async fn update_shard_count(&mut self, rng: &mut Rng) -> Step {
+        let (name, mut body) = address(rng);
+        let stream = self.world.streams.get(name);
+        let open = stream.map_or(1, |stream| stream.open().count());
+        // Where shards that are there only on the way could be too many is for other tests to say.
+        if self.world.shards_in_use() + open * 2 > self.world.shard_limit {
+            return Ok(());
+        }
+        let open = i64::try_from(open).unwrap();
+        let target = rng.i64(open / 3..open * 2 + 2);
+        body["TargetShardCount"] = target.into();
+        body["ScalingType"] = "UNIFORM_SCALING".into();
+        let expected = self.world.update_shard_count(name, target);
+        self.compare("UpdateShardCount", &body, expected).await
+    }
+
+    async fn change_retention(&mut self, rng: &mut Rng) -> Step {
+        let (name, mut body) = address(rng);
+        let is_increase = rng.bool();
+        let hours = match rng.u32(0..8) {
+            0 => 23,
+            1 => 8761,
+            2 => 24,
+            _ => rng.i64(24..80),
+        };
+        body["RetentionPeriodHours"] = hours.into();
+        let expected = self.world.change_retention(name, hours, is_increase);
+        let operation = if is_increase {
+            "IncreaseStreamRetentionPeriod"
+        } else {
+            "DecreaseStreamRetentionPeriod"
+        };
+        self.compare(operation, &body, expected).await
+    }
+
     async fn merge_shards(&mut self, rng: &mut Rng) -> Step {
         let (name, mut body) = address(rng);
         let lower = self.some_open_shard(rng, name);
@@ -430,6 +471,8 @@ impl Driver {
                 Status::Creating { until, .. }
                 | Status::Splitting { until, .. }
                 | Status::Merging { until, .. }
+                | Status::Resizing { until, .. }
+                | Status::Retaining { until, .. }
                 | Status::Deleting { until } => events.push(until),
                 Status::Active => {}
             }

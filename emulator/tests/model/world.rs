@@ -98,6 +98,7 @@ pub(crate) struct Delays {
     pub(crate) reshard: u64,
     pub(crate) register: u64,
     pub(crate) deregister: u64,
+    pub(crate) update: u64,
 }
 
 #[derive(Debug)]
@@ -107,6 +108,8 @@ pub(crate) struct World {
     pub(crate) shard_limit: usize,
     pub(crate) streams: BTreeMap<String, Stream>,
     pub(crate) births: u64,
+    /// The last second in the numbers of streams that are gone, by name: those of a new one are above.
+    pub(crate) graves: BTreeMap<String, u64>,
 }
 
 #[derive(Debug)]
@@ -117,7 +120,15 @@ pub(crate) struct Stream {
     pub(crate) created: u64,
     pub(crate) is_on_demand: bool,
     pub(crate) retention: u64,
+    /// Nothing older can be read, though the retention be longer: it was shorter once.
+    pub(crate) trimmed_to: u64,
     pub(crate) status: Status,
+    /// The second in its first shards' numbers.
+    pub(crate) first_second: u64,
+    /// When its shards were counted anew.
+    pub(crate) resizes: Vec<u64>,
+    /// Shards were counted anew, and the service is to be asked what has become of them.
+    pub(crate) resized: Option<(u64, usize)>,
     /// All there ever were, by index.
     pub(crate) shards: Vec<Shard>,
     /// By name.
@@ -128,11 +139,34 @@ pub(crate) struct Stream {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Status {
-    Creating { until: u64, shards: u32 },
+    Creating {
+        until: u64,
+        shards: u32,
+    },
     Active,
-    Splitting { until: u64, shard: u32, key: u128 },
-    Merging { until: u64, lower: u32, upper: u32 },
-    Deleting { until: u64 },
+    Splitting {
+        until: u64,
+        shard: u32,
+        key: u128,
+    },
+    Merging {
+        until: u64,
+        lower: u32,
+        upper: u32,
+    },
+    /// To as many shards. What has become of them the service says, and is checked.
+    Resizing {
+        until: u64,
+        target: usize,
+    },
+    /// To a retention in milliseconds.
+    Retaining {
+        until: u64,
+        retention: u64,
+    },
+    Deleting {
+        until: u64,
+    },
 }
 
 #[derive(Debug)]
@@ -191,6 +225,7 @@ impl World {
             shard_limit,
             streams: BTreeMap::new(),
             births: 0,
+            graves: BTreeMap::new(),
         }
     }
 
@@ -205,22 +240,30 @@ impl World {
         for stream in self.streams.values_mut() {
             stream.settle(now);
         }
-        self.streams.retain(
-            |_, stream| !matches!(stream.status, Status::Deleting { until } if until <= now),
-        );
+        let graves = &mut self.graves;
+        self.streams.retain(|name, stream| {
+            let is_gone = matches!(stream.status, Status::Deleting { until } if until <= now);
+            if is_gone {
+                let last = stream.shards.iter().map(|shard| shard.created).max();
+                let grave = graves.entry(name.clone()).or_default();
+                *grave = last.unwrap_or(0).max(*grave);
+            }
+            !is_gone
+        });
     }
 
     pub(crate) fn stream(&self, name: &str) -> Result<&Stream, Refused> {
         self.streams.get(name).ok_or("ResourceNotFound")
     }
 
-    /// Open shards of all streams, and those that are about to be made.
+    /// Open shards of all provisioned streams, and those that are about to be made.
     pub(crate) fn shards_in_use(&self) -> usize {
         let count = |stream: &Stream| match stream.status {
             Status::Creating { shards, .. } => usize::try_from(shards).unwrap(),
             _ => stream.open().count(),
         };
-        self.streams.values().map(count).sum()
+        let counted = self.streams.values().filter(|stream| !stream.is_on_demand);
+        counted.map(count).sum()
     }
 }
 
@@ -241,7 +284,7 @@ impl Stream {
 
     /// The oldest instant that anything readable can be from.
     pub(crate) fn horizon(&self, now: u64) -> u64 {
-        self.created.max(now.saturating_sub(self.retention))
+        self.trimmed_to.max(now.saturating_sub(self.retention))
     }
 
     pub(crate) fn arn(&self) -> String {
@@ -276,8 +319,26 @@ impl Stream {
                 let ranges = [(first.start, second.end)];
                 self.replace(until, &[lower, upper], &ranges);
             }
+            Status::Resizing { until, target } if until <= now => {
+                self.status = Status::Active;
+                self.resized = Some((until, target));
+            }
+            Status::Retaining { until, retention } if until <= now => {
+                self.status = Status::Active;
+                // Neither brings the longer one back what the shorter one had let go.
+                self.trim(until);
+                self.trimmed_to = self.horizon(until);
+                self.retention = retention;
+                self.trim(until);
+                self.trimmed_to = self.horizon(until);
+            }
             _ => {}
         }
+        self.trim(now);
+    }
+
+    /// Forgets what is past the retention.
+    fn trim(&mut self, now: u64) {
         let retention = self.retention;
         for shard in &mut self.shards {
             let is_old = |record: &&Record| record.arrival + retention < now;
@@ -300,7 +361,7 @@ impl Stream {
             } else {
                 start + (width - 1)
             };
-            self.open_shard((start, end), self.created / 1000, self.created, Vec::new());
+            self.open_shard((start, end), self.first_second, self.created, Vec::new());
         }
     }
 
@@ -320,7 +381,7 @@ impl Stream {
     }
 
     /// Closes the parents and opens children that cover `ranges`.
-    fn replace(&mut self, at: u64, parents: &[u32], ranges: &[(u128, u128)]) {
+    pub(crate) fn replace(&mut self, at: u64, parents: &[u32], ranges: &[(u128, u128)]) {
         let place = |index: &u32| usize::try_from(*index).unwrap();
         let created = parents
             .iter()
