@@ -11,10 +11,12 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
 	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
 // runReading puts four different payloads and reads them from every kind of position.
@@ -23,6 +25,12 @@ func runReading(ctx context.Context, client *kinesis.Client, stream string) {
 	_, err := client.CreateStream(ctx, &kinesis.CreateStreamInput{StreamName: &stream, ShardCount: &one})
 	must(err)
 	arn := waitUntilActive(ctx, client, stream)
+	if strings.HasPrefix(os.Getenv("AWS_ENDPOINT_URL"), "https:") {
+		answer, err := client.DescribeLimits(ctx, &kinesis.DescribeLimitsInput{})
+		must(err)
+		protocol := middleware.GetRawResponse(answer.ResultMetadata).(*smithyhttp.Response).Proto
+		check("with TLS it is HTTP/2", protocol == "HTTP/2.0", protocol)
+	}
 	everyByte := make([]byte, 256)
 	for index := range everyByte {
 		everyByte[index] = byte(index)
