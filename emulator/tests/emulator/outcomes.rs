@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, UNIX_EPOCH};
 
-use kinesis_emulator::{Clock, Delays, Limits, Service, Settings};
+use kinesis_emulator::{Action, Clock, Delays, Fault, Limits, Service, Settings};
 use serde_json::{Value, json};
 
 use crate::caller::{Caller, START};
@@ -430,5 +430,63 @@ async fn members_out_of_bounds_are_refused_by_every_operation_that_has_any() {
                 "{text}"
             );
         }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_service_fails_where_a_fault_says_so() {
+    for operation in with("InternalFailureException") {
+        let (caller, body) = world(operation, settings()).await;
+        let fault = Fault::new(Action::InternalError).on(operation).times(1);
+        caller.service.faults().add(fault).unwrap();
+        let (status, text) = caller.status(operation, &body.to_string()).await;
+        let refusal = kind_and_text(&text);
+        let expected = (
+            "InternalFailure".to_owned(),
+            "Internal Service Failure".to_owned(),
+        );
+        assert_eq!((status, refusal), (500, expected), "{operation}");
+        caller.ok(operation, body).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_arn_of_something_else_is_refused() {
+    let resources = model().into_iter();
+    let resources = resources.filter(|(operation, _)| named(operation) == Named::ResourceArn);
+    for (operation, errors) in resources {
+        assert!(errors.contains(INVALID), "{operation}");
+        let (caller, mut body) = world(operation, settings()).await;
+        for arn in [
+            "arn:aws:kinesis:us-east-1:000000000000:channel/stream/s",
+            "arn:aws:kinesis:us-east-1:000000000000:stream/s/t",
+        ] {
+            body["ResourceARN"] = json!(arn);
+            assert_eq!(
+                caller.refused(operation, body.clone()).await,
+                (
+                    INVALID.to_owned(),
+                    format!("{arn} is not the ARN of a stream or a consumer.")
+                ),
+                "{operation}"
+            );
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn paging_tokens_of_nobody_are_refused() {
+    for operation in with("ExpiredNextTokenException") {
+        let (caller, mut body) = world(operation, settings()).await;
+        if operation == "ListShards" {
+            body = json!({});
+        }
+        body["NextToken"] = json!("AAAA");
+        let refusal = (INVALID.to_owned(), "Invalid NextToken.".to_owned());
+        assert_eq!(
+            caller.refused(operation, body).await,
+            refusal,
+            "{operation}"
+        );
     }
 }
