@@ -69,6 +69,11 @@ impl Frame {
 }
 
 impl Events {
+    /// The frames of an answer that has been accepted.
+    pub(crate) fn of(body: Body) -> Self {
+        Self { body }
+    }
+
     /// The next frame; none at the end.
     pub(crate) async fn frame(&mut self) -> Option<Frame> {
         let frame = self.body.frame().await?.unwrap();

@@ -15,6 +15,7 @@ mod consumers;
 mod control;
 mod events;
 mod fan_out;
+mod fan_out_cbor;
 mod fan_out_race;
 mod fan_out_sdk;
 mod fan_out_socket;
