@@ -19,9 +19,11 @@ mod reshard;
 pub(crate) mod resize;
 pub(crate) mod rolling;
 pub(crate) mod sequence;
+mod settle;
 pub(crate) mod shard;
 pub(crate) mod stream;
 pub(crate) mod subscription;
+mod sweep;
 pub(crate) mod tags;
 pub(crate) mod token;
 mod topology;
@@ -59,6 +61,7 @@ pub(crate) struct Engine {
     /// Whether a change of the shard count may at most double or halve it.
     pub(crate) is_resizing_bounded: bool,
     on_demand_window: Duration,
+    sweep: sweep::Due,
     incarnations: AtomicU64,
     /// By account.
     realms: RwLock<BTreeMap<Arc<str>, Regions>>,
@@ -100,6 +103,7 @@ impl Engine {
             shard_limit: settings.shard_limit,
             is_resizing_bounded: settings.is_resizing_bounded,
             on_demand_window: settings.on_demand_window,
+            sweep: sweep::Due::default(),
             incarnations: AtomicU64::new(1),
             realms: RwLock::default(),
         }

@@ -172,6 +172,7 @@ operations! {
 /// Answers a call.
 pub(crate) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
     use Operation as O;
+    call.engine.sweep(call.now);
     if !call.engine.limits.is_off() {
         admit(call)?;
     }

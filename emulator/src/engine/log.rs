@@ -264,26 +264,30 @@ impl Log {
 
     /// Trims what arrived before `oldest`, for ever.
     pub(crate) fn trim(&mut self, oldest: Moment) {
+        self.trim_up_to(oldest, FREED_AT_ONCE);
+    }
+
+    /// Trims, and frees up to `count` chunks that hold nothing else; how many it freed.
+    pub(crate) fn trim_up_to(&mut self, oldest: Moment, count: usize) -> usize {
         let Some(first) = self.chunks.front().and_then(|chunk| chunk.first()) else {
-            return;
+            return 0;
         };
         if first.arrival >= oldest {
-            return;
+            return 0;
         }
         self.horizon = self.seek_time(oldest);
-        for _ in 0..FREED_AT_ONCE {
-            let is_over =
-                |chunk: &Vec<Entry>| chunk.last().is_some_and(|last| last.arrival < oldest);
-            if !self.chunks.front().is_some_and(is_over) {
-                break;
-            }
+        let is_over = |chunk: &Vec<Entry>| chunk.last().is_some_and(|last| last.arrival < oldest);
+        let mut freed = 0;
+        while freed < count && self.chunks.front().is_some_and(is_over) {
             self.chunks.pop_front();
+            freed += 1;
         }
         if self.chunks.is_empty() {
             // An idle shard holds nothing: neither a chunk nor the rest of a block.
             self.block = BytesMut::new();
             self.block_len = BLOCK_FIRST / 2;
         }
+        freed
     }
 
     fn seek(&self, is_before: impl Fn(&Entry) -> bool) -> u64 {

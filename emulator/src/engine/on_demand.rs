@@ -296,3 +296,186 @@ impl Row {
         !chosen.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+    /// What one shard takes in a window.
+    const FULL: u64 = 60 << 20;
+
+    /// A stream of plain numbers: where each shard starts.
+    struct Plain {
+        scaler: Scaler,
+        starts: Vec<u128>,
+        floor: u32,
+    }
+
+    impl Plain {
+        fn new(count: u32) -> Self {
+            Self {
+                scaler: Scaler::new(Moment(0), MINUTE, usize::try_from(count).unwrap()),
+                starts: HashRange::uniform(count).map(|range| range.start).collect(),
+                floor: 0,
+            }
+        }
+
+        fn observed(&self, bytes: impl Fn(usize) -> u64) -> Vec<Observed> {
+            let ends = self.starts.iter().skip(1).map(|start| start - 1);
+            let ends = ends.chain([u128::MAX]);
+            let ranges = self.starts.iter().zip(ends).enumerate();
+            let observed = ranges.map(|(place, (start, end))| Observed {
+                range: HashRange { start: *start, end },
+                load: Load {
+                    bytes: bytes(place),
+                    records: 0,
+                },
+            });
+            observed.collect()
+        }
+
+        fn carry_out(&mut self, steps: &[Step]) {
+            for step in steps {
+                match *step {
+                    Step::Split { place, key } => self.starts.insert(place + 1, key),
+                    Step::Merge { place } => drop(self.starts.remove(place + 1)),
+                }
+            }
+            assert!(self.starts[0] == 0 && self.starts.is_sorted());
+        }
+
+        /// Ends one window in which each shard took in so much; how many shards there are then.
+        fn window(&mut self, bytes: impl Fn(usize) -> u64) -> usize {
+            let steps = self.scaler.observe(&self.observed(bytes), self.floor);
+            self.carry_out(&steps);
+            self.starts.len()
+        }
+
+        /// Lets time pass without load.
+        fn idle(&mut self, until: Moment) -> usize {
+            while self.scaler.due() <= until {
+                let steps = self.scaler.observe(&self.observed(|_| 0), self.floor);
+                if steps.is_empty() {
+                    self.scaler.skip(until, self.starts.len(), self.floor);
+                }
+                self.carry_out(&steps);
+            }
+            assert!(self.scaler.due() <= until.after(MINUTE));
+            self.starts.len()
+        }
+    }
+
+    fn day(day: u64) -> Moment {
+        Moment(day * DAY_MILLIS)
+    }
+
+    #[test]
+    fn a_stream_that_uses_half_of_its_shards_stays() {
+        let mut plain = Plain::new(4);
+        assert_eq!(plain.window(|_| FULL / 2), 4);
+        assert_eq!(plain.window(|_| 0), 4);
+        assert_eq!(plain.idle(day(100)), 4);
+    }
+
+    #[test]
+    fn there_are_two_shards_for_each_that_the_peak_fills() {
+        let mut plain = Plain::new(4);
+        assert_eq!(plain.window(|_| FULL), 8);
+        assert_eq!(plain.window(|_| FULL), 16);
+        // Half of what 16 take: enough.
+        assert_eq!(plain.window(|_| FULL / 2), 16);
+        let load = Load {
+            bytes: 0,
+            records: 60_000,
+        };
+        assert_eq!(load.share(MINUTE), SHARD);
+        assert_eq!(
+            Load {
+                bytes: 1,
+                records: 0
+            }
+            .share(MINUTE),
+            1
+        );
+    }
+
+    #[test]
+    fn hot_shards_are_split_first_and_not_for_ever() {
+        let mut plain = Plain::new(4);
+        let width = (1 << 126) - 1;
+        let first = |place: usize| if place == 1 { FULL * 3 / 4 } else { 0 };
+        assert_eq!(plain.window(first), 5);
+        assert_eq!(plain.starts[2], (1 << 126) + width / 2 + 1);
+        // One key takes it all, so that splits do not help.
+        let mut most = 0;
+        for _ in 0..20 {
+            most = plain.window(|place| if place == 1 { FULL } else { 0 });
+        }
+        assert_eq!(most, 8);
+    }
+
+    #[test]
+    fn shards_that_were_there_count_for_30_days_and_then_go_by_half_a_day() {
+        let mut plain = Plain::new(40);
+        assert_eq!(plain.idle(Moment(day(31).millis() - 1)), 40);
+        assert_eq!(plain.idle(day(31)), 20);
+        assert_eq!(plain.idle(Moment(day(32).millis() - 1)), 20);
+        assert_eq!(plain.idle(day(32)), 10);
+        assert_eq!(plain.idle(day(400)), 4);
+    }
+
+    #[test]
+    fn a_peak_is_forgotten_30_days_after_its_own() {
+        let mut plain = Plain::new(4);
+        plain.idle(day(10));
+        let peak = |_| FULL;
+        assert_eq!(plain.window(peak), 8);
+        assert_eq!(plain.idle(Moment(day(41).millis() - 1)), 8);
+        assert_eq!(plain.idle(Moment(day(41).millis() + 60_000)), 4);
+    }
+
+    #[test]
+    fn the_warm_throughput_is_a_floor_and_lets_go_when_it_is_set_again() {
+        let mut plain = Plain::new(4);
+        plain.floor = 10;
+        let steps = plain
+            .scaler
+            .warm(Moment(5), &plain.observed(|_| 0), 10, false);
+        plain.carry_out(&steps);
+        assert_eq!(plain.starts.len(), 10);
+        assert_eq!(plain.idle(day(60)), 10);
+        assert_eq!(plain.window(|_| FULL), 20);
+        let steps = plain
+            .scaler
+            .warm(Moment(5), &plain.observed(|_| 0), 10, true);
+        plain.carry_out(&steps);
+        assert_eq!(plain.starts.len(), 10);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_written_the_count_follows_and_memory_is_bounded(
+            initial in 1..20_u32,
+            floor in 0..30_u32,
+            windows in proptest::collection::vec((0..400_u64, 0..60_u64, 0..3_u64), 1..60),
+        ) {
+            let mut plain = Plain::new(initial);
+            plain.floor = floor;
+            for (percent, spread, days) in windows {
+                let per = |place: usize| FULL * percent / 100 / (1 + spread * place as u64);
+                let total: u64 = (0..plain.starts.len()).map(per).sum();
+                let before = plain.starts.len();
+                let count = plain.window(per);
+                let needed = usize::try_from(total.div_ceil(FULL)).unwrap();
+                prop_assert!(count >= needed.max(usize::try_from(floor.max(SHARDS_MIN)).unwrap()));
+                prop_assert!(count >= before.div_ceil(2));
+                let until = plain.scaler.due().after(Duration::from_millis(days * DAY_MILLIS));
+                plain.idle(until);
+                prop_assert!(plain.scaler.peaks.len() <= usize::try_from(PEAK_DAYS).unwrap());
+            }
+        }
+    }
+}

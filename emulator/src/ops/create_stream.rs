@@ -82,7 +82,10 @@ impl Request<'_> {
                 return Err(Refusal::new(Kind::Validation, text));
             }
             (_, Some(count)) => (Mode::Provisioned, count),
-            (_, None) => (Mode::OnDemand, SHARDS_MIN),
+            (_, None) => {
+                let warm = warm::of(self.warm_throughput_mi_bps).unwrap_or_default();
+                (Mode::OnDemand, warm.max(SHARDS_MIN))
+            }
         };
         let name = text(&self.stream_name).unwrap_or_default();
         let account = &call.realm.scope.account;

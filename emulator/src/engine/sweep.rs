@@ -1,0 +1,91 @@
+//! Frees what has expired where nobody comes by. A shard that is read or written trims itself; this is
+//! for the others, and for streams whose end is over. Called with every call to the service, and by
+//! whoever serves none for long.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::clock::Moment;
+
+use super::stream::Stream;
+use super::{Engine, Realm};
+
+/// From one sweep to the next, in the clock's time. Records live a day at least, so that they outlive
+/// their time in memory by little.
+const EVERY: Duration = Duration::from_secs(60);
+/// Chunks of records freed in one call at most: about a millisecond's work.
+const CHUNKS: usize = 128;
+
+/// When the next sweep is due, in milliseconds.
+#[derive(Debug, Default)]
+pub(super) struct Due(AtomicU64);
+
+impl Due {
+    /// Whether a sweep is due; of several callers one is told so.
+    fn take(&self, now: Moment) -> bool {
+        let due = self.0.load(Ordering::Relaxed);
+        let next = now.after(EVERY).millis();
+        now.millis() >= due
+            && self
+                .0
+                .compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+    }
+
+    /// There is more to do than one call should.
+    fn set(&self, now: Moment) {
+        self.0.store(now.millis(), Ordering::Relaxed);
+    }
+}
+
+impl Engine {
+    /// Frees what has expired, if it is time to look.
+    pub(crate) fn sweep(&self, now: Moment) {
+        if !self.sweep.take(now) {
+            return;
+        }
+        let realms: Vec<Arc<Realm>> = {
+            let realms = self.realms.read();
+            realms
+                .values()
+                .flat_map(|regions| regions.values().cloned())
+                .collect()
+        };
+        let mut room = CHUNKS;
+        for realm in realms {
+            let streams = realm.take_stock(now);
+            for stream in streams {
+                stream.sweep(now, &mut room);
+            }
+        }
+        if room == 0 {
+            self.sweep.set(now);
+        }
+    }
+}
+
+impl Realm {
+    /// The streams there are, after those whose end is over have been let go.
+    fn take_stock(&self, now: Moment) -> Vec<Arc<Stream>> {
+        let streams: Vec<_> = self.streams.read().values().cloned().collect();
+        if streams.iter().any(|stream| stream.is_gone(now)) {
+            self.bury(&mut self.streams.write(), now);
+        }
+        streams
+    }
+}
+
+impl Stream {
+    /// Frees up to `room` chunks of expired records, and says how much room is left.
+    fn sweep(&self, now: Moment, room: &mut usize) {
+        let state = self.state(now);
+        let oldest = now.before(state.retention);
+        for shard in state.topology.listed(None) {
+            if *room == 0 {
+                return;
+            }
+            *room -= shard.log.lock().trim_up_to(oldest, *room);
+        }
+    }
+}
