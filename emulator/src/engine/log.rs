@@ -290,6 +290,12 @@ impl Log {
         freed
     }
 
+    /// How many chunks the index has.
+    #[cfg(test)]
+    pub(crate) fn chunk_count(&self) -> usize {
+        self.chunks.len()
+    }
+
     fn seek(&self, is_before: impl Fn(&Entry) -> bool) -> u64 {
         match self.locate(is_before) {
             Some((chunk, place)) => self.chunks[chunk][place].index,

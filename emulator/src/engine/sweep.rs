@@ -89,3 +89,85 @@ impl Stream {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::Settings;
+    use crate::engine::Payload;
+    use crate::engine::stream::{Mode, Plan, Put};
+    use crate::engine::tags::Tags;
+
+    const HOUR: u64 = 3_600_000;
+
+    fn stream(engine: &Engine, realm: &Realm, name: &str) -> Arc<Stream> {
+        let plan = Plan {
+            shards: 1,
+            mode: Mode::Provisioned,
+            tags: Tags::default(),
+            warm: 0,
+            record_size_max: 1 << 20,
+        };
+        engine.create(realm, Moment(0), name, plan).unwrap();
+        realm.find(Moment(0), name).unwrap()
+    }
+
+    fn fill(stream: &Stream, count: usize) {
+        let put = |_| Put {
+            hash: 0,
+            payload: Payload {
+                bytes: Bytes::from_static(b"key"),
+                key_len: 3,
+                may_keep: false,
+                is_encrypted: false,
+            },
+        };
+        stream
+            .put(Moment(0), (0..count).map(put).collect(), None)
+            .unwrap();
+    }
+
+    fn chunks(stream: &Stream, now: Moment) -> usize {
+        let shard = Arc::clone(&stream.state(now).topology.open()[0]);
+        shard.log.lock().chunk_count()
+    }
+
+    #[test]
+    fn what_nobody_touches_is_freed_a_bit_with_every_call() {
+        let engine = Engine::new(&Settings::default(), 1);
+        let realm = engine.realm("000000000000", "us-east-1");
+        let streams = ["a", "b"].map(|name| stream(&engine, &realm, name));
+        for stream in &streams {
+            fill(stream, 100 * 512);
+        }
+        let left = |now| {
+            streams
+                .iter()
+                .map(|stream| chunks(stream, now))
+                .sum::<usize>()
+        };
+        engine.sweep(Moment(HOUR));
+        assert_eq!(left(Moment(HOUR)), 200);
+        let late = Moment(24 * HOUR + 1);
+        engine.sweep(late);
+        assert_eq!(left(late), 200 - CHUNKS);
+        engine.sweep(late);
+        assert_eq!(left(late), 0);
+    }
+
+    #[test]
+    fn a_stream_whose_end_is_over_is_let_go() {
+        let engine = Engine::new(&Settings::default(), 1);
+        let realm = engine.realm("000000000000", "us-east-1");
+        let stream = stream(&engine, &realm, "a");
+        realm.delete(Moment(0), &stream, Duration::from_secs(30));
+        let watched = Arc::downgrade(&stream);
+        drop(stream);
+        engine.sweep(Moment(29_999));
+        assert!(watched.upgrade().is_some());
+        engine.sweep(Moment(29_999 + 60_000));
+        assert!(watched.upgrade().is_none());
+    }
+}

@@ -250,7 +250,6 @@ async fn shard_counts_out_of_reach_are_refused() {
     let caller = Caller::with_stream(5).await;
     caller.ok("CreateStream", json!({"StreamName": "d"})).await;
     let limit = |text: &str| refusal("LimitExceeded", text);
-    let failed = "failed to satisfy constraint: Member must";
     let mut on_demand = target(5);
     on_demand["StreamName"] = json!("d");
     for (body, expected) in [
@@ -282,6 +281,20 @@ async fn shard_counts_out_of_reach_are_refused() {
                 "Request is invalid. Stream d under account 000000000000 is in On-Demand mode.",
             ),
         ),
+    ] {
+        assert_eq!(caller.refused("UpdateShardCount", body).await, expected);
+    }
+    assert_eq!(listed(&caller).await.len(), 5);
+    for count in [10, 5, 3] {
+        caller.ok("UpdateShardCount", target(count)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_for_a_shard_count_are_checked() {
+    let caller = Caller::with_stream(1).await;
+    let failed = "failed to satisfy constraint: Member must";
+    for (body, expected) in [
         (
             target(0),
             constraint(&format!(
@@ -317,10 +330,6 @@ async fn shard_counts_out_of_reach_are_refused() {
         ),
     ] {
         assert_eq!(caller.refused("UpdateShardCount", body).await, expected);
-    }
-    assert_eq!(listed(&caller).await.len(), 5);
-    for count in [10, 5, 3] {
-        caller.ok("UpdateShardCount", target(count)).await;
     }
 }
 
@@ -606,6 +615,14 @@ async fn warm_throughput_that_cannot_be_is_refused() {
     ] {
         assert_eq!(caller.refused(update, body).await, expected);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_streams_on_demand_are_kept_warm() {
+    let caller = Caller::new();
+    caller.ok("CreateStream", json!({"StreamName": "s"})).await;
+    commit(&caller, "ENABLED").await;
+    let update = "UpdateStreamWarmThroughput";
     let mut provisioned = mode("PROVISIONED");
     provisioned["WarmThroughputMiBps"] = json!(5);
     let wrong_mode = refusal(

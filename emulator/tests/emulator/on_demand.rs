@@ -1,16 +1,25 @@
 //! On-demand streams that split and merge their shards by the load they see.
 
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
+use kinesis_emulator::{Clock, Service, Settings};
 use serde_json::{Value, json};
 
-use crate::caller::{Caller, data, ids, shard};
+use crate::caller::{Caller, START, data, ids, shard};
 
-const MINUTE: Duration = Duration::from_secs(60);
+/// How long the streams here observe their load.
+const WINDOW: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 async fn on_demand() -> Caller {
-    let caller = Caller::new();
+    let clock = Clock::starting_at(UNIX_EPOCH + Duration::from_secs(START));
+    let caller = Caller {
+        service: Service::new(Settings {
+            clock,
+            on_demand_window: WINDOW,
+            ..Settings::default()
+        }),
+    };
     caller.ok("CreateStream", json!({"StreamName": "s"})).await;
     caller
 }
@@ -20,11 +29,11 @@ async fn open(caller: &Caller) -> Vec<u32> {
     ids(&caller.ok("ListShards", body).await)
 }
 
-/// Puts so many records of a MiB less a bit, spread over the hash space from `first` on.
-async fn load(caller: &Caller, count: u32, step: u128, first: u128) {
-    let text = base64_simd::STANDARD.encode_to_string(vec![b'x'; (1 << 20) - 8]);
+/// Puts so many records of almost 64 KiB, spread over the hash space.
+async fn load(caller: &Caller, count: u32) {
+    let text = base64_simd::STANDARD.encode_to_string(vec![b'x'; (1 << 16) - 8]);
     for place in 0..count {
-        let key = first + step * u128::from(place);
+        let key = u128::MAX / u128::from(count) * u128::from(place);
         let body = json!({"StreamName": "s", "PartitionKey": "key", "Data": text,
             "ExplicitHashKey": key.to_string()});
         caller.ok("PutRecord", body).await;
@@ -45,17 +54,15 @@ async fn a_stream_on_demand_splits_its_shards_when_load_comes_and_shows_the_line
     let caller = on_demand().await;
     assert_eq!(open(&caller).await, [0, 1, 2, 3]);
     let early = caller.put("a", "early").await["ShardId"].clone();
-    // 3 MiB/s for a minute: six shards are wanted.
-    load(&caller, 180, u128::MAX / 180, 0).await;
-    caller.advance(MINUTE - Duration::from_millis(1));
+    // 3 MiB/s for a window: six shards are wanted, but none above half of what it takes.
+    load(&caller, 48).await;
+    caller.advance(WINDOW - Duration::from_millis(1));
     assert_eq!(open(&caller).await, [0, 1, 2, 3]);
     caller.advance(Duration::from_millis(1));
     let now = open(&caller).await;
-    assert_eq!(now.len(), 6, "{now:?}");
+    assert_eq!(now, [4, 5, 6, 7, 8, 9, 10, 11]);
     // What was split names its children to readers, as after a reshard by hand.
-    let closed: Vec<_> = (0..4).filter(|index| !now.contains(index)).collect();
-    assert_eq!(closed.len(), 2);
-    for index in closed {
+    for index in 0..4 {
         let mut iterator = caller.iterator(&shard(index), "LATEST", json!({})).await;
         let page = caller.records(&iterator).await;
         assert_eq!(page.get("NextShardIterator"), None);
@@ -75,8 +82,10 @@ async fn a_stream_on_demand_splits_its_shards_when_load_comes_and_shows_the_line
         .ok("GetRecords", json!({"ShardIterator": iterator, "Limit": 1}))
         .await;
     assert_eq!(data(&page), ["early"]);
-    // The peak counts for 30 days, then the shards go.
-    caller.advance(30 * DAY);
+    // Six are kept for as long as the peak counts.
+    caller.advance(DAY);
+    assert_eq!(open(&caller).await.len(), 6);
+    caller.advance(29 * DAY);
     assert_eq!(open(&caller).await.len(), 6);
     caller.advance(DAY);
     let now = open(&caller).await;
@@ -87,9 +96,9 @@ async fn a_stream_on_demand_splits_its_shards_when_load_comes_and_shows_the_line
 #[tokio::test(start_paused = true)]
 async fn a_hot_shard_is_split_though_the_stream_has_room() {
     let caller = on_demand().await;
-    // 750 records a second, all into the third quarter.
-    records(&caller, 45_000, 3 << 126).await;
-    caller.advance(MINUTE);
+    // As much as one shard takes, all into the last one.
+    records(&caller, 1000, 3 << 126).await;
+    caller.advance(WINDOW);
     let body = json!({"StreamName": "s"});
     let listed = caller.ok("ListShards", body).await;
     let parents: Vec<_> = listed["Shards"]
@@ -104,19 +113,19 @@ async fn a_hot_shard_is_split_though_the_stream_has_room() {
 #[tokio::test(start_paused = true)]
 async fn what_was_due_has_happened_when_it_was_due_however_late_one_looks() {
     let caller = on_demand().await;
-    records(&caller, 45_000, 0).await;
+    records(&caller, 1000, 0).await;
     caller.advance(Duration::from_secs(3600));
     caller.put("k", "late").await;
     let at = |seconds: u64| {
-        let time = crate::caller::START + seconds;
+        let time = START + seconds;
         json!({"StreamName": "s", "ShardFilter": {"Type": "AT_TIMESTAMP", "Timestamp": time}})
     };
-    assert_eq!(ids(&caller.ok("ListShards", at(59)).await), [0, 1, 2, 3]);
+    assert_eq!(ids(&caller.ok("ListShards", at(0)).await), [0, 1, 2, 3]);
     assert_eq!(
-        ids(&caller.ok("ListShards", at(60)).await),
+        ids(&caller.ok("ListShards", at(1)).await),
         [0, 1, 2, 3, 4, 5]
     );
-    assert_eq!(ids(&caller.ok("ListShards", at(61)).await), [1, 2, 3, 4, 5]);
+    assert_eq!(ids(&caller.ok("ListShards", at(2)).await), [1, 2, 3, 4, 5]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -133,9 +142,9 @@ async fn every_record_is_read_once_and_in_order_across_scaling() {
             caller.ok("PutRecord", body).await;
             sent[usize::try_from(n % 16).unwrap()].push(text);
         }
-        records(&caller, 60_000, 0).await;
-        records(&caller, 60_000, u128::MAX).await;
-        caller.advance(MINUTE);
+        records(&caller, 1000, 0).await;
+        records(&caller, 1000, u128::MAX).await;
+        caller.advance(WINDOW);
     }
     let mut found = vec![Vec::new(); 16];
     let listed = caller.ok("ListShards", json!({"StreamName": "s"})).await;
