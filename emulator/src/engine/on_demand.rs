@@ -464,13 +464,14 @@ mod tests {
         ) {
             let mut plain = Plain::new(initial);
             plain.floor = floor;
+            let least = usize::try_from(floor.max(initial.min(SHARDS_MIN))).unwrap();
             for (percent, spread, days) in windows {
                 let per = |place: usize| FULL * percent / 100 / (1 + spread * place as u64);
                 let total: u64 = (0..plain.starts.len()).map(per).sum();
                 let before = plain.starts.len();
                 let count = plain.window(per);
                 let needed = usize::try_from(total.div_ceil(FULL)).unwrap();
-                prop_assert!(count >= needed.max(usize::try_from(floor.max(SHARDS_MIN)).unwrap()));
+                prop_assert!(count >= needed.max(least));
                 prop_assert!(count >= before.div_ceil(2));
                 let until = plain.scaler.due().after(Duration::from_millis(days * DAY_MILLIS));
                 plain.idle(until);

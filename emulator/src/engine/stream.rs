@@ -45,8 +45,6 @@ pub(crate) struct Stream {
     /// Tells this stream from earlier and later ones of its name.
     pub(crate) incarnation: u64,
     pub(crate) created: Moment,
-    /// The second in the numbers of its first shards.
-    first_second: u64,
     /// The second in its first shards' numbers.
     first_second: u64,
     /// When [`Stream::settle`] has something to do, in milliseconds.
@@ -241,7 +239,6 @@ impl Stream {
             scope,
             incarnation: birth.incarnation,
             created: birth.at,
-            first_second: birth.second,
             first_second: birth.second,
             due,
             consumers: Consumers::default(),
