@@ -7,7 +7,10 @@
 mod clock;
 mod duration;
 mod faults;
+mod metrics;
+mod prometheus;
 mod reply;
+mod streams;
 
 use http::request::Parts;
 use http::{Method, Response};
@@ -21,8 +24,7 @@ use self::reply::{Problem, json};
 pub(crate) const ROOT: &str = "/_emulator";
 
 /// The paths below [`ROOT`], for whoever asks for one that is not there.
-const PATHS: &str =
-    "health, version, clock, clock/freeze, clock/resume, clock/advance, clock/rate, faults";
+const PATHS: &str = "health, version, clock, clock/freeze, clock/resume, clock/advance, clock/rate, faults, metrics, streams, reset";
 
 /// A request to the control interface.
 #[derive(Debug)]
@@ -69,6 +71,18 @@ fn route(service: &Service, request: &Request<'_>) -> Result<Response<Body>, Pro
             Ok(json(&serde_json::json!({"name": name, "version": version})))
         }
         ("faults", id) => faults::answer(service, request, id),
+        ("metrics", "") => {
+            request.allow(&[Method::GET])?;
+            Ok(reply::text(metrics::text(service)))
+        }
+        ("streams", "") => {
+            request.allow(&[Method::GET])?;
+            Ok(json(&streams::overview(service)))
+        }
+        ("reset", "") => {
+            request.allow(&[Method::POST])?;
+            Ok(json(&streams::reset(service)))
+        }
         ("clock", action) => clock::answer(service, request, action),
         _ => Err(Problem::not_found(format!(
             "There is no {ROOT}/{}. There are: {PATHS}.",

@@ -101,6 +101,11 @@ impl Dynamo {
         }
     }
 
+    /// Drops every table of every scope, and says how many there were.
+    pub(crate) fn clear(&self) -> usize {
+        self.catalog.clear()
+    }
+
     /// The items of a table in the order of a scan; nothing if there is no such table. For tests
     /// and simulations, which look at the table without calling it.
     #[must_use]

@@ -10,7 +10,6 @@ pub(crate) mod hash;
 pub(crate) mod limits;
 pub(crate) mod listing;
 mod log;
-#[allow(dead_code, reason = "whoever shows the counts comes next")]
 pub(crate) mod metrics;
 pub(crate) mod monitoring;
 pub(crate) mod on_demand;
@@ -135,6 +134,13 @@ impl Engine {
     pub(crate) fn known_realm(&self, account: &str, region: &str) -> Option<Arc<Realm>> {
         let realms = self.realms.read();
         realms.get(account)?.get(region).map(Arc::clone)
+    }
+
+    /// All realms there ever was a call for, by account and region.
+    pub(crate) fn realms(&self) -> Vec<Arc<Realm>> {
+        let realms = self.realms.read();
+        let realms = realms.values().flat_map(BTreeMap::values);
+        realms.map(Arc::clone).collect()
     }
 
     /// Open subscriptions to all streams there are.

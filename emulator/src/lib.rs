@@ -27,6 +27,7 @@ mod init;
 mod listener;
 mod ops;
 mod refusal;
+mod requests;
 mod scope;
 #[cfg(feature = "sdk")]
 mod sdk;

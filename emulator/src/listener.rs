@@ -167,8 +167,9 @@ fn admit(
     let pulse = Arc::new(Pulse::new(Instant::now()));
     let place = register.admit(&pulse, max)?;
     let (common, stop) = (Arc::clone(common), stop.clone());
+    let counted = common.service.requests().connect();
     Some(async move {
         connection::serve(common, stream, pulse, stop).await;
-        drop(place);
+        drop((place, counted));
     })
 }

@@ -228,7 +228,7 @@ fn admit(call: &Call<'_>) -> Result<(), Refusal> {
         stream: target.stream.as_deref(),
         stream_name: target.stream_name.as_deref(),
         shard: target.shard,
-        consumer: target.consumer.as_deref(),
+        consumer: target.consumer_name(),
     };
     let limits = &call.engine.limits;
     limits.admit_call(call.now, call.operation, &asked)

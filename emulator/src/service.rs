@@ -18,6 +18,7 @@ use crate::engine::limits::Limits;
 use crate::faults::{self, End, Faults, Lost};
 use crate::ops::{self, Call, Operation, Reply};
 use crate::refusal::{Kind, Refusal};
+use crate::requests::{self, Requests};
 use crate::wire::answer::{self, RequestIds};
 use crate::wire::body::{self, Body, Cut, Unreadable};
 use crate::wire::codec::Wire;
@@ -42,6 +43,7 @@ struct Inner {
     engine: Engine,
     dynamo: Dynamo,
     faults: Faults,
+    requests: Requests,
     ids: RequestIds,
 }
 
@@ -53,6 +55,7 @@ impl Service {
             engine: Engine::new(&settings, seed),
             dynamo: Dynamo::new(),
             faults: Faults::new(settings.clock.clone(), seed),
+            requests: Requests::default(),
             ids: RequestIds::new(seed),
             auth: settings.auth,
             clock: settings.clock,
@@ -104,6 +107,14 @@ impl Service {
     /// The faults that calls of this service meet.
     pub fn faults(&self) -> &Faults {
         &self.inner.faults
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.inner.engine
+    }
+
+    pub(crate) fn requests(&self) -> &Requests {
+        &self.inner.requests
     }
 
     /// Account and region of requests that do not say.
@@ -255,12 +266,24 @@ impl Service {
         let strikes = self.inner.faults.strike(&call);
         call.stale = strikes.stale;
         call.now = self.inner.clock.pass(call.now, strikes.latency).await;
-        match strikes.end {
-            Some(End::Refuse(error)) => return answer::refused(wire, &error.refusal(&call)),
-            Some(End::ResetBefore) => return faults::aborted(),
-            Some(End::ResetAfter) | None => {}
-        }
-        let answer = match ops::run(&call) {
+        let result = match strikes.end {
+            Some(End::Refuse(error)) => Some(Err(error.refusal(&call))),
+            Some(End::ResetBefore) => None,
+            Some(End::ResetAfter) => {
+                let done = ops::run(&call);
+                tracing::debug!(is_done = done.is_ok(), "the answer gets lost");
+                None
+            }
+            None => Some(ops::run(&call)),
+        };
+        let requests = &self.inner.requests;
+        let Some(result) = result else {
+            requests.kinesis(call.operation, Some(requests::LOST));
+            return faults::aborted();
+        };
+        let refusal = result.as_ref().err();
+        requests.kinesis(call.operation, refusal.map(|refusal| refusal.kind.name()));
+        match result {
             Ok(Reply::Void) => answer::answer(StatusCode::OK, Some(wire.content_type()), ""),
             Ok(Reply::Full(body)) => {
                 answer::answer(StatusCode::OK, Some(wire.content_type()), body)
@@ -270,15 +293,18 @@ impl Service {
                 tracing::debug!(operation = ?call.operation, ?refusal, "refused");
                 answer::refused(wire, &refusal)
             }
-        };
-        if strikes.end == Some(End::ResetAfter) {
-            return faults::aborted();
         }
-        answer
     }
 
     async fn call_dynamo(&self, head: &Parts, operation: &str, body: &[u8]) -> Response<Body> {
-        let (status, body) = match self.ask_dynamo(head, operation, body).await {
+        let asked = self.ask_dynamo(head, operation, body).await;
+        let outcome = match &asked {
+            Err(Lost) => Some(requests::LOST),
+            Ok(Ok(_)) => None,
+            Ok(Err(refusal)) => Some(refusal.kind.as_str()),
+        };
+        self.inner.requests.dynamo(operation, outcome);
+        let (status, body) = match asked {
             Err(Lost) => return faults::aborted(),
             Ok(Ok(body)) => (StatusCode::OK, body),
             Ok(Err(refusal)) => {

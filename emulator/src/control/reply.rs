@@ -10,6 +10,8 @@ use crate::wire::body::Body;
 
 use super::{ROOT, Request};
 
+/// The version of the format is part of its type.
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// Why a request is not answered as it was meant to be.
@@ -64,6 +66,11 @@ impl Problem {
 /// A sound answer.
 pub(super) fn json(body: &impl Serialize) -> Response<Body> {
     with_status(StatusCode::OK, body)
+}
+
+/// Metrics.
+pub(super) fn text(body: String) -> Response<Body> {
+    answer::answer(StatusCode::OK, Some(TEXT), body)
 }
 
 pub(super) fn with_status(status: StatusCode, body: &impl Serialize) -> Response<Body> {

@@ -104,6 +104,12 @@ impl Catalog {
         Ok(table)
     }
 
+    /// Drops every table, and says how many there were.
+    pub(crate) fn clear(&self) -> usize {
+        let scopes = std::mem::take(&mut *self.scopes.write());
+        scopes.values().map(BTreeMap::len).sum()
+    }
+
     /// Names of tables behind `after`, in order, and whether there are more than `limit`.
     pub(crate) fn list(
         &self,

@@ -164,6 +164,15 @@ impl Consumers {
         }
     }
 
+    /// All there are.
+    pub(crate) fn all(&self, now: Moment) -> Vec<Arc<Consumer>> {
+        let inner = self.inner.read();
+        let all = inner.by_name.values();
+        all.filter(|consumer| !consumer.is_gone(now))
+            .map(Arc::clone)
+            .collect()
+    }
+
     /// How many there are, in whatever state.
     pub(crate) fn count(&self, now: Moment) -> usize {
         let inner = self.inner.read();

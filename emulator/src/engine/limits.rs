@@ -183,6 +183,11 @@ impl Limits {
         self.calls_exceeded(operation).count(self.is_enforced());
         if let Some(stream) = asked.stream {
             stream.metrics.call_exceeded(operation, self.is_enforced());
+            let name = asked.consumer.filter(|_| per == Per::Subscription);
+            if let Some(consumer) = name.and_then(|name| stream.consumers.get(now, name)) {
+                let exceeded = &consumer.metrics.subscribe_exceeded;
+                exceeded.count(self.is_enforced());
+            }
         }
         if !self.is_enforced() {
             return Ok(());

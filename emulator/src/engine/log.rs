@@ -194,12 +194,10 @@ impl Log {
     }
 
     /// What has ever come in.
-    #[allow(dead_code, reason = "whoever shows the counts comes next")]
     pub(crate) fn incoming(&self) -> Traffic {
         self.incoming
     }
 
-    #[allow(dead_code, reason = "whoever shows the counts comes next")]
     /// What lies in it: records and their bytes.
     pub(crate) fn held(&self) -> Traffic {
         let mut held = Traffic::default();

@@ -78,7 +78,6 @@ pub(crate) struct StreamMetrics {
     pub(crate) iterator_age: Counter,
     pub(crate) write_exceeded: Exceeded,
     pub(crate) read_exceeded: Exceeded,
-    pub(crate) subscribe_exceeded: Exceeded,
 }
 
 impl StreamMetrics {
@@ -94,8 +93,6 @@ impl StreamMetrics {
     pub(crate) fn call_exceeded(&self, operation: Operation, is_enforced: bool) {
         if operation == Operation::GetShardIterator {
             self.read_exceeded.count(is_enforced);
-        } else if operation == Operation::SubscribeToShard {
-            self.subscribe_exceeded.count(is_enforced);
         }
     }
 }

@@ -307,13 +307,14 @@ impl Stream {
         seconds.max().unwrap_or(self.first_second)
     }
 
-    /// Starts the end of the stream; a second time does nothing.
+    /// Starts the end of the stream; a second time does nothing, unless it ends earlier.
     pub(crate) fn delete(&self, now: Moment, delay: Duration) {
         let mut state = self.settled(now);
-        if !matches!(state.status, Status::Deleting { .. }) {
-            state.status = Status::Deleting {
-                until: now.after(delay),
-            };
+        let until = now.after(delay);
+        // One that is deleted without a delay does not wait for the end of an earlier one.
+        let is_later = matches!(state.status, Status::Deleting { until: end } if end <= until);
+        if !is_later {
+            state.status = Status::Deleting { until };
             self.consumers.deregister_all(now, delay);
             self.set_due(&state);
         }

@@ -25,6 +25,7 @@ mod front;
 mod init;
 mod limits;
 mod on_demand;
+mod metrics;
 mod outcomes;
 mod passing;
 mod puts;
