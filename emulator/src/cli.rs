@@ -17,6 +17,12 @@ Examples:
       Streams and tables at http://127.0.0.1:4567, without delays, on the machine's clock.
   kinesis-emulator --port 0 --delay-create 2s --delay-reshard 5s
       Any free port; changes of state take as long as they are told.
+  kinesis-emulator --init streams.toml
+      Streams, consumers and tables that are there from the start.
+  kinesis-emulator --tls --tls-ca-file ca.pem
+      HTTPS; clients have to trust the certificate in ca.pem.
+  kinesis-emulator --host 0.0.0.0 --auth sigv4 --auth-keys keys.toml
+      For other machines, which have to sign their requests.
   kinesis-emulator --config emulator.toml --log debug
       Settings from a file. Its keys are the names of the flags; a flag or a variable of the
       environment goes before it.
@@ -80,6 +86,118 @@ mod tests {
             assert!(argument.get_help().is_some(), "{name} is not explained");
             let long = name.replace('_', "-");
             assert_eq!(argument.get_long(), Some(long.as_str()));
+        }
+    }
+
+    const DOCS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/emulator.md");
+    const BEGIN: &str = "see emulator/src/cli.rs -->\n";
+    const END: &str = "<!-- end of flags -->";
+
+    /// The table of all settings, under the headings of the help.
+    fn table() -> String {
+        let mut table = String::new();
+        let mut heading = None;
+        for argument in Flags::command().get_arguments() {
+            let of = argument.get_help_heading().unwrap_or("General");
+            if heading.as_deref() != Some(of) {
+                heading = Some(of.to_owned());
+                table += &format!("\n**{of}**\n\n| flag | what it does |\n|---|---|\n");
+            }
+            let name = argument.get_long().unwrap_or_default();
+            let value = argument.get_value_names().unwrap_or_default().join(" ");
+            let help = argument.get_help().map(ToString::to_string);
+            let help = help.unwrap_or_default().replace('|', "\\|");
+            let flag = if argument.is_require_equals_set() {
+                format!("--{name}[={value}]")
+            } else {
+                format!("--{name} {value}")
+            };
+            table += &format!("| `{flag}` | {help} |\n");
+        }
+        table + "\n"
+    }
+
+    /// With `UPDATE_DOCS` set the table is written instead of checked.
+    #[test]
+    fn the_documented_flags_are_those_of_the_program() {
+        let text = std::fs::read_to_string(DOCS).unwrap();
+        let (before, rest) = text.split_once(BEGIN).unwrap();
+        let (documented, after) = rest.split_once(END).unwrap();
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            let text = format!("{before}{BEGIN}{}{END}{after}", table());
+            std::fs::write(DOCS, text).unwrap();
+            return;
+        }
+        assert_eq!(documented, table(), "run this test with UPDATE_DOCS=1");
+    }
+
+    #[test]
+    fn the_documented_examples_are_right() {
+        let text = std::fs::read_to_string(DOCS).unwrap();
+        let example = |name: &str| {
+            let mark = format!("<!-- example: {name} -->\n```toml\n");
+            let (_, rest) = text.split_once(&mark).unwrap();
+            rest.split_once("```").unwrap().0.to_owned()
+        };
+        let config: Options = toml::from_str(&example("config")).unwrap();
+        assert_eq!(config.region.as_deref(), Some("eu-west-1"));
+        config.settings().unwrap();
+        kinesis_emulator::Keys::parse(&example("keys")).unwrap();
+        let init = kinesis_emulator::Init::parse(&example("init")).unwrap();
+        kinesis_emulator::Service::with_init(kinesis_emulator::Settings::default(), &init).unwrap();
+    }
+
+    #[test]
+    fn other_addresses_need_signatures_or_the_word_insecure() {
+        let check = |arguments: &[&str], address: &str| {
+            let all = ["kinesis-emulator"].iter().chain(arguments);
+            let options = Flags::try_parse_from(all).unwrap().settle().unwrap();
+            options.check_address(address.parse().unwrap())
+        };
+        assert!(check(&[], "127.0.0.1:1").is_ok());
+        assert!(check(&[], "[::1]:1").is_ok());
+        let refused = check(&[], "0.0.0.0:4567").unwrap_err();
+        assert!(refused.contains("--insecure-any-address"), "{refused}");
+        assert!(check(&[], "10.0.0.1:1").is_err());
+        assert!(check(&["--insecure-any-address"], "0.0.0.0:1").is_ok());
+        assert!(check(&["--auth", "sigv4"], "0.0.0.0:1").is_ok());
+    }
+
+    #[test]
+    fn settings_that_contradict_each_other_are_refused() {
+        let options = |arguments: &[&str]| {
+            let all = ["kinesis-emulator"].iter().chain(arguments);
+            Flags::try_parse_from(all).unwrap().settle().unwrap()
+        };
+        for (arguments, expected) in [
+            (["--auth", "sigv4"].as_slice(), "add --auth-keys"),
+            (&["--auth-keys", "x"], "add --auth sigv4"),
+            (&["--auth", "sigv4", "--auth-keys", "/none"], "/none"),
+            (&["--clock-rate", "2", "--clock-frozen"], "contradict"),
+            (&["--clock-rate=-1"], "clock-rate is -1"),
+        ] {
+            let refused = options(arguments).settings().map(drop).unwrap_err();
+            assert!(refused.contains(expected), "{arguments:?}: {refused}");
+        }
+        for (arguments, expected) in [
+            (["--tls-ca-file", "x"].as_slice(), "add --tls"),
+            (&["--tls", "--tls-cert", "x"], "belong together"),
+            (&["--tls", "--tls-cert", "/a", "--tls-key", "/b"], "/a"),
+            (
+                &[
+                    "--tls",
+                    "--tls-cert",
+                    "x",
+                    "--tls-key",
+                    "x",
+                    "--tls-name",
+                    "y",
+                ],
+                "your own certificate",
+            ),
+        ] {
+            let refused = options(arguments).tls().map(drop).unwrap_err();
+            assert!(refused.contains(expected), "{arguments:?}: {refused}");
         }
     }
 

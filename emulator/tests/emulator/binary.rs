@@ -138,3 +138,83 @@ async fn both_versions_of_http_are_spoken_on_one_port() {
         .unwrap();
     assert_eq!(frame[3], 4, "the first frame back is SETTINGS: {frame:?}");
 }
+
+/// What a start that fails says, in one line.
+async fn refused(arguments: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_kinesis-emulator"))
+        .args(arguments)
+        .env_remove("RUST_LOG")
+        .output();
+    let output = timeout(LONG, output).await.unwrap().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(output.stdout.is_empty(), "nothing is announced");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[tokio::test]
+async fn another_address_is_refused_without_signatures() {
+    let text = refused(&["--host", "0.0.0.0", "--port", "0"]).await;
+    assert!(text.contains("add --auth sigv4"), "{text}");
+}
+
+#[tokio::test]
+async fn what_is_named_for_the_start_is_there_when_the_port_is_announced() {
+    let name = format!("kinesis-emulator-{:x}.toml", fastrand::u64(..));
+    let path = std::env::temp_dir().join(name);
+    let path = path.to_str().unwrap();
+    std::fs::write(
+        path,
+        "[[stream]]\nStreamName = \"orders\"\nShardCount = 1\n",
+    )
+    .unwrap();
+    let started = start(&["--port", "0", "--init", path, "--delay-create", "1h"]).await;
+    let (_stream, answer) = ask(&started.address).await;
+    assert!(answer.contains(r#""StreamStatus":"ACTIVE""#), "{answer}");
+    std::fs::write(path, "[[stream]]\nStreamName = \"?\"\n").unwrap();
+    let text = refused(&["--port", "0", "--init", path]).await;
+    std::fs::remove_file(path).unwrap();
+    assert!(text.contains("stream 1 (?): ValidationException"), "{text}");
+}
+
+#[tokio::test]
+async fn open_subscriptions_do_not_hold_up_the_end() {
+    let mut started = start(&["--port", "0"]).await;
+    let stream = r#"{"StreamName":"s","ShardCount":1}"#;
+    let arn = "arn:aws:kinesis:us-east-1:000000000000:stream/s";
+    let consumer = format!(r#"{{"StreamARN":"{arn}","ConsumerName":"c"}}"#);
+    call(&started.address, "CreateStream", stream).await;
+    let (_, answer) = call(&started.address, "RegisterStreamConsumer", &consumer).await;
+    let (_, arn) = answer.split_once(r#""ConsumerARN":""#).unwrap();
+    let arn = arn.split('"').next().unwrap();
+    let subscribe = format!(
+        r#"{{"ConsumerARN":"{arn}","ShardId":"shardId-000000000000","StartingPosition":{{"Type":"LATEST"}}}}"#
+    );
+    let (_open, answer) = call(&started.address, "SubscribeToShard", &subscribe).await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    let pid = started.child.id().unwrap().to_string();
+    let sent = Instant::now();
+    let killed = Command::new("kill").args(["-TERM", &pid]).status().await;
+    assert!(killed.unwrap().success());
+    let status = timeout(LONG, started.child.wait()).await.unwrap().unwrap();
+    assert_eq!(status.code(), Some(0));
+    assert!(
+        sent.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        sent.elapsed()
+    );
+}
+
+async fn call(address: &str, operation: &str, body: &str) -> (TcpStream, String) {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let length = body.len();
+    let request = format!(
+        "POST / HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-amz-json-1.1\r\n\
+         x-amz-target: Kinesis_20131202.{operation}\r\ncontent-length: {length}\r\n\r\n{body}"
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = vec![0; 4096];
+    let read = timeout(LONG, stream.read(&mut answer)).await;
+    let length = read.unwrap().unwrap();
+    let answer = String::from_utf8_lossy(&answer[..length]).into_owned();
+    (stream, answer)
+}
