@@ -58,6 +58,7 @@ def requests():
         "large-number": b'{"StreamName":"s","Limit":1e400}',
         "nul": b'{"StreamName":"s\x00"}',
         "garbage": b"\xff\xfe{}",
+        "ignored-garbage": b'{"StreamName":"s","x":"\xff"}',
     }.items():
         write("json", name, bytes([choice]) + body)
     key = b"\x6aStreamName"

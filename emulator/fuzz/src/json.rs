@@ -15,8 +15,9 @@ pub(crate) fn run(data: &[u8]) {
         return;
     }
     // Nothing is accepted that is no JSON, and nothing else is answered.
-    let request: serde_json::Value = serde_json::from_slice(body).expect("accepted JSON");
-    assert!(request.is_object());
+    let body = std::str::from_utf8(body).expect("accepted text");
+    assert!(body.trim_ascii_start().starts_with('{'));
+    serde_json::from_str::<serde::de::IgnoredAny>(body).expect("accepted JSON");
     if let Some(body) = answer.body.filter(|body| !body.is_empty()) {
         let reply: serde_json::Value = serde_json::from_slice(&body).expect("a reply is JSON");
         assert!(reply.is_object());

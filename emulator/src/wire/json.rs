@@ -9,11 +9,10 @@ use super::codec::Failure;
 
 /// Reads a request from its body.
 pub(super) fn from_slice<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Failure> {
-    // A structure would also be read from a list, so lists are kept out here.
-    if !starts_object(body) {
+    let Some(text) = object(body) else {
         return Err(Refusal::bare(Kind::Serialization).into());
-    }
-    serde_json::from_slice(body).map_err(|error| {
+    };
+    serde_json::from_str(text).map_err(|error| {
         // What is no JSON at all is refused without a word, wherever a type was wrong before.
         if !error.is_data() || !is_object(body) {
             return Refusal::bare(Kind::Serialization).into();
@@ -37,11 +36,15 @@ pub(super) fn to_vec(shape: &impl Serialize) -> Vec<u8> {
 
 /// Whether the body is a JSON object, whatever is in it.
 pub(super) fn is_object(body: &[u8]) -> bool {
-    starts_object(body) && serde_json::from_slice::<IgnoredAny>(body).is_ok()
+    object(body).is_some_and(|text| serde_json::from_str::<IgnoredAny>(text).is_ok())
 }
 
-fn starts_object(body: &[u8]) -> bool {
-    body.trim_ascii_start().first() == Some(&b'{')
+/// The text of a body that starts like an object: a structure would also be read from a list, so that
+/// lists are kept out here. Checked once and whole, as nobody looks into what is passed over.
+fn object(body: &[u8]) -> Option<&str> {
+    let text = std::str::from_utf8(body).ok()?;
+    let starts_object = body.trim_ascii_start().first() == Some(&b'{');
+    starts_object.then_some(text)
 }
 
 /// The same body with only the last of members that an object has twice. None if it is malformed.

@@ -149,3 +149,17 @@ fn lists_and_maps_without_end_are_read_and_not_kept() {
     assert_eq!(request.list.unwrap().0.len(), 2000);
     assert_eq!(request.map.unwrap().0.len(), 2000);
 }
+
+#[test]
+fn what_is_no_text_is_refused_even_where_nobody_looks() {
+    for body in [
+        &b"{\"Else\":\"\xff\"}"[..],
+        b"{\"\xc3\":1}",
+        b"{\"Name\":\"\xed\xa0\x80\"}",
+    ] {
+        let document = document(body);
+        let refusal = Wire::Json.read::<Request<'_>>(&document).unwrap_err();
+        assert_eq!((refusal.kind, refusal.message), (Kind::Serialization, None));
+        assert!(!Wire::Json.is_structure(body));
+    }
+}
