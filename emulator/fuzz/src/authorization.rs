@@ -25,7 +25,7 @@ pub(crate) fn run(data: &[u8]) {
     let Ok(request) = request.body(Full::new(Bytes::copy_from_slice(body))) else {
         return;
     };
-    let answer = take_apart(serve(&guarded(), request));
+    let answer = take_apart(serve(guarded(), request));
     let (name, text) = answer.refusal().expect("nobody can sign by chance");
     assert_eq!(answer.status, 400, "{name}: {text}");
 }

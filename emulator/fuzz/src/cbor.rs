@@ -3,14 +3,15 @@
 use bytes::Bytes;
 use ciborium::Value;
 
-use super::rig::{CBOR, OPERATIONS, call, furnished};
+use super::rig::{CBOR, OPERATIONS, ask_furnished, request};
 
 pub(crate) fn run(data: &[u8]) {
     let Some((choice, body)) = data.split_first() else {
         return;
     };
     let operation = OPERATIONS[usize::from(*choice) % OPERATIONS.len()];
-    let answer = call(&furnished(), CBOR, operation, Bytes::copy_from_slice(body));
+    let body_bytes = Bytes::copy_from_slice(body);
+    let answer = ask_furnished(request(CBOR, operation, body_bytes));
     answer.check(CBOR);
     if answer.status != 200 {
         return;

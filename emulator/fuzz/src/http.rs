@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
 
-use super::rig::{furnished, guarded, serve, take_apart};
+use super::rig::{ask_furnished, guarded, serve, take_apart};
 
 /// Statuses that the emulator gives, over all its interfaces.
 const STATUSES: [u16; 9] = [200, 204, 400, 403, 404, 405, 409, 413, 500];
@@ -18,9 +18,12 @@ pub(crate) fn run(data: &[u8]) {
         return;
     };
     let is_guarded = choice & 1 == 1;
-    let service = if is_guarded { guarded() } else { furnished() };
     let is_open = request.uri().path().starts_with("/_emulator") || request.method() == "OPTIONS";
-    let answer = take_apart(serve(&service, request));
+    let answer = if is_guarded {
+        take_apart(serve(guarded(), request))
+    } else {
+        ask_furnished(request)
+    };
     assert!(
         STATUSES.contains(&answer.status.as_u16()),
         "{}",

@@ -2,14 +2,15 @@
 
 use bytes::Bytes;
 
-use super::rig::{JSON, OPERATIONS, call, furnished};
+use super::rig::{JSON, OPERATIONS, ask_furnished, request};
 
 pub(crate) fn run(data: &[u8]) {
     let Some((choice, body)) = data.split_first() else {
         return;
     };
     let operation = OPERATIONS[usize::from(*choice) % OPERATIONS.len()];
-    let answer = call(&furnished(), JSON, operation, Bytes::copy_from_slice(body));
+    let body_bytes = Bytes::copy_from_slice(body);
+    let answer = ask_furnished(request(JSON, operation, body_bytes));
     answer.check(JSON);
     if answer.status != 200 {
         return;

@@ -1,6 +1,7 @@
 //! A service to fuzz: always the same, on a clock that stands still, with a stream, records, children
 //! and a consumer to find.
 
+use std::cell::Cell;
 use std::sync::OnceLock;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -93,8 +94,13 @@ pub(crate) fn empty() -> Service {
     Service::new(settings())
 }
 
-/// A service that checks signatures.
-pub(crate) fn guarded() -> Service {
+/// A service that checks signatures, and so never changes.
+pub(crate) fn guarded() -> &'static Service {
+    static GUARDED: OnceLock<Service> = OnceLock::new();
+    GUARDED.get_or_init(make_guarded)
+}
+
+fn make_guarded() -> Service {
     let key = Key {
         access_key: "AKID".to_owned(),
         secret: "secret".to_owned(),
@@ -107,6 +113,20 @@ pub(crate) fn guarded() -> Service {
         auth: Auth::SigV4(keys),
         ..settings()
     })
+}
+
+/// Asks a service with the stream `s`, which is a new one unless all that was asked of it before was
+/// refused: what is refused changes nothing.
+pub(crate) fn ask_furnished(request: Request<Full<Bytes>>) -> Answer {
+    thread_local! {
+        static KEPT: Cell<Option<Service>> = const { Cell::new(None) };
+    }
+    let service = KEPT.take().unwrap_or_else(furnished);
+    let answer = take_apart(serve(&service, request));
+    if answer.status.is_client_error() {
+        KEPT.set(Some(service));
+    }
+    answer
 }
 
 /// A service with the stream `s`: one shard with records, split in two.

@@ -1,6 +1,8 @@
 //! What the service hands out to be brought back: iterators and paging tokens, changed as the bytes
 //! say, or made up of them. The first byte says which token, and in which way it is changed.
 
+use std::sync::OnceLock;
+
 use bytes::Bytes;
 use kinesis_emulator::Service;
 use serde_json::{Value, json};
@@ -29,9 +31,15 @@ pub(crate) fn run(data: &[u8]) {
     let Some((choice, changes)) = data.split_first() else {
         return;
     };
-    let service = furnished();
-    let (asks, comes_in, takes, goes_into) = KINDS[usize::from(choice & 3)];
-    let genuine = genuine(&service, asks, comes_in);
+    let kind = usize::from(choice & 3);
+    let (asks, comes_in, takes, goes_into) = KINDS[kind];
+    // Made once: to read changes nothing.
+    static ISSUED: [OnceLock<(Service, String)>; 4] = [const { OnceLock::new() }; 4];
+    let (service, genuine) = ISSUED[kind].get_or_init(|| {
+        let service = furnished();
+        let genuine = genuine(&service, asks, comes_in);
+        (service, genuine)
+    });
     let token = match choice >> 2 & 3 {
         // As it is.
         0 => genuine.clone(),
@@ -59,10 +67,10 @@ pub(crate) fn run(data: &[u8]) {
     if takes == "ListStreamConsumers" {
         body["StreamARN"] = STREAM_ARN.into();
     }
-    let answer = ask(&service, takes, &body);
+    let answer = ask(service, takes, &body);
     answer.check(JSON);
     let quoted = format!("\"{genuine}\"");
-    if token == genuine || takes == "GetRecords" && token == quoted {
+    if token == *genuine || takes == "GetRecords" && token == quoted {
         assert_eq!(answer.status, 200, "{takes}: {:?}", answer.body);
     } else {
         let (kind, text) = answer.refusal().expect("a token that nobody was given");

@@ -29,6 +29,8 @@ struct Request<'a> {
     encryption_type: Option<Text<'a>>,
     #[serde(borrow)]
     key_id: Option<Text<'a>>,
+    #[serde(borrow)]
+    stream_id: Option<Text<'a>>,
 }
 
 impl Request<'_> {
@@ -41,6 +43,7 @@ impl Request<'_> {
             checks.length(&"keyId", key, (1, 2048));
         }
         Address::new(&self.stream_name, &self.stream_arn).check(&mut checks);
+        checks.stream_id(text(&self.stream_id));
         checks.finish()
     }
 

@@ -22,6 +22,8 @@ struct Request<'a> {
     stream_arn: Option<Text<'a>>,
     #[serde(borrow)]
     shard_level_metrics: Option<List<Text<'a>>>,
+    #[serde(borrow)]
+    stream_id: Option<Text<'a>>,
 }
 
 #[derive(Serialize)]
@@ -70,6 +72,7 @@ impl Request<'_> {
             }
         }
         Address::new(&self.stream_name, &self.stream_arn).check(&mut checks);
+        checks.stream_id(text(&self.stream_id));
         checks.finish()
     }
 }

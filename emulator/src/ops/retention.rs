@@ -7,7 +7,7 @@ use serde::Deserialize;
 use crate::engine::change::Change;
 use crate::refusal::Refusal;
 use crate::wire::check::Checks;
-use crate::wire::field::{Int, Text};
+use crate::wire::field::{Int, Text, text};
 
 use super::address::Address;
 use super::{Call, Reply};
@@ -24,6 +24,8 @@ struct Request<'a> {
     #[serde(borrow, rename = "StreamARN")]
     stream_arn: Option<Text<'a>>,
     retention_period_hours: Option<Int>,
+    #[serde(borrow)]
+    stream_id: Option<Text<'a>>,
 }
 
 /// The way a call may go.
@@ -40,6 +42,7 @@ pub(super) fn run(call: &Call<'_>, way: Way) -> Result<Reply, Refusal> {
     let mut checks = Checks::default();
     let hours = checks.required(&"retentionPeriodHours", request.retention_period_hours);
     address.check(&mut checks);
+    checks.stream_id(text(&request.stream_id));
     checks.finish()?;
     let hours = hours.map_or(0, |Int(hours)| hours);
     let stream = address.stream(call)?;

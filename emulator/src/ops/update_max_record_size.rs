@@ -5,7 +5,7 @@ use serde::Deserialize;
 use crate::engine::change::Change;
 use crate::refusal::Refusal;
 use crate::wire::check::Checks;
-use crate::wire::field::{Int, Text};
+use crate::wire::field::{Int, Text, text};
 
 use super::address::Address;
 use super::{Call, Reply};
@@ -20,6 +20,8 @@ struct Request<'a> {
     stream_arn: Option<Text<'a>>,
     #[serde(rename = "MaxRecordSizeInKiB")]
     max_record_size_in_kib: Option<Int>,
+    #[serde(borrow)]
+    stream_id: Option<Text<'a>>,
 }
 
 /// The member in bytes.
@@ -36,6 +38,7 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
         checks.range(&"maxRecordSizeInKiB", size, BOUNDS);
     }
     address.check(&mut checks);
+    checks.stream_id(text(&request.stream_id));
     checks.finish()?;
     let stream = address.stream(call)?;
     stream.change((call.now, call.engine.delays.update), |state| {

@@ -27,6 +27,8 @@ struct Request<'a> {
     target_shard_count: Option<Int>,
     #[serde(borrow)]
     scaling_type: Option<Text<'a>>,
+    #[serde(borrow)]
+    stream_id: Option<Text<'a>>,
 }
 
 #[derive(Serialize)]
@@ -50,6 +52,7 @@ impl Request<'_> {
         if let Some(Int(target)) = target {
             checks.range(&"targetShardCount", target, (1, i32::MAX));
         }
+        checks.stream_id(text(&self.stream_id));
         checks.finish()?;
         Ok(target.map_or(0, |Int(target)| target.unsigned_abs()))
     }

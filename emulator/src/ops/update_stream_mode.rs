@@ -22,6 +22,8 @@ struct Request<'a> {
     #[serde(borrow)]
     stream_mode_details: Option<Shape<ModeDetails<'a>>>,
     warm_throughput_mi_bps: Option<Int>,
+    #[serde(borrow)]
+    stream_id: Option<Text<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -48,6 +50,7 @@ impl Request<'_> {
         if let Some(Int(warm)) = self.warm_throughput_mi_bps {
             checks.range(&"warmThroughputMiBps", warm, (0, i32::MAX));
         }
+        checks.stream_id(text(&self.stream_id));
         checks.finish()?;
         Ok(match mode {
             Some("ON_DEMAND") => Mode::OnDemand,

@@ -6,7 +6,7 @@ use crate::engine::change::Change;
 use crate::engine::stream::{Mode, Warm};
 use crate::refusal::Refusal;
 use crate::wire::check::Checks;
-use crate::wire::field::{Int, Text};
+use crate::wire::field::{Int, Text, text};
 use crate::wire::shape::WarmThroughput;
 
 use super::address::Address;
@@ -20,6 +20,8 @@ struct Request<'a> {
     #[serde(borrow, rename = "StreamARN")]
     stream_arn: Option<Text<'a>>,
     warm_throughput_mi_bps: Option<Int>,
+    #[serde(borrow)]
+    stream_id: Option<Text<'a>>,
 }
 
 #[derive(Serialize)]
@@ -40,6 +42,7 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
     if let Some(Int(target)) = target {
         checks.range(&"warmThroughputMiBps", target, (0, i32::MAX));
     }
+    checks.stream_id(text(&request.stream_id));
     checks.finish()?;
     let target = warm::of(target).unwrap_or_default();
     let stream = address.stream(call)?;
