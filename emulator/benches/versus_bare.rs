@@ -136,7 +136,7 @@ fn put_record() -> Case {
         target: "PutRecord",
         requests: 40_000,
         payload: 128,
-        floor: 0.5,
+        floor: 0.6,
         fill: 0,
         body: |_| {
             let data = encode(128);
@@ -151,7 +151,7 @@ fn put_records() -> Case {
         target: "PutRecords",
         requests: 400,
         payload: 500 * 1024,
-        floor: 0.15,
+        floor: 0.25,
         fill: 0,
         body: |_| records(500, 1024),
     }
@@ -163,7 +163,7 @@ fn get_records() -> Case {
         target: "GetRecords",
         requests: 600,
         payload: 1000 * 1024,
-        floor: 0.25,
+        floor: 0.4,
         fill: 2,
         body: |iterator| format!(r#"{{"ShardIterator":"{iterator}","Limit":1000}}"#),
     }
