@@ -214,28 +214,28 @@ def run(client, stream):
     )
     ledger, polled, pushed = Ledger(), [], []
     roots = list(open_shards(client, stream))
-    with ThreadPoolExecutor(max_workers=8) as pool:
-        work = [
-            pool.submit(follow, roots, by_get_records(client, stream, polled)),
-            pool.submit(follow, roots, by_subscription(client, consumer, pushed)),
-        ]
-        producers = [
-            pool.submit(produce, client, stream, ledger, producer)
-            for producer in range(number("PRODUCERS"))
-        ]
-        try:
-            reshard(client, stream, ledger)
-        finally:
-            ledger.is_done = True
-        for producer in producers:
-            producer.result()
-        for shard in open_shards(client, stream).values():
-            start = shard["HashKeyRange"]["StartingHashKey"]
-            client.put_record(
-                StreamName=stream, PartitionKey=END, ExplicitHashKey=start, Data=b""
-            )
-        for reader in work:
-            reader.result()
+    pool = ThreadPoolExecutor(max_workers=8)
+    work = [
+        pool.submit(follow, roots, by_get_records(client, stream, polled)),
+        pool.submit(follow, roots, by_subscription(client, consumer, pushed)),
+    ]
+    producers = [
+        pool.submit(produce, client, stream, ledger, producer)
+        for producer in range(number("PRODUCERS"))
+    ]
+    try:
+        reshard(client, stream, ledger)
+    finally:
+        ledger.is_done = True
+    for producer in producers:
+        producer.result()
+    for shard in open_shards(client, stream).values():
+        start = shard["HashKeyRange"]["StartingHashKey"]
+        client.put_record(
+            StreamName=stream, PartitionKey=END, ExplicitHashKey=start, Data=b""
+        )
+    for reader in work:
+        reader.result(timeout=number("PATIENCE_SECONDS"))
     generations = {shard for shard, _ in ledger.placed}
     check("records were written before, between and after the reshards", len(generations) >= 7)
     verify("GetRecords", polled, ledger)

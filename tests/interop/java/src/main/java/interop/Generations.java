@@ -9,6 +9,7 @@ import java.util.List;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
 import software.amazon.awssdk.core.SdkBytes;
 import software.amazon.awssdk.services.kinesis.KinesisAsyncClient;
 import software.amazon.awssdk.services.kinesis.model.*;
@@ -50,8 +51,8 @@ final class Generations {
                     .explicitHashKey(shard.hashKeyRange().startingHashKey())
                     .data(SdkBytes.fromUtf8String(Follow.END)).build());
         }
-        ledger.verify("GetRecords", polled.get());
-        ledger.verify("SubscribeToShard", pushed.get());
+        ledger.verify("GetRecords", polled.get(number("PATIENCE_SECONDS"), TimeUnit.SECONDS));
+        ledger.verify("SubscribeToShard", pushed.get(number("PATIENCE_SECONDS"), TimeUnit.SECONDS));
         check("records were written before, between and after the reshards", ledger.shards().size() >= 7, ledger.shards());
         threads.shutdown();
     }

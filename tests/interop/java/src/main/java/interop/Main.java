@@ -12,7 +12,18 @@ import software.amazon.awssdk.services.kinesis.KinesisClient;
  * speaks CBOR or JSON.
  */
 public final class Main {
-    public static void main(String[] arguments) throws Exception {
+    public static void main(String[] arguments) {
+        int status = 1;
+        try {
+            run();
+            status = 0;
+        } catch (Throwable failure) {
+            failure.printStackTrace();
+        }
+        System.exit(status); // Readers may still be waiting for what does not come.
+    }
+
+    private static void run() throws Exception {
         Wire wire = new Wire();
         try (KinesisClient apache = KinesisClient.builder()
                         .httpClientBuilder(Apache5HttpClient.builder())
@@ -33,6 +44,5 @@ public final class Main {
         }
         String type = "false".equals(System.getenv("CBOR_ENABLED")) ? "json" : "cbor";
         Checks.check("all of it was " + type, wire.types().equals(Set.of("application/x-amz-" + type + "-1.1")), wire.types());
-        System.exit(0); // Readers that failed may still be waiting.
     }
 }
