@@ -110,7 +110,8 @@ pub(crate) struct Rates(Mutex<BTreeMap<(&'static str, String), Bucket>>);
 impl Rates {
     fn take(&self, now: Moment, operation: Operation, detail: &str, rate: u64) -> bool {
         let mut buckets = self.0.lock();
-        if buckets.len() >= RATES_KEPT {
+        // Only at some sizes, so that many busy shards are not looked through at every call.
+        if buckets.len() >= RATES_KEPT && buckets.len().is_power_of_two() {
             buckets.retain(|_, bucket| !bucket.is_full(now));
         }
         let bucket = buckets.entry((operation.name(), detail.to_owned()));
