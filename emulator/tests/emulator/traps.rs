@@ -12,9 +12,9 @@
 //! | the split key at start + 1 and at the end | here |
 //! | a merge in reverse | here |
 //! | a drained parent when both children exist | here |
-//! | a subscription to a stream that is UPDATING | `fan_out` |
+//! | a subscription to a stream that is UPDATING | `fan_out::an_updating_stream_serves_and_its_reshard_comes_by_itself` |
 //! | a second subscriber at 4.9 s and at 5.1 s | `fan_out::a_second_subscription_is_refused_for_five_seconds_and_then_takes_over` |
-//! | a subscription of a client that is dead | `fan_out` |
+//! | a subscription of a client that is dead | `fan_out::a_subscription_whose_reader_is_gone_is_gone` |
 //! | the second page of ListShards | `shards::pages_go_on_where_they_stopped_with_the_same_filter`, the model |
 //! | DescribeStream with ExclusiveStartShardId | `streams::a_description_is_paged_by_a_hundred`, the model |
 //! | an old iterator after deletion and re-creation | here |
