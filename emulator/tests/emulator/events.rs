@@ -146,3 +146,19 @@ pub(crate) fn subscribe_request(body: &Value) -> http::Request<Full<Bytes>> {
         .body(Full::new(Bytes::from(body.to_string())))
         .unwrap()
 }
+
+pub(crate) fn horizon() -> Value {
+    json!({"Type": "TRIM_HORIZON"})
+}
+
+pub(crate) fn latest() -> Value {
+    json!({"Type": "LATEST"})
+}
+
+pub(crate) fn at(number: &Value) -> Value {
+    json!({"Type": "AT_SEQUENCE_NUMBER", "SequenceNumber": number})
+}
+
+pub(crate) fn after(number: &Value) -> Value {
+    json!({"Type": "AFTER_SEQUENCE_NUMBER", "SequenceNumber": number})
+}

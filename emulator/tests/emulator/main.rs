@@ -20,6 +20,7 @@ mod fan_out_cbor;
 mod fan_out_race;
 mod fan_out_sdk;
 mod fan_out_socket;
+mod fan_out_start;
 mod faults;
 mod front;
 mod init;
