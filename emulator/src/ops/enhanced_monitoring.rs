@@ -1,7 +1,5 @@
 //! What the two changes of enhanced monitoring share.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
 use crate::engine::change::Change;
@@ -37,7 +35,7 @@ struct Changed<'a> {
 }
 
 impl Request<'_> {
-    fn names(&self) -> impl Iterator<Item = &str> + Clone {
+    fn names(&self) -> impl Iterator<Item = &str> {
         let members = self
             .shard_level_metrics
             .iter()
@@ -48,46 +46,13 @@ impl Request<'_> {
     fn check(&self) -> Result<(), Refusal> {
         let mut checks = Checks::default();
         let path = "shardLevelMetrics";
-        if checks
-            .required(&path, self.shard_level_metrics.as_ref())
-            .is_some()
-        {
-            let shown = Shown(self);
-            let is_metric = |name: &str| name == "ALL" || METRICS.contains(&name);
-            if !self.names().all(is_metric) {
-                let words = METRICS.join(", ");
-                let constraint = format_args!(
-                    "satisfy constraint: [Member must satisfy enum value set: [{words}, ALL]]"
-                );
-                checks.fail(Some(&shown), &path, &constraint);
-            }
-            let bound = match self.names().count() {
-                0 => Some(("greater", 1)),
-                1..=7 => None,
-                _ => Some(("less", 7)),
-            };
-            if let Some((bound, limit)) = bound {
-                let constraint = format_args!("have length {bound} than or equal to {limit}");
-                checks.fail(Some(&shown), &path, &constraint);
-            }
+        if let Some(names) = checks.required(&path, self.shard_level_metrics.as_ref()) {
+            let words: Vec<_> = METRICS.into_iter().chain(["ALL"]).collect();
+            checks.all_of(&path, names, (1, 7), &words);
         }
         Address::new(&self.stream_name, &self.stream_arn).check(&mut checks);
         checks.stream_id(text(&self.stream_id));
         checks.finish()
-    }
-}
-
-/// The names as the service prints a list.
-struct Shown<'a>(&'a Request<'a>);
-
-impl fmt::Display for Shown<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[")?;
-        for (place, name) in self.0.names().enumerate() {
-            let separator = if place == 0 { "" } else { ", " };
-            write!(f, "{separator}{name}")?;
-        }
-        f.write_str("]")
     }
 }
 

@@ -139,7 +139,6 @@ impl Checks {
     }
 
     /// A list of some words.
-    #[allow(dead_code, reason = "operations are about to use it")]
     pub(crate) fn all_of(
         &mut self,
         path: &dyn Display,
