@@ -276,6 +276,8 @@ impl Sender {
         let answer = match self {
             Self::One(sender) => {
                 *request.uri_mut() = http::Uri::from_static("/");
+                // It gets ready a moment after the answer before has been read.
+                sender.ready().await?;
                 sender.send_request(request).await?
             }
             Self::Two(sender) => sender.send_request(request).await?,
