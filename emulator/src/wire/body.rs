@@ -125,6 +125,8 @@ where
         .size_hint()
         .exact()
         .and_then(|size| usize::try_from(size).ok());
+    // What is known to be refused is not kept while it comes.
+    let is_foretold = foretold.is_some_and(|size| size > REQUEST_MAX);
     let mut whole = BytesMut::new();
     let mut first: Option<Bytes> = None;
     let mut total = 0_usize;
@@ -137,7 +139,7 @@ where
         if total > DRAINED_MAX {
             return Err(Unreadable::TooLarge);
         }
-        if total > REQUEST_MAX {
+        if is_foretold || total > REQUEST_MAX {
             (whole, first) = (BytesMut::new(), None);
         } else if total == data.len() {
             first = Some(data);
@@ -149,7 +151,7 @@ where
             whole.extend_from_slice(data.chunk());
         }
     }
-    if total > REQUEST_MAX {
+    if is_foretold || total > REQUEST_MAX {
         return Err(Unreadable::TooLarge);
     }
     Ok(first.unwrap_or_else(|| whole.freeze()))
