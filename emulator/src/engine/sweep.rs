@@ -1,6 +1,6 @@
 //! Frees what has expired where nobody comes by. A shard that is read or written trims itself; this is
-//! for the others, and for streams whose end is over. Called with every call to the service, and by
-//! whoever serves none for long.
+//! for the others, and for streams whose end is over. Called with every call of a stream operation, so
+//! that nothing is freed while nobody calls at all.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
