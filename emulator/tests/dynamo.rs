@@ -15,8 +15,12 @@ mod conditions;
 mod control;
 #[path = "dynamo/harness.rs"]
 mod harness;
+#[path = "dynamo/indexes.rs"]
+mod indexes;
 #[path = "dynamo/leases.rs"]
 mod leases;
+#[path = "dynamo/legacy.rs"]
+mod legacy;
 #[path = "dynamo/pages.rs"]
 mod pages;
 #[path = "dynamo/queries.rs"]
