@@ -9,6 +9,8 @@
     reason = "a table of cases is one piece, however long"
 )]
 
+#[path = "dynamo/batches.rs"]
+mod batches;
 #[path = "dynamo/conditions.rs"]
 mod conditions;
 #[path = "dynamo/control.rs"]
@@ -27,8 +29,12 @@ mod pages;
 mod queries;
 #[path = "dynamo/random.rs"]
 mod random;
+#[path = "dynamo/tables.rs"]
+mod tables;
 #[path = "dynamo/threads.rs"]
 mod threads;
+#[path = "dynamo/transactions.rs"]
+mod transactions;
 #[path = "dynamo/updates.rs"]
 mod updates;
 #[path = "dynamo/values.rs"]
