@@ -27,6 +27,8 @@ use crate::{BoxError, Clock, Delays, Init, Scope, Settings, UnusableInit};
 const TARGET: &str = "x-amz-target";
 const KINESIS: &str = "Kinesis_20131202.";
 const DYNAMO: &str = "DynamoDB_20120810.";
+/// Refused as DynamoDB refuses what it does not know, rather than as Kinesis does.
+const DYNAMO_STREAMS: &str = "DynamoDBStreams_20120810.";
 
 /// All streams and tables of one emulator, and the one function that serves them. A clone is the same
 /// service.
@@ -174,6 +176,10 @@ impl Service {
         }
         if let Some(operation) = target.and_then(|target| target.strip_prefix(DYNAMO)) {
             return (self.call_dynamo(head, operation, &body).await, false);
+        }
+        if let Some(operation) = target.and_then(|target| target.strip_prefix(DYNAMO_STREAMS)) {
+            let operation = format!("Streams.{operation}");
+            return (self.call_dynamo(head, &operation, &body).await, false);
         }
         (self.call_kinesis(head, target, body).await, true)
     }

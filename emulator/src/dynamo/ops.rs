@@ -71,27 +71,26 @@ impl Caller<'_> {
         self.catalog.usable(self.scope, name, self.when)
     }
 
-    /// Whether what calls cost is taken from what tables may spend.
-    pub(crate) fn is_metered(&self) -> bool {
-        self.limits != Limits::Off
-    }
-
-    /// Looks whether a call is within its throughput, if anybody cares.
-    pub(crate) fn refuse_if_enforced(
+    /// Looks whether a call is within its throughput, if anybody cares, and says whether what it costs
+    /// is to be taken from there. What an enforcing service would have refused costs nothing, so that
+    /// an observing one counts the same.
+    pub(crate) fn admit(
         &self,
         admit: impl FnOnce() -> Result<(), Refusal>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<bool, Refusal> {
         if self.limits == Limits::Off {
-            return Ok(());
+            return Ok(false);
         }
-        let admitted = admit();
-        if admitted.is_err() {
-            self.exceeded.fetch_add(1, Ordering::Relaxed);
-        }
-        if self.limits == Limits::Enforce {
-            admitted
-        } else {
-            Ok(())
+        match admit() {
+            Ok(()) => Ok(true),
+            Err(refusal) => {
+                self.exceeded.fetch_add(1, Ordering::Relaxed);
+                if self.limits == Limits::Enforce {
+                    Err(refusal)
+                } else {
+                    Ok(false)
+                }
+            }
         }
     }
 

@@ -49,6 +49,17 @@ pub(crate) enum Billing {
     OnDemand,
 }
 
+impl Billing {
+    /// Units per second.
+    fn rate(self, side: Side) -> i64 {
+        match (self, side) {
+            (Self::OnDemand, _) => ON_DEMAND_UNITS,
+            (Self::Provisioned { read, .. }, Side::Read) => read,
+            (Self::Provisioned { write, .. }, Side::Write) => write,
+        }
+    }
+}
+
 /// Point-in-time recovery: since when, and how far back one could go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Recovery {
@@ -117,23 +128,23 @@ impl Table {
         *self.life.lock() = Life::Gone(at);
     }
 
-    /// Refuses what would go beyond the throughput of the table, or of an index that has to follow.
-    pub(crate) fn admit(
+    /// Refuses what would go beyond the throughput of the table.
+    pub(crate) fn admit(&self, side: Side, now: SystemTime) -> Result<(), Refusal> {
+        let billing = self.config.read().billing;
+        if self.budget.admits(side, billing.rate(side), now) {
+            return Ok(());
+        }
+        Err(exceeded("Table", side, billing, self.arn.clone()))
+    }
+
+    /// Refuses what would go beyond the throughput of an index that is read or has to follow.
+    pub(crate) fn admit_indexes<'i>(
         &self,
         side: Side,
-        indexes: &[&Index],
+        indexes: impl Iterator<Item = &'i Index>,
         now: SystemTime,
     ) -> Result<(), Refusal> {
         let config = self.config.read();
-        let rate = |billing: Billing| match (billing, side) {
-            (Billing::OnDemand, _) => ON_DEMAND_UNITS,
-            (Billing::Provisioned { read, .. }, Side::Read) => read,
-            (Billing::Provisioned { write, .. }, Side::Write) => write,
-        };
-        if !self.budget.admits(side, rate(config.billing), now) {
-            let resource = self.arn.clone();
-            return Err(exceeded("Table", side, config.billing, resource));
-        }
         for index in indexes {
             let index::Definition {
                 throughput, reach, ..
@@ -149,7 +160,7 @@ impl Table {
                 },
                 (billing, _) => billing,
             };
-            if !index.budget.admits(side, rate(billing), now) {
+            if !index.budget.admits(side, billing.rate(side), now) {
                 let resource = self.index_arn(&index.definition.name);
                 return Err(exceeded("Index", side, billing, resource));
             }

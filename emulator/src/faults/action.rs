@@ -128,7 +128,7 @@ impl Action {
             | Self::Unavailable
             | Self::Latency(_)
             | Self::ResetBefore
-            | Self::ResetAfter => api(operation).is_some(),
+            | Self::ResetAfter => !apis(operation).is_empty(),
         }
     }
 
@@ -171,13 +171,10 @@ impl Action {
     }
 }
 
-/// Whose operation it is; nothing for a name that nobody has.
-pub(super) fn api(operation: &str) -> Option<Api> {
-    if Operation::parse(operation).is_some() {
-        Some(Api::Kinesis)
-    } else if dynamo::OPERATIONS.contains(&operation) {
-        Some(Api::DynamoDb)
-    } else {
-        None
-    }
+/// Whose operation it is: nobody's, one service's, or, as with tags, of several.
+pub(super) fn apis(operation: &str) -> Vec<Api> {
+    let of_streams = Operation::parse(operation).map(|_| Api::Kinesis);
+    let of_tables = dynamo::OPERATIONS.contains(&operation);
+    let of_tables = of_tables.then_some(Api::DynamoDb);
+    of_streams.into_iter().chain(of_tables).collect()
 }

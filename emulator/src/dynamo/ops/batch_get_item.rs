@@ -224,12 +224,15 @@ impl Done {
         let mut units = Units::default();
         let mut left = Vec::new();
         for key in &part.keys {
-            let admit = || part.table.admit(Side::Read, &[], caller.when.now);
-            if let Err(refusal) = caller.refuse_if_enforced(admit) {
-                self.refusal = Some(refusal);
-                left.push(part.table.schema.item(key));
-                continue;
-            }
+            let admit = || part.table.admit(Side::Read, caller.when.now);
+            let is_metered = match caller.admit(admit) {
+                Ok(is_metered) => is_metered,
+                Err(refusal) => {
+                    self.refusal = Some(refusal);
+                    left.push(part.table.schema.item(key));
+                    continue;
+                }
+            };
             let found = caller.look(&part.table.rows.read(), part.consistent, |rows| {
                 rows.get(key).cloned()
             });
@@ -244,7 +247,7 @@ impl Done {
                 table: Units::of_read(size, part.consistent),
                 ..Units::default()
             };
-            if caller.is_metered() {
+            if is_metered {
                 part.table.spend(Side::Read, &one, &part.table.rows.read());
             }
             units.add(&one);

@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 
 use super::write::{Action, CollectionMetrics, Write};
 use super::{Caller, ReturnCollections, TableName, put_size, reply};
-use crate::dynamo::budget::Side;
 use crate::dynamo::capacity::{Account, ConsumedCapacity, ReturnCapacity, Units, is_wanted};
 use crate::dynamo::expression::Pairs;
 use crate::dynamo::index::Reach;
@@ -269,9 +268,6 @@ impl Done {
             write.apply(caller.when, &mut rows, &weighed);
             self.written += 1;
             if let Some(units) = &weighed.units {
-                if caller.is_metered() {
-                    part.table.spend(Side::Write, units, &rows);
-                }
                 let sum = self.units.entry(part.table.name.clone()).or_default();
                 sum.add(units);
             }

@@ -73,7 +73,7 @@ pub(crate) fn call(caller: Caller<'_>, body: &[u8]) -> Result<Vec<u8>, Refusal> 
     let table = caller.usable(&table_name)?;
     let key = table.schema.key(key)?;
     table.schema.check_scalars(projection.iter().flatten())?;
-    caller.refuse_if_enforced(|| table.admit(Side::Read, &[], caller.when.now))?;
+    let is_metered = caller.admit(|| table.admit(Side::Read, caller.when.now))?;
     let consistent = request.consistent_read.unwrap_or(false);
     let found = caller.look(&table.rows.read(), consistent, |rows| {
         rows.get(&key).cloned()
@@ -83,7 +83,7 @@ pub(crate) fn call(caller: Caller<'_>, body: &[u8]) -> Result<Vec<u8>, Refusal> 
         table: Units::of_read(found.as_deref().map_or(0, item_size), consistent),
         ..Units::default()
     };
-    if caller.is_metered() {
+    if is_metered {
         table.spend(Side::Read, &units, &table.rows.read());
     }
     Ok(reply(&Reply {

@@ -191,7 +191,7 @@ pub(super) fn read_page(
     take: &Take<'_, '_>,
     shown: &Shown<'_, '_>,
 ) -> Result<Vec<u8>, Refusal> {
-    source.admit(caller)?;
+    let is_metered = source.admit(caller)?;
     let rows = source.table.rows.read();
     let page = caller.look(&rows, shown.consistent, |rows| {
         let walk = source.walk(rows, span).filter(|(place, _)| match place {
@@ -202,7 +202,7 @@ pub(super) fn read_page(
     });
     let read = Units::of_read(page.bytes, shown.consistent);
     let units = source.units(read, page.fetched);
-    if caller.is_metered() {
+    if is_metered {
         source.table.spend(Side::Read, &units, &rows);
     }
     drop(rows);

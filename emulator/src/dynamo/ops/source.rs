@@ -257,15 +257,15 @@ impl Source {
         }
     }
 
-    /// Refuses a read beyond the throughput.
-    pub(super) fn admit(&self, caller: &Caller<'_>) -> Result<(), Refusal> {
-        caller.refuse_if_enforced(|| {
+    /// Refuses a read beyond the throughput; says whether it is to be paid for.
+    pub(super) fn admit(&self, caller: &Caller<'_>) -> Result<bool, Refusal> {
+        caller.admit(|| {
             let now = caller.when.now;
+            self.table.admit(Side::Read, now)?;
             let rows = self.table.rows.read();
             let index = self.index.as_ref();
             let index = index.and_then(|index| rows.index(&index.name, now));
-            self.table
-                .admit(Side::Read, &index.into_iter().collect::<Vec<_>>(), now)
+            self.table.admit_indexes(Side::Read, index.into_iter(), now)
         })
     }
 

@@ -69,7 +69,7 @@ pub(crate) fn call(caller: Caller<'_>, body: &[u8]) -> Result<Vec<u8>, Refusal> 
     for item in request.transact_items.into_iter().flatten() {
         checked.push(item.check(&caller)?);
     }
-    let found = read_all(&caller, &checked)?;
+    let (found, is_metered) = read_all(&caller, &checked)?;
     let mut responses = Vec::with_capacity(found.len());
     let mut sums: BTreeMap<&str, Units> = BTreeMap::new();
     for (get, item) in checked.iter().zip(&found) {
@@ -79,7 +79,7 @@ pub(crate) fn call(caller: Caller<'_>, body: &[u8]) -> Result<Vec<u8>, Refusal> 
             table: 2.0 * Units::of_read(item.as_deref().map_or(0, item_size), true),
             ..Units::default()
         };
-        if caller.is_metered() {
+        if is_metered {
             get.table.spend(Side::Read, &one, &get.table.rows.read());
         }
         sums.entry(&get.table.name).or_default().add(&one);
@@ -103,11 +103,11 @@ pub(crate) fn call(caller: Caller<'_>, body: &[u8]) -> Result<Vec<u8>, Refusal> 
     }))
 }
 
-/// Reads all rows under all locks at once.
-fn read_all(
-    caller: &Caller<'_>,
-    checked: &[Checked<'_>],
-) -> Result<Vec<Option<Arc<Item>>>, Refusal> {
+/// A row for each read, where there is one.
+type Found = Vec<Option<Arc<Item>>>;
+
+/// Reads all rows under all locks at once; says whether they are to be paid for.
+fn read_all(caller: &Caller<'_>, checked: &[Checked<'_>]) -> Result<(Found, bool), Refusal> {
     let tables: BTreeMap<&str, &Table> = checked
         .iter()
         .map(|get| (get.table.name.as_str(), &*get.table))
@@ -119,11 +119,12 @@ fn read_all(
     }
     let mut found = Vec::with_capacity(checked.len());
     let mut reasons = Vec::with_capacity(checked.len());
+    let mut is_metered = true;
     for get in checked {
-        let admitted =
-            caller.refuse_if_enforced(|| get.table.admit(Side::Read, &[], caller.when.now));
-        match get.key.clone().and_then(|key| admitted.map(|()| key)) {
-            Ok(key) => {
+        let admitted = caller.admit(|| get.table.admit(Side::Read, caller.when.now));
+        match get.key.clone().and_then(|key| Ok((key, admitted?))) {
+            Ok((key, is_admitted)) => {
+                is_metered &= is_admitted;
                 found.push(locked[get.table.name.as_str()].get(&key).cloned());
                 reasons.push(Reason::none());
             }
@@ -133,7 +134,7 @@ fn read_all(
     if found.len() < checked.len() {
         return Err(Refusal::cancelled(reasons));
     }
-    Ok(found)
+    Ok((found, is_metered))
 }
 
 impl Request<'_> {

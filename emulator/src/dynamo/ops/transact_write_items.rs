@@ -12,7 +12,6 @@ use serde::{Deserialize, Serialize};
 use super::update_item::check_keys;
 use super::write::{Action, CollectionMetrics, Weighed, Write};
 use super::{Caller, ReturnCollections, ReturnOnFailure, Styles, TableName, put_size, reply};
-use crate::dynamo::budget::Side;
 use crate::dynamo::capacity::{Account, ConsumedCapacity, ReturnCapacity, Units, is_wanted};
 use crate::dynamo::expression::{Condition, Expressions, Pairs, Placeholders, Update};
 use crate::dynamo::index::Reach;
@@ -343,7 +342,8 @@ fn carry_out(
     for (write, action) in writes.iter().zip(checked) {
         let rows = &locked[action.table.name.as_str()];
         let result = match write {
-            Ok(write) => write.weigh(caller, rows, wants_units),
+            // It is written twice: to prepare and to commit.
+            Ok(write) => write.weigh(caller, rows, wants_units).map(Weighed::doubled),
             Err(refusal) => Err(refusal.clone()),
         };
         match result {
@@ -377,10 +377,6 @@ fn apply(
         };
         write.apply(caller.when, rows, &weighed);
         if let Some(units) = weighed.units {
-            let units = units.doubled();
-            if caller.is_metered() {
-                write.table.spend(Side::Write, &units, rows);
-            }
             sums.entry(name).or_default().add(&units);
         }
         let mut indexes = rows.indexes().iter();

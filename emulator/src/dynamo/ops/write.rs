@@ -104,6 +104,18 @@ pub(super) struct Weighed {
     pub(super) old: Option<Arc<Item>>,
     pub(super) new: Option<Arc<Item>>,
     pub(super) units: Option<Units>,
+    /// Whether that is taken from what the table may spend.
+    is_metered: bool,
+}
+
+impl Weighed {
+    /// The same at twice the price.
+    pub(super) fn doubled(self) -> Self {
+        Self {
+            units: self.units.map(Units::doubled),
+            ..self
+        }
+    }
 }
 
 impl<'w> Write<'w> {
@@ -128,11 +140,6 @@ impl<'w> Write<'w> {
     pub(super) fn call(&self, caller: &Caller<'_>, choices: &Choices) -> Result<Vec<u8>, Refusal> {
         let mut rows = self.table.rows.write();
         let weighed = self.weigh(caller, &rows, is_wanted(choices.capacity))?;
-        if caller.is_metered()
-            && let Some(units) = &weighed.units
-        {
-            self.table.spend(Side::Write, units, &rows);
-        }
         self.apply(caller.when, &mut rows, &weighed);
         let has_local = rows
             .indexes()
@@ -162,7 +169,7 @@ impl<'w> Write<'w> {
         wants_units: bool,
     ) -> Result<Weighed, Refusal> {
         let Caller { when, .. } = caller;
-        caller.refuse_if_enforced(|| self.table.admit(Side::Write, &[], when.now))?;
+        let mut is_metered = caller.admit(|| self.table.admit(Side::Write, when.now))?;
         let old = rows.get(&self.key).cloned();
         if let Some(condition) = self.condition
             && !condition.holds(old.as_deref().unwrap_or(&NO_ITEM))
@@ -181,14 +188,20 @@ impl<'w> Write<'w> {
         {
             rows.check(new)?;
         }
-        let units = (wants_units || caller.is_metered())
+        let units = (wants_units || is_metered)
             .then(|| Units::of_write(&self.table.schema, rows, old.as_deref(), new.as_deref()));
-        if let Some(units) = &units {
+        if is_metered && let Some(units) = &units {
             let is_touched = |index: &&Index| units.global.contains_key(&index.definition.name);
-            let touched: Vec<_> = rows.indexes().iter().filter(is_touched).collect();
-            caller.refuse_if_enforced(|| self.table.admit(Side::Write, &touched, when.now))?;
+            let touched = rows.indexes().iter().filter(is_touched);
+            is_metered =
+                caller.admit(|| self.table.admit_indexes(Side::Write, touched, when.now))?;
         }
-        Ok(Weighed { old, new, units })
+        Ok(Weighed {
+            old,
+            new,
+            units,
+            is_metered,
+        })
     }
 
     fn updated(
@@ -213,12 +226,17 @@ impl<'w> Write<'w> {
         Ok(Some(Arc::new(new)))
     }
 
-    /// See the module.
+    /// See the module. Takes what it costs from what the table may spend.
     pub(super) fn apply(&self, when: When, rows: &mut Rows, weighed: &Weighed) {
         match (&self.action, &weighed.new) {
             (Action::Check, _) => {}
             (_, Some(new)) => rows.put(when, self.key.clone(), new),
             (_, None) => rows.remove(when, &self.key),
+        }
+        if weighed.is_metered
+            && let Some(units) = &weighed.units
+        {
+            self.table.spend(Side::Write, units, rows);
         }
     }
 
