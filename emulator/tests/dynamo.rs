@@ -15,6 +15,8 @@ mod batches;
 mod conditions;
 #[path = "dynamo/control.rs"]
 mod control;
+#[path = "dynamo/documented.rs"]
+mod documented;
 #[path = "dynamo/harness.rs"]
 mod harness;
 #[path = "dynamo/indexes.rs"]
