@@ -46,6 +46,10 @@ use crate::{Limits, Scope};
 /// Largest item, in bytes.
 pub(crate) const ITEM_SIZE_MAX: usize = 400 * 1024;
 
+const NAME_LENGTH_MIN: usize = 3;
+const NAME_LENGTH_MAX: usize = 255;
+const ARN_LENGTH_MAX: usize = 1024;
+
 /// An item without attributes: what a condition sees where there is no row.
 pub(crate) static NO_ITEM: Item = Item::new();
 
@@ -66,8 +70,12 @@ pub(crate) struct Caller<'a> {
 
 impl Caller<'_> {
     /// The table of an operation on items.
-    pub(crate) fn usable(&self, name: &TableName<'_>) -> Result<Arc<Table>, Refusal> {
-        let name = name.local(self.scope).ok_or_else(Refusal::no_resource)?;
+    pub(crate) fn usable<'n, 'a: 'n>(
+        &self,
+        name: impl Into<Option<&'n TableName<'a>>>,
+    ) -> Result<Arc<Table>, Refusal> {
+        let name = name.into().and_then(|name| name.local(self.scope));
+        let name = name.ok_or_else(Refusal::no_resource)?;
         self.catalog.usable(self.scope, name, self.when)
     }
 
@@ -113,32 +121,69 @@ impl Caller<'_> {
 
 /// A table's name as a request gives it: a name or an ARN.
 #[derive(Debug)]
-pub(crate) struct TableName<'a>(Cow<'a, str>);
+pub(crate) struct TableName<'a> {
+    name: Cow<'a, str>,
+    /// Of calls for items: what is wrong with it is one constraint among the others.
+    is_checked_late: bool,
+}
 
 impl<'a> TableName<'a> {
     /// Takes the parameter; it is needed, and not too short or too long.
     pub(crate) fn new(parameter: Option<Text<'a>>) -> Result<Self, Refusal> {
         let name = required(parameter, "TableName")?;
-        let max = if name.starts_with("arn:") { 1024 } else { 255 };
-        if name.len() < 3 || name.len() > max {
+        let max = if name.starts_with("arn:") {
+            ARN_LENGTH_MAX
+        } else {
+            NAME_LENGTH_MAX
+        };
+        if name.len() < NAME_LENGTH_MIN || name.len() > max {
             return Err(Refusal::validation(
                 "TableName must be at least 3 characters long and at most 255 characters long",
             ));
         }
-        Ok(Self(name.0))
+        Ok(Self {
+            name: name.0,
+            is_checked_late: false,
+        })
     }
 
-    /// Notes characters that no table's name has.
+    /// Takes the parameter of a call for items, where the model's constraints say what it has to be.
+    pub(crate) fn of_items(parameter: Option<Text<'a>>) -> Option<Self> {
+        parameter.map(|name| Self {
+            name: name.0,
+            is_checked_late: true,
+        })
+    }
+
+    /// Notes characters that no table's name has, and of calls for items a wrong length.
     pub(crate) fn check(&self, constraints: &mut Constraints) {
-        if !self.0.starts_with("arn:") {
-            constraints.name(&self.0, "tableName");
+        let is_arn = self.name.starts_with("arn:");
+        if !is_arn {
+            constraints.name(&self.name, "tableName");
+        }
+        if self.is_checked_late {
+            let max = if is_arn {
+                ARN_LENGTH_MAX
+            } else {
+                NAME_LENGTH_MAX
+            };
+            let length = self.name.len();
+            constraints.length(&&*self.name, length, "tableName", (NAME_LENGTH_MIN, max));
+        }
+    }
+
+    /// As [`TableName::check`], of one that may be missing.
+    pub(crate) fn check_given(name: Option<&Self>, constraints: &mut Constraints) {
+        match name {
+            Some(name) => name.check(constraints),
+            None => constraints.refuse(None, "tableName", "Member must not be null"),
         }
     }
 
     /// The name within `scope`; nothing for a table elsewhere.
     pub(crate) fn local(&self, scope: &Scope) -> Option<&str> {
-        let Some(arn) = self.0.strip_prefix("arn:") else {
-            return Some(&self.0);
+        let Some(arn) = self.name.strip_prefix("arn:") else {
+            return Some(&self.name);
         };
         let mut parts = arn.splitn(5, ':').skip(1);
         let (service, region, account) = (parts.next()?, parts.next()?, parts.next()?);

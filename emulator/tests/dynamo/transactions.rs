@@ -168,7 +168,7 @@ fn wrong_transactions_are_refused() {
     );
     assert_eq!(
         tables.refused("TransactWriteItems", json!({"TransactItems": []})),
-        "ValidationException: 1 validation error detected: Value '[0 elements]' at \
+        "ValidationException: 1 validation error detected: Value '[]' at \
          'transactItems' failed to satisfy constraint: Member must have length greater than or \
          equal to 1"
     );

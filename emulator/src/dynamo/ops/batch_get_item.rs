@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::definition::elements;
 use super::{Caller, Styles, TableName, reply};
 use crate::dynamo::budget::Side;
 use crate::dynamo::capacity::{Account, ConsumedCapacity, ReturnCapacity, Units};
@@ -122,7 +123,7 @@ impl<'a> Request<'a> {
                     match &wanted.keys {
                         None => limits.refuse(None, &path, "Member must not be null"),
                         Some(keys) => {
-                            let shown = format!("[{} elements]", keys.len());
+                            let shown = elements(keys.len());
                             limits.length(&shown, keys.len(), &path, (1, KEYS_MAX));
                         }
                     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::definition::elements;
 use super::write::{Action, CollectionMetrics, Write};
 use super::{Caller, ReturnCollections, TableName, put_size, reply};
 use crate::dynamo::capacity::{Account, ConsumedCapacity, ReturnCapacity, Units, is_wanted};
@@ -128,7 +129,7 @@ impl Request<'_> {
                 limits.length(&"{}", items.len(), "requestItems", (1, WRITES_MAX));
                 for (table, writes) in items.iter() {
                     let path = format!("requestItems.{}.member", &**table);
-                    let shown = format!("[{} elements]", writes.len());
+                    let shown = elements(writes.len());
                     limits.length(&shown, writes.len(), &path, (1, WRITES_MAX));
                     for (place, write) in (1..).zip(writes) {
                         write.check_model(&mut limits, &format!("{path}.{place}.member"));

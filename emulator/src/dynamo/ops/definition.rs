@@ -94,6 +94,14 @@ pub(super) struct IndexParts {
     throughput: Option<ProvisionedThroughput>,
 }
 
+/// A list as constraints show it: how long it is.
+pub(super) fn elements(count: usize) -> String {
+    if count == 0 {
+        return "[]".to_owned();
+    }
+    format!("[{count} elements]")
+}
+
 /// A member that must be there.
 fn present<'t, T>(limits: &mut Constraints, value: Option<&'t T>, path: &str) -> Option<&'t T> {
     if value.is_none() {
@@ -137,8 +145,7 @@ pub(super) fn keys(
     let Some(schema) = present(limits, schema, path) else {
         return keys;
     };
-    let shown = format!("[{} elements]", schema.len());
-    limits.length(&shown, schema.len(), path, (1, 2));
+    limits.length(&elements(schema.len()), schema.len(), path, (1, 2));
     for (place, key) in (1..).zip(schema) {
         let path = format!("{path}.{place}.member");
         let name = key_name(limits, key.attribute_name.as_ref(), &path);

@@ -28,7 +28,7 @@ struct Request<'a> {
 
 pub(crate) fn call(caller: Caller<'_>, body: &[u8]) -> Result<Vec<u8>, Refusal> {
     let request: Request<'_> = read(body)?;
-    let table_name = TableName::new(request.table_name)?;
+    let table_name = TableName::of_items(request.table_name);
     let mut limits = Constraints::default();
     let choices = Asked {
         capacity: &request.return_consumed_capacity,
@@ -36,7 +36,11 @@ pub(crate) fn call(caller: Caller<'_>, body: &[u8]) -> Result<Vec<u8>, Refusal> 
         collections: &request.return_item_collection_metrics,
         on_failure: &request.return_values_on_condition_check_failure,
     }
-    .check(&mut limits, &table_name, ("key", request.key.is_some()));
+    .check(
+        &mut limits,
+        table_name.as_ref(),
+        ("key", request.key.is_some()),
+    );
     let operator = request.conditional_operator.as_ref();
     Clauses::check_model(&mut limits, Where::Expected, request.expected.as_ref());
     Clauses::check_join(&mut limits, operator);
@@ -70,7 +74,7 @@ pub(crate) fn call(caller: Caller<'_>, body: &[u8]) -> Result<Vec<u8>, Refusal> 
     placeholders.check_used()?;
     let condition = condition.or_else(|| expected.as_ref()?.condition());
 
-    let table = caller.usable(&table_name)?;
+    let table = caller.usable(table_name.as_ref())?;
     let key = table.schema.key(key)?;
     Write::new(table, key, Action::Delete, condition.as_ref(), &choices).call(&caller, &choices)
 }

@@ -36,13 +36,13 @@ struct Reply<'a> {
 
 pub(crate) fn call(caller: Caller<'_>, body: &[u8]) -> Result<Vec<u8>, Refusal> {
     let request: Request<'_> = read(body)?;
-    let table_name = TableName::new(request.table_name)?;
+    let table_name = TableName::of_items(request.table_name);
     let mut limits = Constraints::default();
     let capacity = limits.choice::<ReturnCapacity>(
         request.return_consumed_capacity.as_ref(),
         "returnConsumedCapacity",
     );
-    table_name.check(&mut limits);
+    TableName::check_given(table_name.as_ref(), &mut limits);
     if request.key.is_none() {
         limits.refuse(None, "key", "Member must not be null");
     }
@@ -70,7 +70,7 @@ pub(crate) fn call(caller: Caller<'_>, body: &[u8]) -> Result<Vec<u8>, Refusal> 
     placeholders.check_used()?;
     let projection = projection.or(attributes);
 
-    let table = caller.usable(&table_name)?;
+    let table = caller.usable(table_name.as_ref())?;
     let key = table.schema.key(key)?;
     table.schema.check_scalars(projection.iter().flatten())?;
     let is_metered = caller.admit(|| table.admit(Side::Read, caller.when.now))?;

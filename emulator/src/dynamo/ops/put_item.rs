@@ -30,7 +30,7 @@ struct Request<'a> {
 
 pub(crate) fn call(caller: Caller<'_>, body: &[u8]) -> Result<Vec<u8>, Refusal> {
     let request: Request<'_> = read(body)?;
-    let table_name = TableName::new(request.table_name)?;
+    let table_name = TableName::of_items(request.table_name);
     let mut limits = Constraints::default();
     let choices = Asked {
         capacity: &request.return_consumed_capacity,
@@ -38,7 +38,11 @@ pub(crate) fn call(caller: Caller<'_>, body: &[u8]) -> Result<Vec<u8>, Refusal> 
         collections: &request.return_item_collection_metrics,
         on_failure: &request.return_values_on_condition_check_failure,
     }
-    .check(&mut limits, &table_name, ("item", request.item.is_some()));
+    .check(
+        &mut limits,
+        table_name.as_ref(),
+        ("item", request.item.is_some()),
+    );
     let operator = request.conditional_operator.as_ref();
     Clauses::check_model(&mut limits, Where::Expected, request.expected.as_ref());
     Clauses::check_join(&mut limits, operator);
@@ -73,7 +77,7 @@ pub(crate) fn call(caller: Caller<'_>, body: &[u8]) -> Result<Vec<u8>, Refusal> 
     placeholders.check_used()?;
     let condition = condition.or_else(|| expected.as_ref()?.condition());
 
-    let table = caller.usable(&table_name)?;
+    let table = caller.usable(table_name.as_ref())?;
     let key = table.schema.key_of(&item)?;
     let action = Action::Put(Arc::new(item));
     Write::new(table, key, action, condition.as_ref(), &choices).call(&caller, &choices)

@@ -39,12 +39,12 @@ struct Request<'a> {
 impl Request<'_> {
     fn choices(
         &self,
-        table_name: &TableName<'_>,
+        table_name: Option<&TableName<'_>>,
     ) -> Result<(Option<Select>, Option<ReturnCapacity>), Refusal> {
         let mut limits = Constraints::default();
         let select = limits.choice::<Select>(self.select.as_ref(), "select");
         limits.range(self.limit, "limit", 1, i64::from(i32::MAX));
-        table_name.check(&mut limits);
+        TableName::check_given(table_name, &mut limits);
         limits.range(self.total_segments, "totalSegments", 1, 1_000_000);
         limits.range(self.segment, "segment", 0, 999_999);
         if let Some(index) = &self.index_name {
@@ -133,8 +133,8 @@ impl Segment {
 
 pub(crate) fn call(caller: Caller<'_>, body: &[u8]) -> Result<Vec<u8>, Refusal> {
     let mut request: Request<'_> = read(body)?;
-    let table_name = TableName::new(request.table_name.take())?;
-    let (select, capacity) = request.choices(&table_name)?;
+    let table_name = TableName::of_items(request.table_name.take());
+    let (select, capacity) = request.choices(table_name.as_ref())?;
     request.check_styles()?;
     let start = start_key(request.exclusive_start_key.take())?;
     let segment = request.segment()?;
@@ -154,7 +154,7 @@ pub(crate) fn call(caller: Caller<'_>, body: &[u8]) -> Result<Vec<u8>, Refusal> 
     let projection = projection.or(attributes);
 
     let consistent = request.consistent_read.unwrap_or(false);
-    let table = caller.usable(&table_name)?;
+    let table = caller.usable(table_name.as_ref())?;
     let index = request.index_name.as_deref();
     let mut source = Source::new(&caller, table, index, consistent)?;
     let after = start

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::definition::elements;
 use super::transact_write_items::ACTIONS_MAX;
 use super::{Caller, Styles, TableName, reply};
 use crate::dynamo::budget::Side;
@@ -147,7 +148,7 @@ impl Request<'_> {
         match &self.transact_items {
             None => limits.refuse(None, "transactItems", "Member must not be null"),
             Some(items) => {
-                let shown = format!("[{} elements]", items.len());
+                let shown = elements(items.len());
                 limits.length(&shown, items.len(), "transactItems", (1, ACTIONS_MAX));
                 for (place, item) in (1..).zip(items) {
                     let path = format!("transactItems.{place}.member.get");

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use parking_lot::RwLockWriteGuard;
 use serde::{Deserialize, Serialize};
 
+use super::definition::elements;
 use super::update_item::check_keys;
 use super::write::{Action, CollectionMetrics, Weighed, Write};
 use super::{Caller, ReturnCollections, ReturnOnFailure, Styles, TableName, put_size, reply};
@@ -154,7 +155,7 @@ impl Request<'_> {
         match &self.transact_items {
             None => limits.refuse(None, "transactItems", "Member must not be null"),
             Some(items) => {
-                let shown = format!("[{} elements]", items.len());
+                let shown = elements(items.len());
                 limits.length(&shown, items.len(), "transactItems", (1, ACTIONS_MAX));
                 for (place, item) in (1..).zip(items) {
                     item.check_model(&mut limits, &format!("transactItems.{place}.member"));

@@ -30,7 +30,7 @@ struct Request<'a> {
 }
 
 impl Request<'_> {
-    fn check_model(&self, table_name: &TableName<'_>) -> Result<Choices, Refusal> {
+    fn check_model(&self, table_name: Option<&TableName<'_>>) -> Result<Choices, Refusal> {
         let mut limits = Constraints::default();
         let choices = Asked {
             capacity: &self.return_consumed_capacity,
@@ -66,8 +66,8 @@ impl Request<'_> {
 
 pub(crate) fn call(caller: Caller<'_>, body: &[u8]) -> Result<Vec<u8>, Refusal> {
     let mut request: Request<'_> = read(body)?;
-    let table_name = TableName::new(request.table_name.take())?;
-    let choices = request.check_model(&table_name)?;
+    let table_name = TableName::of_items(request.table_name.take());
+    let choices = request.check_model(table_name.as_ref())?;
     request.check_styles()?;
     let key = request
         .key
@@ -87,7 +87,7 @@ pub(crate) fn call(caller: Caller<'_>, body: &[u8]) -> Result<Vec<u8>, Refusal> 
     let update = update.or_else(|| updates.as_ref().map(Updates::update));
     let condition = condition.or_else(|| expected.as_ref()?.condition());
 
-    let table = caller.usable(&table_name)?;
+    let table = caller.usable(table_name.as_ref())?;
     let key = table.schema.key(key)?;
     if let Some(update) = &update {
         check_keys(&table.schema, update)?;

@@ -46,11 +46,11 @@ impl Asked<'_, '_> {
     pub(super) fn check(
         &self,
         limits: &mut Constraints,
-        table_name: &TableName<'_>,
+        table_name: Option<&TableName<'_>>,
         (subject, present): Given,
     ) -> Choices {
         let capacity = limits.choice(self.capacity.as_ref(), "returnConsumedCapacity");
-        table_name.check(limits);
+        TableName::check_given(table_name, limits);
         if !present {
             limits.refuse(None, subject, "Member must not be null");
         }
