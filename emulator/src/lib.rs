@@ -14,6 +14,7 @@
 mod auth;
 mod caller;
 mod clock;
+mod cloudwatch;
 mod control;
 pub mod dynamo;
 mod emulator;

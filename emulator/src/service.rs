@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::auth::{self, Auth, Signed};
 use crate::caller::{Caller, Peer};
+use crate::cloudwatch::{self, Asked};
 use crate::control;
 use crate::dynamo::{self, Dynamo};
 use crate::engine::Engine;
@@ -28,7 +29,7 @@ const TARGET: &str = "x-amz-target";
 const KINESIS: &str = "Kinesis_20131202.";
 const DYNAMO: &str = "DynamoDB_20120810.";
 
-/// All streams and tables of one emulator, and the one function that serves them. A clone is the same
+/// All streams, tables and metrics of one emulator, and the one function that serves them. A clone is the same
 /// service.
 #[derive(Clone, Debug)]
 pub struct Service {
@@ -42,6 +43,7 @@ struct Inner {
     scope: Scope,
     engine: Engine,
     dynamo: Dynamo,
+    cloudwatch: Arc<cloudwatch::Store>,
     faults: Faults,
     requests: Requests,
     ids: RequestIds,
@@ -51,9 +53,11 @@ impl Service {
     /// A service without streams or tables.
     pub fn new(settings: Settings) -> Self {
         let seed = settings.seed.unwrap_or_else(|| fastrand::u64(..));
+        let cloudwatch = Arc::new(cloudwatch::Store::default());
         let inner = Inner {
-            engine: Engine::new(&settings, seed),
+            engine: Engine::new(&settings, seed).with_publisher(Arc::clone(&cloudwatch) as _),
             dynamo: Dynamo::new(),
+            cloudwatch,
             faults: Faults::new(settings.clock.clone(), seed),
             requests: Requests::default(),
             ids: RequestIds::new(seed),
@@ -117,6 +121,15 @@ impl Service {
         &self.inner.requests
     }
 
+    pub(crate) fn cloudwatch(&self) -> &cloudwatch::Store {
+        &self.inner.cloudwatch
+    }
+
+    /// The id of an answer that names it in its body.
+    pub(crate) fn request_id(&self) -> HeaderValue {
+        self.inner.ids.id()
+    }
+
     /// Account and region of requests that do not say.
     pub fn scope(&self) -> &Scope {
         &self.inner.scope
@@ -165,6 +178,9 @@ impl Service {
         let target = headers.get(TARGET).and_then(|target| target.to_str().ok());
         if method == Method::OPTIONS && headers.contains_key(ORIGIN) {
             return (answer::answer(StatusCode::OK, None, ""), false);
+        }
+        if let Some(asked) = Asked::of(head, &body) {
+            return (self.call_cloudwatch(head, asked, &body).await, false);
         }
         if method != Method::POST {
             return (answer::not_authorized(), true);
@@ -351,7 +367,7 @@ impl Service {
     }
 
     /// Who made a request for `service`; refused if that has to be proven and is not.
-    fn caller<'a>(
+    pub(crate) fn caller<'a>(
         &'a self,
         head: &'a Parts,
         service: &str,

@@ -173,7 +173,11 @@ mod tests {
         ledger.add(Moment(60_000), Of::Stream, &[(Metric::IncomingBytes, 5.0)]);
         ledger.add(Moment(119_999), Of::Stream, &[(Metric::IncomingBytes, 2.0)]);
         ledger.add(Moment(120_000), Of::Stream, &[(Metric::IncomingBytes, 9.0)]);
-        ledger.add(Moment(120_000), shard.clone(), &[(Metric::ReadExceeded, 0.0)]);
+        ledger.add(
+            Moment(120_000),
+            shard.clone(),
+            &[(Metric::ReadExceeded, 0.0)],
+        );
         let taken = ledger.take();
         let keys: Vec<_> = taken.keys().cloned().collect();
         let expected = [

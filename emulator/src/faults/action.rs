@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use crate::cloudwatch;
 use crate::dynamo;
 use crate::ops::Operation;
 
-/// One of the two services behind the port.
+/// One of the services behind the port.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Api {
     /// Streams.
@@ -13,6 +14,8 @@ pub enum Api {
     Kinesis,
     /// Tables.
     DynamoDb,
+    /// Metrics.
+    CloudWatch,
 }
 
 /// What a fault does to what it strikes. Where AWS Fault Injection Service has it, its name is taken.
@@ -149,6 +152,8 @@ pub(super) fn api(operation: &str) -> Option<Api> {
         Some(Api::Kinesis)
     } else if dynamo::OPERATIONS.contains(&operation) {
         Some(Api::DynamoDb)
+    } else if cloudwatch::OPERATIONS.contains(&operation) {
+        Some(Api::CloudWatch)
     } else {
         None
     }

@@ -88,12 +88,7 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
 }
 
 /// Answers a call whose stream is found.
-fn read(
-    call: &Call<'_>,
-    stream: &Stream,
-    cursor: Cursor,
-    limit: usize,
-) -> Result<Reply, Refusal> {
+fn read(call: &Call<'_>, stream: &Stream, cursor: Cursor, limit: usize) -> Result<Reply, Refusal> {
     let limits = &call.engine.limits;
     let admitted = limits.admit_read(call.now, stream, cursor.shard);
     let admitted = admitted.inspect_err(|_| {

@@ -208,8 +208,7 @@ fn put_the_rest(
     let sizes = by_shard.is_wanted().then(|| sizes(&rest));
     let placed = stream.put(call.now, rest, None)?;
     by_shard.stored(&placed, sizes.into_iter().flatten());
-    let is_throttled =
-        |refusal: &&Refusal| refusal.kind == Kind::ProvisionedThroughputExceeded;
+    let is_throttled = |refusal: &&Refusal| refusal.kind == Kind::ProvisionedThroughputExceeded;
     let failed = failures.iter().flatten();
     let throttled = failed.clone().filter(is_throttled).count();
     let outcome = PutOutcome {
