@@ -42,8 +42,9 @@ pub(super) fn parse_instant(text: &str) -> Option<f64> {
         day.map(|day| day.midnight().assume_utc())
     };
     let instant = instant.or_else(local).or_else(day)?;
-    // Exact to the microsecond for as long as instants go.
-    Some(instant.unix_timestamp_nanos() as f64 / 1e9)
+    // To the millisecond, as the clock has it: the parser is off by some nanoseconds.
+    let millis = (instant.unix_timestamp_nanos() as f64 / 1e6).round();
+    Some(millis / 1e3)
 }
 
 /// Takes a number, or where the protocol has it the names of what is none.

@@ -322,7 +322,7 @@ mod tests {
         let start = Moment(1_700_000_087_654);
         let end = Moment(1_700_000_099_001);
         let begun = |period| Window::new(start, end, period).start - 1_700_000_000;
-        assert_eq!([1, 5, 10, 30, 60, 300].map(begun), [87, 85, 80, 60, 40, 40]);
+        assert_eq!([1, 5, 10, 30, 60, 300].map(begun), [87, 85, 80, 70, 40, 40]);
         assert_eq!(Window::new(start, end, 60).end, 1_700_000_100);
         assert_eq!(Window::new(start, end, 10).len(), 2);
         assert_eq!(Window::new(end.after(MINUTES_KEPT), start, 60).len(), 0);
