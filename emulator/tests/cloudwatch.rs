@@ -3,6 +3,10 @@
     clippy::unwrap_used,
     reason = "what a test cannot go on without fails it"
 )]
+#![expect(
+    clippy::too_many_lines,
+    reason = "a table of cases is one piece, however long"
+)]
 
 #[path = "cloudwatch/faults.rs"]
 mod faults;

@@ -19,7 +19,7 @@ const DEPTH_MAX: usize = 16;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Node {
     Text(String),
-    Below(BTreeMap<String, Node>),
+    Below(BTreeMap<String, Self>),
 }
 
 /// Why a form cannot be read, in words.

@@ -12,11 +12,11 @@ pub(super) enum Shape {
     Number(f64),
     /// In seconds.
     Time(u64),
-    List(Vec<Shape>),
+    List(Vec<Self>),
     /// Members by names that stand in the service's model.
-    Structure(Vec<(&'static str, Shape)>),
+    Structure(Vec<(&'static str, Self)>),
     /// Values by names that the caller has given.
-    Map(Vec<(String, Shape)>),
+    Map(Vec<(String, Self)>),
 }
 
 impl Shape {
