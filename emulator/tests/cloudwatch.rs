@@ -22,3 +22,5 @@ mod protocols;
 mod reading;
 #[path = "cloudwatch/refusals.rs"]
 mod refusals;
+#[path = "cloudwatch/robust.rs"]
+mod robust;

@@ -120,6 +120,17 @@ impl Bucket {
     }
 }
 
+impl Points {
+    /// The buckets that are fine enough for a window.
+    fn of(&self, window: Window) -> &Buckets {
+        if window.period < 60 && !self.seconds.is_empty() {
+            &self.seconds
+        } else {
+            &self.minutes
+        }
+    }
+}
+
 impl Series {
     pub(super) fn new(number: u64) -> Self {
         Self {
@@ -185,6 +196,16 @@ impl Series {
         units.map(|(unit, _)| *unit).collect()
     }
 
+    /// How much there is to look at for [`Self::periods`]: buckets, and their values.
+    pub(super) fn work(&self, window: Window, unit: Unit, with_values: bool) -> usize {
+        let buckets = self.units.get(&unit).map(|points| points.of(window));
+        let buckets = buckets
+            .into_iter()
+            .flat_map(|buckets| window_of(buckets, window));
+        let values = |bucket: &Bucket| if with_values { bucket.values.len() } else { 0 };
+        buckets.map(|(_, bucket)| 1 + values(bucket)).sum()
+    }
+
     /// What a window's periods come to in a unit, without those that are empty. The values come along
     /// only `with_values`, as that takes a while.
     pub(super) fn periods(
@@ -197,13 +218,7 @@ impl Series {
         let Some(points) = self.units.get(&unit) else {
             return periods;
         };
-        let is_fine = window.period < 60 && !points.seconds.is_empty();
-        let buckets = if is_fine {
-            &points.seconds
-        } else {
-            &points.minutes
-        };
-        for (second, bucket) in window_of(buckets, window) {
+        for (second, bucket) in window_of(points.of(window), window) {
             let begun = (second - window.start) / window.period * window.period;
             let period = periods.entry(window.start + begun).or_default();
             period.merge(bucket, with_values);
@@ -262,6 +277,9 @@ mod tests {
         // The end is not part of it, even in the middle of a period.
         assert_eq!(sums(&series, window(4, 300)), [(0, 7.0)]);
         assert_eq!(sums(&series, window(0, 60)), []);
+        let work = |window, with_values| series.work(window, Unit::NONE, with_values);
+        assert_eq!(work(window(10, 300), false), 4);
+        assert_eq!(work(window(4, 60), true), 5);
     }
 
     #[test]

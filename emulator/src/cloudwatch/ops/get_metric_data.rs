@@ -25,6 +25,9 @@ use super::query::{period, window};
 const QUERIES_MAX: usize = 500;
 /// Data points of one answer.
 const DATAPOINTS_MAX: usize = 100_800;
+/// Buckets and values that are looked at for one answer, before the queries that are left have to wait
+/// for the next page: some tens of milliseconds' work.
+const WORK_MAX: usize = 2_000_000;
 /// What sort of place a token of this operation names.
 const TOKEN: u8 = b'D';
 
@@ -258,7 +261,7 @@ type Next = Option<(usize, Option<u64>)>;
 /// The page's results, and where the next page goes on.
 fn results(store: &Store, scope: &Scope, queries: &[Query], page: &Page) -> (Vec<Shape>, Next) {
     let labels = labels(queries);
-    let mut left = page.size;
+    let (mut left, mut work) = (page.size, 0);
     let mut next: Next = None;
     let mut results = Vec::new();
     for (place, query) in queries.iter().enumerate().skip(page.from.0) {
@@ -271,7 +274,10 @@ fn results(store: &Store, scope: &Scope, queries: &[Query], page: &Page) -> (Vec
                 let series = catalog.get(&query.metric);
                 series.map_or_else(Found::default, |series| find(series, query, page, after))
             });
-            let Found { mut points, units } = found;
+            let Found {
+                mut points, units, ..
+            } = found;
+            work += found.work;
             let is_whole = points.len() <= left;
             points.truncate(left);
             left -= points.len();
@@ -282,6 +288,8 @@ fn results(store: &Store, scope: &Scope, queries: &[Query], page: &Page) -> (Vec
         if !is_whole && next.is_none() {
             let last = points.last().map(|(second, _)| *second);
             next = Some((place, last.or(after)));
+        } else if next.is_none() && work > WORK_MAX && place + 1 < queries.len() {
+            next = Some((place + 1, None));
         }
         let label = query.label.as_ref().unwrap_or(&labels[place]);
         results.push(result(query, label, (points, is_whole), &messages));
@@ -296,6 +304,7 @@ struct Found {
     points: Vec<(u64, f64)>,
     /// All units there are, if there are several and none was asked for.
     units: Vec<Unit>,
+    work: usize,
 }
 
 fn find(series: &Series, query: &Query, page: &Page, after: Option<u64>) -> Found {
@@ -308,6 +317,7 @@ fn find(series: &Series, query: &Query, page: &Page, after: Option<u64>) -> Foun
         return Found::default();
     };
     let with_values = query.statistic.is_percentile();
+    let work = series.work(window, unit, with_values);
     let periods = series.periods(window, unit, with_values);
     let values = periods.into_iter().filter_map(|(second, bucket)| {
         let value = query.statistic.of(&bucket)?;
@@ -326,7 +336,11 @@ fn find(series: &Series, query: &Query, page: &Page, after: Option<u64>) -> Foun
     if units.len() == 1 {
         units.clear();
     }
-    Found { points, units }
+    Found {
+        points,
+        units,
+        work,
+    }
 }
 
 fn result(
