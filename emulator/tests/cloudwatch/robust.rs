@@ -57,11 +57,11 @@ fn form(path: &str, value: &Value, out: &mut Vec<String>) {
             }
         }
         Value::String(text) => out.push(format!("{path}={text}")),
-        _ if path.ends_with("Time") || path.ends_with("Timestamp") => {
+        Value::Number(_) if path.ends_with("Time") || path.ends_with("Timestamp") => {
             let minute = if value == START { 14 } else { 15 };
             out.push(format!("{path}=2023-11-14T22:{minute}:00Z"));
         }
-        _ => out.push(format!("{path}={value}")),
+        Value::Null | Value::Bool(_) | Value::Number(_) => out.push(format!("{path}={value}")),
     }
 }
 
