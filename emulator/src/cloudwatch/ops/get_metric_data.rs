@@ -88,6 +88,8 @@ struct Page {
     end: Moment,
     order: Order,
     size: usize,
+    /// See [`WORK_MAX`].
+    work_max: usize,
     /// The query it goes on with, and the last second of it that was told.
     from: (usize, Option<u64>),
 }
@@ -151,6 +153,7 @@ fn page(problems: &mut Problems, request: &Request) -> Page {
         end,
         order,
         size,
+        work_max: WORK_MAX,
         from: (0, None),
     }
 }
@@ -288,7 +291,7 @@ fn results(store: &Store, scope: &Scope, queries: &[Query], page: &Page) -> (Vec
         if !is_whole && next.is_none() {
             let last = points.last().map(|(second, _)| *second);
             next = Some((place, last.or(after)));
-        } else if next.is_none() && work > WORK_MAX && place + 1 < queries.len() {
+        } else if next.is_none() && work > page.work_max && place + 1 < queries.len() {
             next = Some((place + 1, None));
         }
         let label = query.label.as_ref().unwrap_or(&labels[place]);
@@ -393,4 +396,78 @@ fn labels(queries: &[Query]) -> Vec<String> {
         label
     };
     queries.iter().map(label).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cloudwatch::series::{Data, Resolution};
+    use crate::cloudwatch::store::Datum;
+
+    const NOW: Moment = Moment(1_700_000_040_000);
+
+    fn metric(name: &str) -> Metric {
+        Metric {
+            namespace: "N".into(),
+            name: name.into(),
+            dimensions: Vec::new(),
+        }
+    }
+
+    fn query(name: &str) -> Query {
+        Query {
+            id: name.to_owned(),
+            label: None,
+            is_returned: true,
+            metric: metric(name),
+            period: 60,
+            stat: "Sum".to_owned(),
+            statistic: Statistic::Sum,
+            unit: None,
+        }
+    }
+
+    /// The ids of results with whether they are complete.
+    fn outcomes(results: &[Shape]) -> Vec<String> {
+        let text = |result: &Shape| {
+            let json = serde_json::to_value(result).unwrap();
+            format!("{} {}", json["Id"], json["StatusCode"]).replace('"', "")
+        };
+        results.iter().map(text).collect()
+    }
+
+    #[test]
+    fn too_much_work_is_left_to_the_next_page() {
+        let store = Store::default();
+        let names = ["a", "b", "c"];
+        let datum = |name: &str| Datum {
+            metric: metric(name),
+            at: NOW,
+            resolution: Resolution::Minute,
+            unit: Unit::NONE,
+            data: Data::Values(vec![(1.0, 1.0)]),
+        };
+        store.put(NOW, &Scope::default(), names.map(datum).into_iter());
+        let queries = names.map(query);
+        let mut page = Page {
+            start: NOW,
+            end: NOW.after(std::time::Duration::from_secs(60)),
+            order: Order::Descending,
+            size: DATAPOINTS_MAX,
+            work_max: 1,
+            from: (0, None),
+        };
+        let (found, next) = results(&store, &Scope::default(), &queries, &page);
+        assert_eq!(
+            outcomes(&found),
+            ["a Complete", "b Complete", "c PartialData"]
+        );
+        assert_eq!(next, Some((2, None)));
+        page.from = (2, None);
+        let (found, next) = results(&store, &Scope::default(), &queries, &page);
+        assert_eq!(
+            (outcomes(&found), next),
+            (vec!["c Complete".to_owned()], None)
+        );
+    }
 }
