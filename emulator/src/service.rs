@@ -13,7 +13,7 @@ use crate::auth::{self, Auth, Signed};
 use crate::caller::{Caller, Peer};
 use crate::cloudwatch::{self, Asked};
 use crate::control;
-use crate::dynamo::{self, Dynamo};
+use crate::dynamo::{self, Circumstances, Dynamo};
 use crate::engine::Engine;
 use crate::engine::limits::Limits;
 use crate::faults::{self, End, Faults, Lost};
@@ -28,9 +28,11 @@ use crate::{BoxError, Clock, Delays, Init, Scope, Settings, UnusableInit};
 const TARGET: &str = "x-amz-target";
 const KINESIS: &str = "Kinesis_20131202.";
 const DYNAMO: &str = "DynamoDB_20120810.";
+/// Refused as DynamoDB refuses what it does not know, rather than as Kinesis does.
+const DYNAMO_STREAMS: &str = "DynamoDBStreams_20120810.";
 
-/// All streams, tables and metrics of one emulator, and the one function that serves them. A clone is the same
-/// service.
+/// All streams, tables and metrics of one emulator, and the one function that serves them. A clone is
+/// the same service.
 #[derive(Clone, Debug)]
 pub struct Service {
     inner: Arc<Inner>,
@@ -53,10 +55,12 @@ impl Service {
     /// A service without streams or tables.
     pub fn new(settings: Settings) -> Self {
         let seed = settings.seed.unwrap_or_else(|| fastrand::u64(..));
+        let mut dynamo = Dynamo::new();
+        dynamo.set(settings.delays, settings.limits);
         let cloudwatch = Arc::new(cloudwatch::Store::default());
         let inner = Inner {
             engine: Engine::new(&settings, seed).with_publisher(Arc::clone(&cloudwatch) as _),
-            dynamo: Dynamo::new(),
+            dynamo,
             cloudwatch,
             faults: Faults::new(settings.clock.clone(), seed),
             requests: Requests::default(),
@@ -85,6 +89,7 @@ impl Service {
         let inner = Arc::get_mut(&mut service.inner).expect("nobody else has it yet");
         inner.engine.delays = delays;
         inner.engine.limits = Limits::new(limits);
+        inner.dynamo.set(delays, limits);
         Ok(service)
     }
 
@@ -190,6 +195,10 @@ impl Service {
         }
         if let Some(operation) = target.and_then(|target| target.strip_prefix(DYNAMO)) {
             return (self.call_dynamo(head, operation, &body).await, false);
+        }
+        if let Some(operation) = target.and_then(|target| target.strip_prefix(DYNAMO_STREAMS)) {
+            let operation = format!("Streams.{operation}");
+            return (self.call_dynamo(head, &operation, &body).await, false);
         }
         (self.call_kinesis(head, target, body).await, true)
     }
@@ -329,7 +338,7 @@ impl Service {
             Ok(Err(refusal)) => {
                 tracing::debug!(operation, kind = refusal.kind, "refused");
                 let status = StatusCode::from_u16(refusal.status);
-                (status.unwrap_or(StatusCode::BAD_REQUEST), refusal.body)
+                (status.unwrap_or(StatusCode::BAD_REQUEST), refusal.body())
             }
         };
         let checksum = HeaderValue::from(crc32fast::hash(&body));
@@ -362,7 +371,12 @@ impl Service {
         }
         let realm = self.inner.engine.realm(caller.account, &caller.region);
         let now = clock.now();
-        let called = self.inner.dynamo.call(&realm.scope, now, operation, body);
+        let circumstances = Circumstances {
+            stale: strikes.stale_read,
+            memory: self.inner.faults.memory(),
+        };
+        let dynamo = &self.inner.dynamo;
+        let called = dynamo.call_in(&realm.scope, now, (operation, body), circumstances);
         if strikes.end == Some(End::ResetAfter) {
             return Err(Lost);
         }
