@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::auth::{self, Auth, Signed};
 use crate::caller::{Caller, Peer};
+use crate::cloudwatch::{self, Asked};
 use crate::control;
 use crate::dynamo::{self, Circumstances, Dynamo};
 use crate::engine::Engine;
@@ -30,8 +31,8 @@ const DYNAMO: &str = "DynamoDB_20120810.";
 /// Refused as DynamoDB refuses what it does not know, rather than as Kinesis does.
 const DYNAMO_STREAMS: &str = "DynamoDBStreams_20120810.";
 
-/// All streams and tables of one emulator, and the one function that serves them. A clone is the same
-/// service.
+/// All streams, tables and metrics of one emulator, and the one function that serves them. A clone is
+/// the same service.
 #[derive(Clone, Debug)]
 pub struct Service {
     inner: Arc<Inner>,
@@ -44,6 +45,7 @@ struct Inner {
     scope: Scope,
     engine: Engine,
     dynamo: Dynamo,
+    cloudwatch: Arc<cloudwatch::Store>,
     faults: Faults,
     requests: Requests,
     ids: RequestIds,
@@ -55,9 +57,11 @@ impl Service {
         let seed = settings.seed.unwrap_or_else(|| fastrand::u64(..));
         let mut dynamo = Dynamo::new();
         dynamo.set(settings.delays, settings.limits);
+        let cloudwatch = Arc::new(cloudwatch::Store::default());
         let inner = Inner {
-            engine: Engine::new(&settings, seed),
+            engine: Engine::new(&settings, seed).with_publisher(Arc::clone(&cloudwatch) as _),
             dynamo,
+            cloudwatch,
             faults: Faults::new(settings.clock.clone(), seed),
             requests: Requests::default(),
             ids: RequestIds::new(seed),
@@ -122,6 +126,15 @@ impl Service {
         &self.inner.requests
     }
 
+    pub(crate) fn cloudwatch(&self) -> &cloudwatch::Store {
+        &self.inner.cloudwatch
+    }
+
+    /// The id of an answer that names it in its body.
+    pub(crate) fn request_id(&self) -> HeaderValue {
+        self.inner.ids.id()
+    }
+
     /// Account and region of requests that do not say.
     pub fn scope(&self) -> &Scope {
         &self.inner.scope
@@ -170,6 +183,12 @@ impl Service {
         let target = headers.get(TARGET).and_then(|target| target.to_str().ok());
         if method == Method::OPTIONS && headers.contains_key(ORIGIN) {
             return (answer::answer(StatusCode::OK, None, ""), false);
+        }
+        let is_kinesis = target.is_some_and(|target| target.starts_with(KINESIS));
+        if !is_kinesis && let Some(asked) = Asked::of(head, &body) {
+            // Apart, so that it takes no room in the future of every other call.
+            let answer = Box::pin(self.call_cloudwatch(head, asked, &body));
+            return (answer.await, false);
         }
         if method != Method::POST {
             return (answer::not_authorized(), true);
@@ -365,7 +384,7 @@ impl Service {
     }
 
     /// Who made a request for `service`; refused if that has to be proven and is not.
-    fn caller<'a>(
+    pub(crate) fn caller<'a>(
         &'a self,
         head: &'a Parts,
         service: &str,

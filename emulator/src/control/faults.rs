@@ -144,8 +144,9 @@ impl Wanted {
         match self.service.as_deref() {
             Some("kinesis") => fault = fault.api(Api::Kinesis),
             Some("dynamodb") => fault = fault.api(Api::DynamoDb),
+            Some("cloudwatch") => fault = fault.api(Api::CloudWatch),
             Some(other) => {
-                let text = format!("service is kinesis or dynamodb, not {other}.");
+                let text = format!("service is kinesis, dynamodb or cloudwatch, not {other}.");
                 return Err(Problem::bad(text));
             }
             None => {}
@@ -335,6 +336,7 @@ fn shown(report: &FaultReport) -> Value {
     match conditions.api() {
         Some(Api::Kinesis) => set("service", "kinesis".into()),
         Some(Api::DynamoDb) => set("service", "dynamodb".into()),
+        Some(Api::CloudWatch) => set("service", "cloudwatch".into()),
         None => {}
     }
     if !conditions.operations().is_empty() {

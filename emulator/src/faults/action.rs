@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use crate::cloudwatch;
 use crate::dynamo;
 use crate::ops::Operation;
 
-/// One of the two services behind the port.
+/// One of the services behind the port.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Api {
     /// Streams.
@@ -13,6 +14,8 @@ pub enum Api {
     Kinesis,
     /// Tables.
     DynamoDb,
+    /// Metrics.
+    CloudWatch,
 }
 
 /// What a fault does to what it strikes. Where AWS Fault Injection Service has it, its name is taken.
@@ -176,5 +179,8 @@ pub(super) fn apis(operation: &str) -> Vec<Api> {
     let of_streams = Operation::parse(operation).map(|_| Api::Kinesis);
     let of_tables = dynamo::OPERATIONS.contains(&operation);
     let of_tables = of_tables.then_some(Api::DynamoDb);
-    of_streams.into_iter().chain(of_tables).collect()
+    let of_metrics = cloudwatch::OPERATIONS.contains(&operation);
+    let of_metrics = of_metrics.then_some(Api::CloudWatch);
+    let all = of_streams.into_iter().chain(of_tables);
+    all.chain(of_metrics).collect()
 }

@@ -155,7 +155,7 @@ impl Fault {
             }
             if self.api.is_some_and(|api| !whose.contains(&api)) {
                 return Err(Unfit::new(format!(
-                    "{operation} is an operation of the other service"
+                    "{operation} is an operation of another service"
                 )));
             }
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::{Response, StatusCode};
 
 use crate::clock::Moment;
+use crate::cloudwatch;
 use crate::dynamo;
 use crate::engine::limits::shard_exceeded;
 use crate::engine::token::LIFE_MILLIS;
@@ -149,6 +150,22 @@ impl Faults {
         })
     }
 
+    /// What happens to a call of the metrics.
+    pub(crate) fn strike_cloudwatch(&self, operation: &str) -> Strikes {
+        if !self.are_armed() {
+            return Strikes::default();
+        }
+        self.strike_call(&Place {
+            kind: PlaceKind::Call,
+            api: Api::CloudWatch,
+            operation,
+            stream: None,
+            table: None,
+            shard: None,
+            consumer: None,
+        })
+    }
+
     fn strike_call(&self, place: &Place<'_>) -> Strikes {
         let mut strikes = Strikes::default();
         self.visit(place, |action| {
@@ -277,6 +294,17 @@ impl Error {
                 let age = Duration::from_millis(LIFE_MILLIS + 1);
                 Refusal::iterator_expired(call.now.before(age), call.now)
             }
+        }
+    }
+
+    /// In the words of the metrics.
+    pub(crate) fn cloudwatch(self) -> cloudwatch::Refusal {
+        match self {
+            Self::ThroughputExceeded | Self::ExpiredIterator | Self::Throttle => {
+                cloudwatch::Refusal::throttled()
+            }
+            Self::Internal => cloudwatch::Refusal::internal(),
+            Self::Unavailable => cloudwatch::Refusal::unavailable(),
         }
     }
 
