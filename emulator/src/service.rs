@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::auth::{self, Auth, Signed};
 use crate::caller::{Caller, Peer};
 use crate::control;
-use crate::dynamo::{self, Dynamo};
+use crate::dynamo::{self, Circumstances, Dynamo};
 use crate::engine::Engine;
 use crate::engine::limits::Limits;
 use crate::faults::{self, End, Faults, Lost};
@@ -51,9 +51,11 @@ impl Service {
     /// A service without streams or tables.
     pub fn new(settings: Settings) -> Self {
         let seed = settings.seed.unwrap_or_else(|| fastrand::u64(..));
+        let mut dynamo = Dynamo::new();
+        dynamo.set(settings.delays, settings.limits);
         let inner = Inner {
             engine: Engine::new(&settings, seed),
-            dynamo: Dynamo::new(),
+            dynamo,
             faults: Faults::new(settings.clock.clone(), seed),
             requests: Requests::default(),
             ids: RequestIds::new(seed),
@@ -81,6 +83,7 @@ impl Service {
         let inner = Arc::get_mut(&mut service.inner).expect("nobody else has it yet");
         inner.engine.delays = delays;
         inner.engine.limits = Limits::new(limits);
+        inner.dynamo.set(delays, limits);
         Ok(service)
     }
 
@@ -310,7 +313,7 @@ impl Service {
             Ok(Err(refusal)) => {
                 tracing::debug!(operation, kind = refusal.kind, "refused");
                 let status = StatusCode::from_u16(refusal.status);
-                (status.unwrap_or(StatusCode::BAD_REQUEST), refusal.body)
+                (status.unwrap_or(StatusCode::BAD_REQUEST), refusal.body())
             }
         };
         let checksum = HeaderValue::from(crc32fast::hash(&body));
@@ -343,7 +346,12 @@ impl Service {
         }
         let realm = self.inner.engine.realm(caller.account, &caller.region);
         let now = clock.now();
-        let called = self.inner.dynamo.call(&realm.scope, now, operation, body);
+        let circumstances = Circumstances {
+            stale: strikes.stale_read,
+            memory: self.inner.faults.memory(),
+        };
+        let dynamo = &self.inner.dynamo;
+        let called = dynamo.call_in(&realm.scope, now, (operation, body), circumstances);
         if strikes.end == Some(End::ResetAfter) {
             return Err(Lost);
         }

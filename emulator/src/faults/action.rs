@@ -40,6 +40,9 @@ pub enum Action {
     RecordFailure,
     /// Listings show the shards as they were so long ago.
     StaleBy(Duration),
+    /// Eventually consistent reads of tables, and reads of their global indexes, show the rows as they
+    /// were so long ago, but not as they were before the fault was added.
+    StaleRead(Duration),
     /// Listings show the shards as they were before the latest reshard.
     StaleReshard,
     /// An event of a subscription is left out, with its records; every event is a match of its own.
@@ -95,6 +98,7 @@ impl Action {
             Self::ResetAfter => "emulator:connection-reset-after-apply",
             Self::RecordFailure => "emulator:record-failure",
             Self::StaleBy(_) | Self::StaleReshard => "emulator:stale-listing",
+            Self::StaleRead(_) => "emulator:stale-read",
             Self::DropEvent => "emulator:event-drop",
             Self::TruncateEvent => "emulator:event-truncate",
             Self::EventException(_) => "emulator:event-exception",
@@ -106,14 +110,15 @@ impl Action {
         match self {
             Self::ThroughputExceeded => {
                 // Those that FIS supports, and all that read or write items.
-                let is_control = operation.ends_with("Table") || operation == "ListTables";
-                Self::THROUGHPUT.contains(&operation)
-                    || (api(operation) == Some(Api::DynamoDb) && !is_control)
+                Self::THROUGHPUT.contains(&operation) || Self::ITEMS.contains(&operation)
             }
             Self::ExpiredIterator => operation == "GetRecords",
             Self::RecordFailure => operation == "PutRecords",
             Self::StaleBy(_) | Self::StaleReshard => {
                 matches!(operation, "ListShards" | "DescribeStream")
+            }
+            Self::StaleRead(_) => {
+                matches!(operation, "GetItem" | "BatchGetItem" | "Query" | "Scan")
             }
             Self::DropEvent | Self::TruncateEvent | Self::EventException(_) => {
                 operation == "SubscribeToShard"
@@ -127,8 +132,31 @@ impl Action {
         }
     }
 
+    /// How old the rows that it has a read show are.
+    pub(super) fn age_of_reads(&self) -> Option<Duration> {
+        if let Self::StaleRead(age) = self {
+            Some(*age)
+        } else {
+            None
+        }
+    }
+
     /// The operations of the data plane that have a throughput.
     const THROUGHPUT: [&str; 4] = ["GetRecords", "GetShardIterator", "PutRecord", "PutRecords"];
+
+    /// The operations that read or write items.
+    const ITEMS: [&str; 10] = [
+        "BatchGetItem",
+        "BatchWriteItem",
+        "DeleteItem",
+        "GetItem",
+        "PutItem",
+        "Query",
+        "Scan",
+        "TransactGetItems",
+        "TransactWriteItems",
+        "UpdateItem",
+    ];
 
     /// Whether what it strikes are calls, rather than their records or events.
     pub(super) fn is_for_calls(&self) -> bool {

@@ -75,6 +75,8 @@ pub(crate) struct Strikes {
     pub(crate) latency: Duration,
     /// How old a listing is to be.
     pub(crate) stale: Option<Stale>,
+    /// How old the rows that a read shows are to be.
+    pub(crate) stale_read: Option<Duration>,
     /// What comes instead of the answer.
     pub(crate) end: Option<End>,
 }
@@ -162,6 +164,10 @@ impl Faults {
                 }
                 Action::StaleReshard => {
                     strikes.stale = Some(Stale::BeforeReshard);
+                    None
+                }
+                Action::StaleRead(age) => {
+                    strikes.stale_read = Some(*age);
                     None
                 }
                 Action::ThroughputExceeded => refuse(Error::ThroughputExceeded),
@@ -277,7 +283,7 @@ impl Error {
     /// In the words of the tables.
     pub(crate) fn dynamo(self) -> dynamo::Refusal {
         match self {
-            Self::ThroughputExceeded | Self::ExpiredIterator => dynamo::Refusal::throughput(),
+            Self::ThroughputExceeded | Self::ExpiredIterator => dynamo::Refusal::throughput(None),
             Self::Throttle => dynamo::Refusal::throttled(),
             Self::Internal => dynamo::Refusal::internal(),
             Self::Unavailable => dynamo::Refusal::unavailable(),

@@ -447,20 +447,18 @@ fn capacity_is_counted_as_the_service_counts_it() {
 #[test]
 fn what_is_not_built_says_so() {
     let tables = Tables::with_table();
-    let refusal = tables.call("UpdateTable", &json!({})).unwrap_err();
+    let refusal = tables.call("ExecuteStatement", &json!({})).unwrap_err();
     assert_eq!(
         refusal.kind,
         "com.amazon.coral.service#UnknownOperationException"
     );
     assert_eq!(refusal.status, 400);
-    let legacy = json!({
-        "TableName": "Tab", "Key": {"k": {"S": "a"}},
-        "AttributeUpdates": {"a": {"Action": "DELETE"}},
+    let streamed = json!({
+        "TableName": "Tab", "StreamSpecification": {"StreamEnabled": true},
     });
     assert_eq!(
-        tables.refused("UpdateItem", legacy),
-        "ValidationException: This emulator does not know the parameter AttributeUpdates yet; \
-         use an expression"
+        tables.refused("UpdateTable", streamed),
+        "ValidationException: This emulator does not know the parameter StreamSpecification yet"
     );
 }
 
