@@ -206,6 +206,7 @@ def expressions():
     for count in range(24):
         data = bytes([0, 1]) + generator.randbytes(40 + 8 * count)
         write("expressions", f"choices-{count}", data)
+        write("expressions", f"legacy-{count}", b"\x02" + data[1:])
 
 
 requests()

@@ -1,6 +1,7 @@
 //! An item and an expression about it, asked of the emulator and of a naive interpreter. The first byte
-//! says how the rest is read: as choices by which a request is made after the grammar, or as the very
-//! text of an expression about an item that is always the same.
+//! says how the rest is read: as choices by which a request is made after the grammar, or after the
+//! parameters from before expressions, or as the very text of an expression about an item that is
+//! always the same.
 //!
 //! The interpreter shares no code with the emulator and is as simple as can be. It says whether an
 //! expression is accepted, whether the condition holds, what becomes of the item, and what is returned;
@@ -10,6 +11,7 @@
 mod check;
 mod decimal;
 mod draw;
+mod legacy;
 mod meaning;
 mod reserved;
 mod syntax;
@@ -25,6 +27,7 @@ use serde_json::{Value as Json, json};
 
 use check::{Checker, Names, Place, Step};
 use draw::{Draw, Writer};
+use legacy::Legacy;
 use meaning::World;
 use value::{Item, Value, item_from_json, item_json};
 
@@ -70,6 +73,8 @@ struct Case {
     condition: Option<String>,
     update: Option<String>,
     projection: Option<String>,
+    /// What is asked without expressions, and then nothing is asked with them.
+    legacy: Option<Legacy>,
 }
 
 /// What comes of it.
@@ -87,10 +92,10 @@ enum Outcome {
 
 pub(crate) fn run(data: &[u8]) {
     let mut draw = Draw::new(data);
-    let case = if draw.one_in(4) {
-        Case::from_text(&mut draw)
-    } else {
-        Case::from_choices(&mut draw)
+    let case = match draw.below(4) {
+        0 | 1 => Case::from_choices(&mut draw),
+        2 => Case::from_legacy_choices(&mut draw),
+        _ => Case::from_text(&mut draw),
     };
     thread_local! {
         static KEPT: Cell<Option<Tables>> = const { Cell::new(None) };
@@ -152,8 +157,35 @@ impl Case {
             condition,
             update,
             projection,
+            legacy: None,
         }
         .without_idle_values()
+    }
+
+    fn from_legacy_choices(draw: &mut Draw<'_>) -> Self {
+        let old = (!draw.one_in(6)).then(|| with_key(draw::attributes(draw, 2)));
+        let verb = match draw.below(8) {
+            0..=3 => {
+                let shown = ["NONE", "ALL_OLD", "ALL_NEW", "UPDATED_OLD", "UPDATED_NEW"];
+                Verb::Update(draw.of(&shown))
+            }
+            4 => Verb::Put(with_key(draw::attributes(draw, 1))),
+            5 => Verb::Delete,
+            _ => Verb::Scan,
+        };
+        let nothing = Item::new();
+        let is_update = matches!(verb, Verb::Update(_));
+        let item = old.as_ref().unwrap_or(&nothing);
+        let legacy = Legacy::draw(draw, item, is_update, verb != Verb::Scan);
+        Self {
+            verb,
+            old,
+            names: Names::default(),
+            condition: None,
+            update: None,
+            projection: None,
+            legacy: Some(legacy),
+        }
     }
 
     fn from_text(draw: &mut Draw<'_>) -> Self {
@@ -193,6 +225,7 @@ impl Case {
             condition,
             update,
             projection,
+            legacy: None,
         }
         .without_idle_values()
     }
@@ -229,6 +262,9 @@ impl Case {
         }
         if !self.names.values.is_empty() {
             body["ExpressionAttributeValues"] = item_json(&self.names.values);
+        }
+        if let Some(legacy) = &self.legacy {
+            legacy.write(&mut body, self.verb == Verb::Scan);
         }
         let operation = match &self.verb {
             Verb::Update(shown) => {
@@ -273,6 +309,7 @@ impl Case {
             |checker, paths| checker.projection(paths),
             &mut faults,
         );
+        faults.extend(self.legacy.iter().flat_map(Legacy::faults));
         if faults.is_empty() && self.names.has_unused() {
             faults.insert(Fault::Unused);
         }
@@ -302,7 +339,11 @@ impl Case {
             item: self.old.as_ref().unwrap_or(&nothing),
             names: &self.names,
         };
-        let holds = condition.is_none_or(|(condition, _)| world.holds(&condition));
+        let holds = condition.is_none_or(|(condition, _)| world.holds(&condition))
+            && self
+                .legacy
+                .as_ref()
+                .is_none_or(|legacy| legacy.holds(world.item));
         let old = self.old.clone();
         let projected = |item: Item| match &projection {
             Some((_, places)) => meaning::projected(&item, places),
@@ -315,31 +356,42 @@ impl Case {
             Verb::Put(new) => (Some(new.clone()), old),
             Verb::Delete => (None, old),
             Verb::Update(shown) => {
-                let before = old.clone().unwrap_or_else(key);
-                let (new, places) = match update {
-                    None => (before, Vec::new()),
-                    Some((update, places)) => {
-                        let world = World {
-                            item: &before,
-                            names: &self.names,
-                        };
-                        match world.updated(&update) {
-                            Ok(new) => (new, places),
-                            Err(faults) => return Outcome::Refused(faults),
-                        }
-                    }
+                let (new, places) = match self.updated(update) {
+                    Ok(updated) => updated,
+                    Err(faults) => return Outcome::Refused(faults),
                 };
                 let shown = match *shown {
                     "ALL_OLD" => old,
-                    "ALL_NEW" => Some(new.clone()),
+                    "ALL_NEW" => new.clone(),
                     "UPDATED_OLD" => old.map(|old| meaning::projected(&old, &places)),
-                    "UPDATED_NEW" => Some(meaning::projected(&new, &places)),
+                    "UPDATED_NEW" => new.as_ref().map(|new| meaning::projected(new, &places)),
                     _ => None,
                 };
-                (Some(new), shown.filter(|shown| !shown.is_empty()))
+                (new, shown.filter(|shown| !shown.is_empty()))
             }
         };
         Outcome::Done { new, shown }
+    }
+
+    /// The row after the update, and the places that it changes.
+    fn updated(
+        &self,
+        update: Option<(syntax::Update, Vec<Place>)>,
+    ) -> Result<(Option<Item>, Vec<Place>), BTreeSet<Fault>> {
+        if let Some(legacy) = &self.legacy {
+            let (new, names) = legacy.updated(self.old.as_ref(), key())?;
+            let places = names.into_iter().map(|name| vec![Step::Name(name)]);
+            return Ok((new, places.collect()));
+        }
+        let before = self.old.clone().unwrap_or_else(key);
+        let Some((update, places)) = update else {
+            return Ok((Some(before), Vec::new()));
+        };
+        let world = World {
+            item: &before,
+            names: &self.names,
+        };
+        Ok((Some(world.updated(&update)?), places))
     }
 
     /// Reads one expression, and checks it: its tree and its paths.
@@ -398,7 +450,10 @@ impl Tables {
             .call(&self.scope, now, operation, body.as_bytes())
         {
             Ok(reply) => Ok(read(&reply)),
-            Err(refusal) => Err((refusal.kind, read(&refusal.body))),
+            Err(refusal) => {
+                let body = read(&refusal.body());
+                Err((refusal.kind, body))
+            }
         }
     }
 
@@ -469,6 +524,10 @@ impl Tables {
     }
 }
 
+const INVALID: &str = "One or more parameter values were invalid: ";
+const KEY_UPDATE: &str = "One or more parameter values were invalid: Cannot update attribute k";
+const TYPE_MISMATCH: &str = "Type mismatch for attribute to update";
+
 /// What kind of refusal a message is.
 fn fault(message: &str) -> Fault {
     let in_expression = ["Condition", "Filter", "Update", "Projection"]
@@ -492,7 +551,7 @@ fn fault(message: &str) -> Fault {
         Some(_) => Fault::Meaning,
         None if begins(&["Value provided in "]) => Fault::Unused,
         None if begins(&["The document path provided "]) => Fault::Path,
-        None if begins(&["An operand in the update expression "]) => Fault::Type,
+        None if begins(&["An operand in the update expression ", TYPE_MISMATCH]) => Fault::Type,
         None if begins(&["The provided expression refers to an attribute "]) => Fault::Absent,
         None if begins(&[
             "Number overflow",
@@ -502,12 +561,9 @@ fn fault(message: &str) -> Fault {
         {
             Fault::Number
         }
-        None if begins(&[
-            "Key attributes must be scalars",
-            "One or more parameter values were ",
-        ]) =>
-        {
-            Fault::Key
+        None if begins(&["Key attributes must be scalars", KEY_UPDATE]) => Fault::Key,
+        None if begins(&[INVALID, "ConditionalOperator can", "The BETWEEN condition "]) => {
+            Fault::Meaning
         }
         None => panic!("an unknown refusal: {message}"),
     }

@@ -15,6 +15,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -91,9 +92,9 @@ func runHistory(ctx context.Context, clients []*dynamodb.Client) {
 	struck := endLoss(fault)
 	took := time.Since(started)
 	conditional := total.applied.Load() + total.refused.Load() + total.unknown.Load()
-	check(fmt.Sprintf("%d clients made %d conditional writes in %.1f s: %d applied, %d refused, %d whose answer was lost; and %d reads",
-		clientCount, conditional, took.Seconds(), total.applied.Load(), total.refused.Load(), total.unknown.Load(), total.reads.Load()),
-		conditional >= 100_000 && total.applied.Load() > conditional/10 && total.refused.Load() > conditional/10, conditional)
+	check(fmt.Sprintf("%d clients made %d conditional writes in %.1f s, %d of them transactions: %d applied, %d refused, %d whose answer was lost; and %d reads",
+		clientCount, conditional, took.Seconds(), total.transactions.Load(), total.applied.Load(), total.refused.Load(), total.unknown.Load(), total.reads.Load()),
+		total.transactions.Load() > 1000 && conditional >= 100_000 && total.applied.Load() > conditional/10 && total.refused.Load() > conditional/10, conditional)
 	check("every lost answer was an answer that the emulator had lost",
 		struck == total.unknown.Load() && struck > 0, struck, total.unknown.Load())
 	verify(histories)
@@ -115,12 +116,18 @@ func verify(histories [][pairs]recorder) {
 	}
 	check(fmt.Sprintf("a history of %d operations, %d of them at the same time as another, is linearizable; found in %.1f s",
 		operations, overlapping, time.Since(started).Seconds()), overlapping > operations/2, overlapping)
-	for place := range pairs {
-		tamper(histories[epochs/2][place].operations)
+	// Every answer that was lost doubles what a search in vain has to try.
+	fewest := 0
+	for epoch := range histories {
+		if countOpen(histories[epoch][0].operations) < countOpen(histories[fewest][0].operations) {
+			fewest = epoch
+		}
 	}
+	tamper(histories[fewest][0].operations)
 }
 
-// tamper changes one answer in ways that a linearizable service never gives; the search must notice.
+// tamper changes one answer, early in the history, to one that a linearizable service never gives; the
+// search must notice.
 func tamper(history []porcupine.Operation) {
 	forge := func(what string, index int, change func(*output)) {
 		forged := append([]porcupine.Operation{}, history...)
@@ -130,29 +137,39 @@ func tamper(history []porcupine.Operation) {
 		result := porcupine.CheckOperationsTimeout(model, forged, searchSeconds*time.Second)
 		check("a history with "+what+" is not linearizable", result == porcupine.Illegal, result)
 	}
-	wanted := func(from int, fits func(input, output) bool) int {
-		for index := from; index < len(history); index++ {
-			if fits(history[index].Input.(input), history[index].Output.(output)) {
-				return index
-			}
-		}
-		panic("no such operation in the history")
-	}
-	isApplied := func(in input, out output) bool {
-		return in.kind == update && out.isMet && !out.isUnknown
-	}
-	// Operations are noted as they return, so that these two are far apart.
-	early := wanted(0, isApplied)
-	stale := history[early].Output.(output).row
-	place := history[early].Input.(input).place
-	late := wanted(len(history)*3/4, func(in input, out output) bool {
-		return in.kind == get && in.place == place && out.row != stale
-	})
+	stale, late := staleRead(history)
 	forge("a stale read", late, func(out *output) { out.row = stale })
 	forge("a lost update", lostUpdate(history), func(out *output) { out.isMet = true })
-	forge("a count that skips one", wanted(len(history)/2, func(in input, out output) bool {
-		return in.kind == touch && out.isMet && !out.isUnknown
-	}), func(out *output) { out.row.count++ })
+	touched := slices.IndexFunc(history, func(operation porcupine.Operation) bool {
+		out := operation.Output.(output)
+		return operation.Input.(input).kind == touch && out.isMet && !out.isUnknown
+	})
+	forge("a count that skips one", touched, func(out *output) { out.row.count++ })
+}
+
+// staleRead finds a row and a read that began when somebody had seen that the row was another since.
+func staleRead(history []porcupine.Operation) (stale row, late int) {
+	var first, second *porcupine.Operation
+	for index := range history {
+		operation := &history[index]
+		in, out := operation.Input.(input), operation.Output.(output)
+		if out.isUnknown || in.place != 0 || in.kind == transact || in.kind == remove {
+			continue
+		}
+		switch {
+		case first == nil:
+			if in.kind == update && out.isMet {
+				first, stale = operation, out.row
+			}
+		case second == nil:
+			if operation.Call > first.Return && out.row != stale {
+				second = operation
+			}
+		case in.kind == get && operation.Call > second.Return:
+			return stale, index
+		}
+	}
+	panic("no read came later")
 }
 
 // lostUpdate finds an update that was refused because another had been there before: its expected value
@@ -174,6 +191,15 @@ func lostUpdate(history []porcupine.Operation) int {
 		}
 	}
 	panic("no update came too late")
+}
+
+func countOpen(history []porcupine.Operation) (count int) {
+	for _, operation := range history {
+		if operation.Return == never {
+			count++
+		}
+	}
+	return count
 }
 
 // countOverlapping counts the operations that began before the last one before them had returned, not
@@ -232,12 +258,24 @@ func (c *caller) choose(where int) input {
 		}
 		return in
 	}
-	in.kind = []kind{get, get, create, replace, replace, update, update, update, update, update, touch, touch, remove}[c.random.IntN(13)]
+	choices := []kind{get, get, create, replace, replace, update, update, update, update, update, touch, touch, remove}
+	if c.seen[where][1-in.place].exists {
+		choices = append(choices, transact, transact, transact)
+	}
+	in.kind = choices[c.random.IntN(len(choices))]
 	return in
 }
 
 func (c *caller) learn(where int, in input, out output) {
-	if out.isUnknown || in.kind == transact {
+	if out.isUnknown {
+		return
+	}
+	if in.kind == transact {
+		for place := range c.seen[where] {
+			if out.isMet {
+				c.seen[where][place].value = in.value + place
+			}
+		}
 		return
 	}
 	if in.kind == remove && out.isMet {
@@ -295,7 +333,7 @@ func (c *caller) send(ctx context.Context, where int, in input) (output, error) 
 			told = answer.Attributes
 		}
 	case transact:
-		panic("not yet")
+		return c.transact(ctx, where, in)
 	}
 	if found, unmet := isUnmet(err); unmet {
 		return output{row: toRow(found)}, nil
@@ -305,6 +343,47 @@ func (c *caller) send(ctx context.Context, where int, in input) (output, error) 
 		panic(err)
 	}
 	return output{isMet: true, row: toRow(told)}, err
+}
+
+// transact changes both rows, or none.
+func (c *caller) transact(ctx context.Context, where int, in input) (output, error) {
+	var writes []types.TransactWriteItem
+	for place, key := range c.keys[where] {
+		writes = append(writes, types.TransactWriteItem{Update: &types.Update{
+			TableName: aws.String(table), Key: item{"k": text(key)},
+			UpdateExpression: aws.String("SET v = :new"), ConditionExpression: aws.String("v = :old"),
+			ExpressionAttributeValues: item{":new": number(in.value + place), ":old": number(in.expected[place])}}})
+	}
+	c.tally.transactions.Add(1)
+	_, err := c.client.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{TransactItems: writes})
+	var cancelled *types.TransactionCanceledException
+	if errors.As(err, &cancelled) {
+		if !isForConditions(cancelled.CancellationReasons) {
+			panic(err)
+		}
+		return output{}, nil
+	}
+	var refusal smithy.APIError
+	if errors.As(err, &refusal) {
+		panic(err)
+	}
+	return output{isMet: true}, err
+}
+
+// isForConditions says whether a transaction was cancelled because a condition does not hold, and for
+// nothing else.
+func isForConditions(reasons []types.CancellationReason) bool {
+	isUnmet := false
+	for _, reason := range reasons {
+		switch aws.ToString(reason.Code) {
+		case "ConditionalCheckFailed":
+			isUnmet = true
+		case "None":
+		default:
+			return false
+		}
+	}
+	return isUnmet
 }
 
 func toRow(found item) row {
@@ -318,7 +397,7 @@ func injectLoss() string {
 	}
 	control("POST", "/_emulator/faults", map[string]any{
 		"action": "emulator:connection-reset-after-apply", "service": "dynamodb",
-		"operations": "PutItem,UpdateItem,DeleteItem", "every": lostEvery}, &fault)
+		"operations": "PutItem,UpdateItem,DeleteItem,TransactWriteItems", "every": lostEvery}, &fault)
 	return fmt.Sprint("/_emulator/faults/", fault.Id)
 }
 

@@ -48,9 +48,8 @@ type input struct {
 type output struct {
 	isUnknown bool
 	isMet     bool
-	// A transaction that is refused says nothing of the rows.
-	isSilent bool
-	row      row
+	// Of no meaning for a transaction, which says nothing of its rows.
+	row row
 }
 
 // meets says whether the condition holds, and what the row then is.

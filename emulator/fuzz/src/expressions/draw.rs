@@ -51,7 +51,7 @@ impl<'d> Draw<'d> {
     }
 }
 
-const ATTRIBUTES: &[&str] = &[
+pub(super) const ATTRIBUTES: &[&str] = &[
     "a", "b", "c", "d", "e_5", "size", "a.b", "Ünder", "And", "delete",
 ];
 const TEXTS: &[&str] = &[

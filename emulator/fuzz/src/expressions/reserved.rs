@@ -1,9 +1,13 @@
 //! The words that the developer guide reserves, for the naive interpreter alone:
 //! <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ReservedWords.html>.
 
+use std::collections::HashSet;
+use std::sync::OnceLock;
+
 pub(super) fn is_reserved(name: &str) -> bool {
-    let mut words = WORDS.split_ascii_whitespace();
-    words.any(|word| word.eq_ignore_ascii_case(name))
+    static ALL: OnceLock<HashSet<&str>> = OnceLock::new();
+    let all = ALL.get_or_init(|| WORDS.split_ascii_whitespace().collect());
+    all.contains(name.to_ascii_lowercase().as_str())
 }
 
 const WORDS: &str = "
