@@ -77,6 +77,13 @@ struct Case {
     legacy: Option<Legacy>,
 }
 
+/// The trees of what is asked, each with its paths.
+struct Asked {
+    condition: Option<(syntax::Condition, Vec<Place>)>,
+    update: Option<(syntax::Update, Vec<Place>)>,
+    projection: Option<(Vec<syntax::Path>, Vec<Place>)>,
+}
+
 /// What comes of it.
 #[derive(Debug)]
 enum Outcome {
@@ -292,60 +299,61 @@ impl Case {
         (operation, body)
     }
 
-    /// What the naive interpreter says.
-    fn outcome(&self) -> Outcome {
+    /// Reads and checks all that is asked, without a look at the item.
+    fn checked(&self) -> Result<Asked, BTreeSet<Fault>> {
         let mut faults = BTreeSet::new();
-        let condition = self.read(
-            &self.condition,
-            syntax::condition,
-            Checker::condition,
-            &mut faults,
-        );
-        let update = self.read(&self.update, syntax::update, Checker::update, &mut faults);
-        let read_projection = |text: &str| syntax::projection(text);
-        let projection = self.read(
-            &self.projection,
-            read_projection,
-            |checker, paths| checker.projection(paths),
-            &mut faults,
-        );
+        let (condition, update) = (syntax::condition, syntax::update);
+        let asked = Asked {
+            condition: self.read(&self.condition, condition, Checker::condition, &mut faults),
+            update: self.read(&self.update, update, Checker::update, &mut faults),
+            projection: self.read(
+                &self.projection,
+                syntax::projection,
+                |checker, paths| checker.projection(paths),
+                &mut faults,
+            ),
+        };
         faults.extend(self.legacy.iter().flat_map(Legacy::faults));
         if faults.is_empty() && self.names.has_unused() {
             faults.insert(Fault::Unused);
         }
-        let is_key = |step: &Step| *step == Step::Name("k".to_owned());
-        let touches_key = |places: &[Place]| places.iter().any(|place| is_key(&place[0]));
-        let enters_key = |places: &[Place]| {
-            places
-                .iter()
-                .any(|place| place.len() > 1 && is_key(&place[0]))
-        };
         if faults.is_empty() {
-            let (condition, update, projection) = (
-                condition.as_ref().map_or(&[][..], |(_, places)| places),
-                update.as_ref().map_or(&[][..], |(_, places)| places),
-                projection.as_ref().map_or(&[][..], |(_, places)| places),
-            );
-            let is_wrong = touches_key(update)
-                || enters_key(projection)
-                || self.verb == Verb::Scan && enters_key(condition);
+            let is_key = |step: &Step| *step == Step::Name("k".to_owned());
+            let enters_key = |place: &Place| place.len() > 1 && is_key(&place[0]);
+            let mut updated = asked.update.iter().flat_map(|(_, places)| places);
+            let mut projected = asked.projection.iter().flat_map(|(_, places)| places);
+            let mut tested = asked.condition.iter().flat_map(|(_, places)| places);
+            let is_wrong = updated.any(|place| is_key(&place[0]))
+                || projected.any(enters_key)
+                || self.verb == Verb::Scan && tested.any(enters_key);
             faults.extend(is_wrong.then_some(Fault::Key));
         }
-        if !faults.is_empty() {
-            return Outcome::Refused(faults);
+        if faults.is_empty() {
+            Ok(asked)
+        } else {
+            Err(faults)
         }
+    }
+
+    /// What the naive interpreter says.
+    fn outcome(&self) -> Outcome {
+        let asked = match self.checked() {
+            Ok(asked) => asked,
+            Err(faults) => return Outcome::Refused(faults),
+        };
         let nothing = Item::new();
         let world = World {
             item: self.old.as_ref().unwrap_or(&nothing),
             names: &self.names,
         };
-        let holds = condition.is_none_or(|(condition, _)| world.holds(&condition))
+        let condition = asked.condition.as_ref();
+        let holds = condition.is_none_or(|(condition, _)| world.holds(condition))
             && self
                 .legacy
                 .as_ref()
                 .is_none_or(|legacy| legacy.holds(world.item));
         let old = self.old.clone();
-        let projected = |item: Item| match &projection {
+        let projected = |item: Item| match &asked.projection {
             Some((_, places)) => meaning::projected(&item, places),
             None => item,
         };
@@ -356,7 +364,7 @@ impl Case {
             Verb::Put(new) => (Some(new.clone()), old),
             Verb::Delete => (None, old),
             Verb::Update(shown) => {
-                let (new, places) = match self.updated(update) {
+                let (new, places) = match self.updated(asked.update) {
                     Ok(updated) => updated,
                     Err(faults) => return Outcome::Refused(faults),
                 };

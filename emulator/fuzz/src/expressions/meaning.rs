@@ -112,10 +112,10 @@ impl World<'_> {
         if !faults.is_empty() {
             return Err(faults);
         }
-        match draft.finished() {
-            Value::Map(item) => Ok(item),
-            other => panic!("an item became {other:?}"),
-        }
+        let Value::Map(item) = draft.finished() else {
+            panic!("an item stays one");
+        };
+        Ok(item)
     }
 
     fn effect<'a>(&self, action: &'a Action) -> (&'a Path, Result<Effect, Faults>) {
@@ -299,7 +299,14 @@ impl Draft {
                 let places = list.iter().map(|value| Some(Self::of(value)));
                 Self::List(places.collect(), BTreeMap::new())
             }
-            other => Self::Leaf(other.clone()),
+            Value::Text(_)
+            | Value::Number(_)
+            | Value::Bytes(_)
+            | Value::Flag(_)
+            | Value::Nothing
+            | Value::Texts(_)
+            | Value::Numbers(_)
+            | Value::ManyBytes(_) => Self::Leaf(value.clone()),
         }
     }
 
@@ -391,6 +398,13 @@ fn part(value: &Value, places: &[&[Step]]) -> Option<Value> {
                 .collect();
             (!parts.is_empty()).then_some(Value::List(parts))
         }
-        _ => None,
+        Value::Text(_)
+        | Value::Number(_)
+        | Value::Bytes(_)
+        | Value::Flag(_)
+        | Value::Nothing
+        | Value::Texts(_)
+        | Value::Numbers(_)
+        | Value::ManyBytes(_) => None,
     }
 }

@@ -106,7 +106,7 @@ pub(super) fn item_from_json(json: &Json) -> Item {
 /// A number as this client writes it: now so, now so.
 fn spelled(number: &Decimal) -> String {
     let plain = number.plain();
-    if plain.len() % 3 == 0 {
+    if plain.len().is_multiple_of(3) {
         number.scientific()
     } else {
         plain
