@@ -2,6 +2,7 @@
 send. Run with the interpreter of tests/interop/constraints; the files are checked in."""
 
 import pathlib
+import random
 import sys
 
 import cbor2
@@ -156,7 +157,60 @@ def others():
         write("tokens", f"made-up-{kind}", bytes([kind | 12]) + b"AAAAAAAAAAE=")
 
 
+def expressions():
+    """Texts first: the bytes before them choose the kind of expression, and that there is a row."""
+    update, condition, projection, put, delete = range(5)
+    for name, kind, text in (
+        ("update-set", update, "SET a = a + :n, m.b[0] = if_not_exists(m.x, :o), #d = (a)-(:n)"),
+        ("update-lists", update, "SET c[9] = :n, c[7] = :s REMOVE c[0], c[2][0] ADD c[3].a :n"),
+        ("update-append", update, "set c=list_append(:l,list_append(c,:l)) delete s :ss add n :ns"),
+        ("update-swap", update, "SET a = b, b = a REMOVE y, m.m.q"),
+        ("update-overlap", update, "SET m.a = :n REMOVE m"),
+        ("update-conflict", update, "SET m.x = :n REMOVE m[0]"),
+        ("update-twice", update, "SET a = :n SET b = :n"),
+        ("update-no-parent", update, "SET x.y = :n"),
+        ("update-no-operand", update, "SET x = y"),
+        ("update-type", update, "SET x = b + a"),
+        ("update-digits", update, "SET x = :g + :o"),
+        ("update-key", update, "REMOVE k"),
+        ("update-wrapped", update, "SET a = ((a) + (:n)), x = ((b))"),
+        ("update-wrapped-sum", update, "SET a = ((a)) + :n"),
+        ("update-empty-set", update, "DELETE s :ss, n :ns ADD z :bs"),
+        ("condition-precedence", condition, "NOT a = :n AND b = :s OR a IN (:n, :o) AND NOT t = :t"),
+        ("condition-between", condition, "a BETWEEN :n AND :o AND size(b) >= :n"),
+        ("condition-functions", condition, "contains(s, b) and begins_with (m.a, :s) or attribute_type(c[2], :k)"),
+        ("condition-wrapped", condition, "(m.b)[0] = :n AND (a) <> (:o) AND (attribute_exists(#s))"),
+        ("condition-redundant", condition, "((a = :n))"),
+        ("condition-deep", condition, "a = :n OR (" * 60 + "a = :n" + ")" * 60),
+        ("condition-not", condition, "NOT NOT NOT (NOT (a = :n))"),
+        ("condition-order", condition, "t < :t"),
+        ("condition-bounds", condition, "a BETWEEN :o AND :n"),
+        ("condition-same", condition, "a.b = a.b"),
+        ("condition-misused", condition, "size(b)"),
+        ("condition-reserved", condition, "size = :n"),
+        ("condition-many", condition, " OR ".join(["a=:n"] * 301)),
+        ("condition-members", condition, "a IN (" + ",".join([":n"] * 101) + ")"),
+        ("condition-parentheses", condition, "(" * 400),
+        ("condition-index", condition, "c[4294967296] = :n"),
+        ("condition-missing", condition, "x <> y OR x = y"),
+        ("projection", projection, "m.b[1], m.m, c[3].a, c[0], #d, k"),
+        ("projection-overlap", projection, "c, c[0]"),
+        ("projection-key", projection, "k.a"),
+        ("put", put, "attribute_not_exists(k) OR m = :m"),
+        ("delete", delete, "c[0] = :n AND contains(c, b) AND NOT attribute_exists(c[9])"),
+        ("characters", delete, "a = :n \x00 \u00fc"),
+    ):
+        write("expressions", name, bytes([3, kind, 0]) + text.encode())
+    # The rest are choices; any bytes are.
+    generator = random.Random(1)
+    for count in range(24):
+        data = bytes([0, 1]) + generator.randbytes(40 + 8 * count)
+        write("expressions", f"choices-{count}", data)
+        write("expressions", f"legacy-{count}", b"\x02" + data[1:])
+
+
 requests()
 https()
 authorizations()
 others()
+expressions()

@@ -10,6 +10,7 @@
 mod targets {
     pub(crate) mod authorization;
     pub(crate) mod cbor;
+    pub(crate) mod expressions;
     mod frame;
     pub(crate) mod frames;
     pub(crate) mod http;
@@ -19,6 +20,8 @@ mod targets {
 }
 
 use std::path::Path;
+
+use proptest::prelude::*;
 
 /// Hands every file of a target's corpus to it, and bytes that are none of it: all prefixes of each.
 fn run(name: &str, target: fn(&[u8])) {
@@ -65,4 +68,19 @@ fn no_authorization_is_believed_that_is_not_signed() {
 #[test]
 fn no_token_is_taken_that_was_not_handed_out() {
     run("tokens", targets::tokens::run);
+}
+
+#[test]
+fn expressions_mean_what_a_naive_interpreter_says() {
+    run("expressions", targets::expressions::run);
+}
+
+proptest! {
+    /// Choices that nobody made before: `PROPTEST_CASES` sets how many.
+    #[test]
+    fn expressions_of_any_bytes_mean_what_a_naive_interpreter_says(
+        data in prop::collection::vec(any::<u8>(), 0..300)
+    ) {
+        targets::expressions::run(&data);
+    }
 }

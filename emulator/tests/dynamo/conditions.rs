@@ -205,6 +205,10 @@ fn operands_are_of_the_right_type_before_any_item_is_seen() {
         ("size(size(a)) > :a", "size", json!({"N": "1"})),
         ("attribute_not_exists(size(:a))", "size", json!({"N": "1"})),
         ("size(:a) > a", "size", json!({"NULL": true})),
+        ("a < :a", "<", json!({"BOOL": true})),
+        ("NOT (:a) >= size(a)", ">=", json!({"SS": ["1"]})),
+        ("a between b and :a", "BETWEEN", json!({"NULL": true})),
+        ("(:a) between a and b", "BETWEEN", json!({"L": []})),
     ] {
         let kind = value.as_object().unwrap().keys().next().unwrap().clone();
         assert_eq!(
@@ -411,8 +415,8 @@ fn a_condition_means_what_the_service_means() {
     tables.put(json!({
         "k": {"S": "row"},
         "n": {"N": "7"}, "n2": {"N": "7.0"}, "s": {"S": "abc"}, "b": {"B": "AAEC"},
-        "yes": {"BOOL": true}, "none": {"NULL": true},
-        "ss": {"SS": ["x", "y"]}, "ns": {"NS": ["1", "2"]}, "bs": {"BS": ["AA==", "AQ=="]},
+        "yes": {"BOOL": true}, "yes2": {"BOOL": false}, "none": {"NULL": true},
+        "ss": {"SS": ["x", "y"]}, "ss2": {"SS": ["x", "y"]}, "ns": {"NS": ["1", "2"]}, "bs": {"BS": ["AA==", "AQ=="]},
         "lst": {"L": [{"N": "1"}, {"S": "two"}, {"L": [{"N": "3"}]}]},
         "obj": {"M": {"inside": {"M": {"deep": {"S": "here"}}}, "a.b": {"N": "1"}}},
     }));
@@ -528,8 +532,9 @@ fn a_condition_means_what_the_service_means() {
         "attribute_type(absent, :kind)",
         "size(n) = :one",
         "size(absent) = :three",
-        "yes < :yes",
-        "ss < :set",
+        "yes < yes2",
+        "ss < :x",
+        "ss <= ss2",
         "lst[7] = :two",
         "lst.x = :two",
         "obj[0] = :two",

@@ -321,6 +321,8 @@ fn what_is_no_update_is_a_syntax_error() {
         "set a = (b.c)[0] + e",
         "set a = b + c + d",
         "set a = (b + c) + d",
+        "set a = ((b)) + c",
+        "set a = b + ((c))",
         "set a = b,",
         "set",
         "set a = b remove",

@@ -143,6 +143,17 @@ impl<'a> Parser<'a> {
         }
     }
 
+    /// A literal without an order cannot be less or greater than anything.
+    pub(super) fn check_ordered(&mut self, name: &str, operands: &[&Operand<'a>]) {
+        let wrong = operands
+            .iter()
+            .filter_map(|operand| known_type(operand))
+            .find(|kind| !matches!(*kind, "S" | "N" | "B"));
+        if let Some(kind) = wrong {
+            self.note_type(name, kind);
+        }
+    }
+
     /// Two literal bounds must be of one type and in order.
     pub(super) fn check_bounds(&mut self, low: &Operand<'a>, high: &Operand<'a>) {
         let (Operand::Value(low), Operand::Value(high)) = (low, high) else {

@@ -283,6 +283,7 @@ impl<'a> Parser<'a> {
             }
             let high = self.operand()?;
             self.check_bounds(&low, &high);
+            self.check_ordered("BETWEEN", &[&tested, &low, &high]);
             return Ok(Condition::Between { tested, low, high });
         }
         if self.cursor.eat_keyword("IN") {
@@ -304,6 +305,9 @@ impl<'a> Parser<'a> {
         };
         let other = self.operand()?;
         self.check_distinct(comparator.symbol(), &tested, &other);
+        if !matches!(comparator, Comparator::Equal | Comparator::NotEqual) {
+            self.check_ordered(comparator.symbol(), &[&tested, &other]);
+        }
         Ok(Condition::Compare(comparator, tested, other))
     }
 

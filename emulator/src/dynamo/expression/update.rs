@@ -195,11 +195,13 @@ impl<'a> Parser<'a> {
             let first = self.term()?;
             return self.sum(first);
         }
+        let is_wrapped = self.cursor.at("(");
         let first = self.term()?;
         let inner = self.sum(first)?;
         self.cursor.expect(")")?;
-        // Nothing may follow a sum; a single operand can still be the first of one.
-        if matches!(inner, Expression::Add(..) | Expression::Subtract(..)) {
+        // Nothing may follow a sum, nor an operand in two pairs of parentheses; an operand in one
+        // can still be the first of a sum.
+        if is_wrapped || matches!(inner, Expression::Add(..) | Expression::Subtract(..)) {
             return Ok(inner);
         }
         self.sum(inner)
