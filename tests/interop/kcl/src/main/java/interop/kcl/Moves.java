@@ -1,0 +1,137 @@
+package interop.kcl;
+
+import static interop.kcl.Checks.check;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.TreeSet;
+
+/** How shards went from one worker to another: handed over, after a stop, and after a kill. */
+final class Moves {
+    private final List<Event> events;
+    private final Set<String> parents;
+
+    /** What the workers told, in the order of time, and the shards that have children. */
+    Moves(List<Event> events, Set<String> parents) {
+        this.events = events;
+        this.parents = parents;
+    }
+
+    /**
+     * Shards that a living worker was asked to give up, gave up and that another then started, where the
+     * table showed both as owners.
+     */
+    String handedOver(Map<String, List<Table.Row>> seen, long until) {
+        int inTable = 0;
+        for (List<Table.Row> history : seen.values()) {
+            inTable += (int) history.stream().filter(row -> row.text("checkpointOwner") != null
+                    && !row.text("checkpointOwner").equals(row.text("leaseOwner"))).map(row -> row.text("checkpointOwner")).distinct().count();
+        }
+        List<Long> millis = new ArrayList<>();
+        for (Event request : events) {
+            if (!request.is("requested") || request.at() > until) {
+                continue;
+            }
+            Optional<Event> next = startOfOther(request);
+            if (next.isPresent() && lostBetween(request, next.get()) && next.get().at() < until) {
+                check(request.get("last").equals("none") || request.get("last").equals(next.get().get("checkpoint")),
+                        "a shard was handed over elsewhere than it was left", List.of(request, next.get()));
+                millis.add((next.get().at() - request.at()) / 1000);
+            }
+        }
+        check(inTable > 0, "no row ever had two owners", seen.keySet());
+        check(!millis.isEmpty(), "no worker was asked to hand over a shard", "");
+        return "shards were handed over gracefully: %d of them, each where it was left, in %s ms; %d seen with two owners"
+                .formatted(millis.size(), millis, inTable);
+    }
+
+    /** Shards that a living worker lost to another, which is how the 2.x line balances. */
+    String taken(long until) {
+        List<Long> millis = new ArrayList<>();
+        for (Event loss : events) {
+            if (loss.is("lost") && loss.at() < until) {
+                startOfOther(loss, loss.at() - 10_000_000).ifPresent(next -> millis.add((next.at() - loss.at()) / 1000));
+            }
+        }
+        check(!millis.isEmpty(), "no worker took a shard from another", "");
+        return "a worker that joins takes shards: %d, started %s ms after the other lost them".formatted(millis.size(), millis);
+    }
+
+    /** After SIGTERM: all is checkpointed, and nothing of it comes again. */
+    String afterStop(Event stop) {
+        String worker = stop.get("worker");
+        Set<String> held = held(worker, stop.at());
+        check(!held.isEmpty(), "the worker that was stopped had no shard", worker);
+        check(of("stopped", worker).stream().anyMatch(event -> event.get("graceful").equals("true")),
+                "a worker did not stop gracefully", worker);
+        List<Long> millis = new ArrayList<>();
+        for (String shard : held) {
+            Optional<Event> request = of("requested", worker).stream()
+                    .filter(event -> event.shard().equals(shard) && event.at() >= stop.at()).findFirst();
+            if (request.isEmpty() && parents.contains(shard)) {
+                continue; // It came to its end at that moment.
+            }
+            check(request.isPresent(), "a worker that stops was not told of a shard", shard);
+            Event next = startOfOther(request.get()).orElseThrow(() -> new AssertionError("nobody took over " + shard));
+            String last = request.get().get("last");
+            check(last.equals("none") || last.equals(next.get("checkpoint")), "a shard that was stopped goes on elsewhere",
+                    List.of(request.get(), next));
+            millis.add((next.at() - stop.at()) / 1000);
+        }
+        return "%s was stopped gracefully and others went on where it was: %d shards, after %s ms"
+                .formatted(worker, millis.size(), millis);
+    }
+
+    /** After SIGKILL: others take over all of it. */
+    String afterKill(Event kill) {
+        String worker = kill.get("worker");
+        Set<String> held = held(worker, kill.at());
+        check(!held.isEmpty(), "the worker that was killed had no shard", worker);
+        check(of("stopping", worker).isEmpty(), "the worker that was killed knew of it", worker);
+        List<Long> millis = new ArrayList<>();
+        for (String shard : held) {
+            Event next = events.stream().filter(event -> event.is("started") && event.shard().equals(shard)
+                    && !event.by().equals(worker) && event.at() > kill.at()).findFirst()
+                    .orElseThrow(() -> new AssertionError("nobody took over " + shard));
+            millis.add((next.at() - kill.at()) / 1000);
+        }
+        return "%s was killed and others took over: %d shards, after %s ms".formatted(worker, millis.size(), millis);
+    }
+
+    /** What a worker held at a time. */
+    private Set<String> held(String worker, long at) {
+        Set<String> held = new TreeSet<>();
+        for (Event event : events) {
+            if (event.by().equals(worker) && event.at() <= at) {
+                if (event.is("started")) {
+                    held.add(event.shard());
+                } else if (event.is("lost") || event.is("ended")) {
+                    held.remove(event.shard());
+                }
+            }
+        }
+        return held;
+    }
+
+    private Optional<Event> startOfOther(Event before) {
+        return startOfOther(before, before.at());
+    }
+
+    /** The next start of the event's shard by another worker. */
+    private Optional<Event> startOfOther(Event before, long after) {
+        return events.stream().filter(event -> event.is("started") && event.shard().equals(before.shard())
+                && !event.by().equals(before.by()) && event.at() > after).findFirst();
+    }
+
+    private boolean lostBetween(Event request, Event next) {
+        return of("lost", request.by()).stream().anyMatch(event -> event.shard().equals(request.shard())
+                && event.at() >= request.at() && event.at() <= next.at() + 10_000_000);
+    }
+
+    private List<Event> of(String name, String worker) {
+        return events.stream().filter(event -> event.is(name) && event.by().equals(worker)).toList();
+    }
+}
