@@ -33,7 +33,7 @@ final class Checks {
         Instant deadline = Instant.now().plus(PATIENCE);
         while (!probe.getAsBoolean()) {
             check(Instant.now().isBefore(deadline), "waited too long for", what);
-            pause(100);
+            pause(250);
         }
     }
 }

@@ -69,8 +69,8 @@ final class Moves {
                 "a worker did not stop gracefully", worker);
         List<Long> millis = new ArrayList<>();
         for (String shard : held) {
-            Optional<Event> request = of("requested", worker).stream()
-                    .filter(event -> event.shard().equals(shard) && event.at() >= stop.at()).findFirst();
+            Optional<Event> request = lastOf("requested", worker, shard, Long.MAX_VALUE)
+                    .filter(event -> event.at() > lastOf("started", worker, shard, stop.at()).orElseThrow().at());
             if (request.isEmpty() && parents.contains(shard)) {
                 continue; // It came to its end at that moment.
             }
@@ -129,6 +129,11 @@ final class Moves {
     private boolean lostBetween(Event request, Event next) {
         return of("lost", request.by()).stream().anyMatch(event -> event.shard().equals(request.shard())
                 && event.at() >= request.at() && event.at() <= next.at() + 10_000_000);
+    }
+
+    private Optional<Event> lastOf(String name, String worker, String shard, long until) {
+        return of(name, worker).stream().filter(event -> event.shard().equals(shard) && event.at() <= until)
+                .reduce((one, later) -> later);
     }
 
     private List<Event> of(String name, String worker) {

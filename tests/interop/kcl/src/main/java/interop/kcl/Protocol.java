@@ -9,13 +9,18 @@ import java.util.TreeSet;
 final class Protocol {
     private Protocol() {}
 
-    /** Kinesis speaks CBOR over HTTP/2; whoever reads as the KCL defaults subscribes, and the other polls. */
+    /**
+     * Kinesis is spoken to in CBOR over HTTP/2, but for SubscribeToShard, for which the SDK speaks JSON even
+     * so. Whoever reads as the KCL defaults subscribes, and the other polls.
+     */
     static String check(String application, Judge judge) {
         Map<String, Set<String>> types = new TreeMap<>();
         Map<String, Set<String>> versions = new TreeMap<>();
         Set<String> kinesis = new TreeSet<>();
         for (Event event : judge.of("request")) {
-            types.computeIfAbsent(event.get("service"), it -> new TreeSet<>()).add(event.get("type"));
+            if (!event.get("operation").equals("SubscribeToShard")) {
+                types.computeIfAbsent(event.get("service"), it -> new TreeSet<>()).add(event.get("type"));
+            }
             if (event.get("service").equals("Kinesis")) {
                 kinesis.add(event.get("operation"));
             }

@@ -15,6 +15,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
+import java.util.function.Function;
 import java.util.function.Predicate;
 import java.util.stream.Stream;
 import software.amazon.awssdk.services.cloudwatch.CloudWatchAsyncClient;
@@ -250,9 +251,11 @@ public final class Suite {
         List<Event> events = it.fleet().events();
         Event stop = it.act("sigterm");
         Event kill = it.act("sigkill");
-        String last = it.fleet().live().isEmpty() ? survivor(it, stop, kill) : it.fleet().live().get(0).id();
+        String last = survivor(it, stop, kill);
         Judge judge = new Judge(events, producer.acknowledged(), parents);
-        judge.all().forEach(line -> ok(it.name() + ": " + line));
+        for (Function<Judge, String> rule : Judge.RULES) {
+            ok(it.name() + ": " + rule.apply(judge));
+        }
         ok(it.name() + ": the judge refuses logs with one fault: " + judge.mustRefuse());
 
         Moves moves = new Moves(events, interop.kcl.Stream.children(parents).keySet());

@@ -21,11 +21,11 @@ final class Tuning {
                 .disableWorkerMetrics(true)
                 .workerMetricsReporterFreqInMillis(2_000)
                 .varianceBalancingFrequency(1);
-        return leases.failoverTimeMillis(6_000)
+        return leases.failoverTimeMillis(5_000)
                 .leaseAssignmentIntervalMillis(2_500L)
                 .shardSyncIntervalMillis(5_000)
                 .leasesRecoveryAuditorExecutionFrequencyMillis(5_000)
-                .dynamoDbLockBasedLeaderLeaseDurationInMillis(12_000)
+                .dynamoDbLockBasedLeaderLeaseDurationInMillis(9_000)
                 .dynamoDbLockBasedLeaderHeartbeatPeriodInMillis(3_000);
     }
 }
