@@ -20,7 +20,7 @@ final class Processor implements ShardRecordProcessor {
     private static final long CHECKPOINT_EVERY_NANOS = 1_000_000_000L;
 
     private final Journal journal;
-    private String shard;
+    private String shard = "none"; // A lease may be lost before its shard is started.
     private String last = "none";
     private long checkpointedAt = System.nanoTime();
 

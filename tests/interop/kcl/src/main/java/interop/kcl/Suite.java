@@ -8,6 +8,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
@@ -152,14 +153,14 @@ public final class Suite {
     /** The leader is stopped, and a third worker takes its place. */
     private void replace() throws Exception {
         startAll("c");
-        act("sigterm", it -> it.fleet().stop(leader(it)));
+        act("sigterm", Fleet::stop);
         long since = now();
         eventually("the others to read all shards after the stop", () -> all(it -> everyoneHas(it) && isReading(it, since)));
     }
 
     /** The new leader is killed. */
     private void lose() throws Exception {
-        act("sigkill", it -> it.fleet().kill(leader(it)));
+        act("sigkill", Fleet::kill);
         long since = now();
         eventually("the last worker to read all shards after the kill", () -> all(it -> isReading(it, since) && hasNewLeader(it)));
     }
@@ -179,14 +180,14 @@ public final class Suite {
     }
 
     private interface Act {
-        void on(Application application) throws Exception;
+        void on(Fleet fleet, String worker) throws Exception;
     }
 
     private void act(String name, Act act) throws Exception {
         for (Application it : applications) {
-            Event event = journal.event(name, "worker", leader(it));
-            act.on(it);
-            it.acts().add(event);
+            String leader = leader(it);
+            it.acts().add(journal.event(name, "worker", leader));
+            act.on(it.fleet(), leader);
         }
     }
 
@@ -198,10 +199,10 @@ public final class Suite {
         return journal.event("now").at();
     }
 
-    /** The live worker that leads; without leaders the first. */
+    /** The live worker that leads; without leaders the one that reads most. */
     private String leader(Application it) {
         if (!Tuning.HAS_LEADER) {
-            return it.fleet().live().get(0).id();
+            return it.fleet().live().stream().max(Comparator.comparing(member -> member.holds().size())).orElseThrow().id();
         }
         List<Table.Row> history = it.table().seen().get("Leader");
         String leader = history.get(history.size() - 1).text("ownerName");

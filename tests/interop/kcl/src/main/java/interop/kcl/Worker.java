@@ -2,7 +2,9 @@ package interop.kcl;
 
 import java.io.FileDescriptor;
 import java.io.FileOutputStream;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 import software.amazon.awssdk.core.client.config.ClientOverrideConfiguration;
 import software.amazon.awssdk.services.cloudwatch.CloudWatchAsyncClient;
 import software.amazon.awssdk.services.dynamodb.DynamoDbAsyncClient;
@@ -22,7 +24,7 @@ import software.amazon.kinesis.retrieval.polling.PollingConfig;
  * find the emulator by AWS_ENDPOINT_URL. SIGTERM stops it gracefully.
  */
 public final class Worker {
-    private static final long GRACE_SECONDS = 60;
+    private static final long GRACE_SECONDS = 20;
 
     private Worker() {}
 
@@ -74,7 +76,9 @@ public final class Worker {
         try {
             boolean graceful = scheduler.startGracefulShutdown().get(GRACE_SECONDS, TimeUnit.SECONDS);
             journal.note("stopped", "graceful", graceful);
-        } catch (Exception failure) {
+        } catch (TimeoutException late) {
+            journal.note("stopped", "graceful", "late");
+        } catch (InterruptedException | ExecutionException failure) {
             journal.note("trouble", "what", failure);
         }
     }
