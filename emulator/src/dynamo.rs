@@ -5,39 +5,96 @@
 //! clock: the service above calls [`Dynamo::call`] with the scope and the time. Nothing here
 //! waits, draws random numbers or reads a clock.
 
+mod budget;
+mod capacity;
 mod catalog;
+mod expiry;
 mod expression;
+mod history;
+mod index;
+mod legacy;
+mod life;
 mod number;
 mod ops;
 mod refusal;
+mod rows;
 mod schema;
 mod table;
+mod tokens;
 mod value;
 mod wire;
 
 use std::ops::Bound;
-use std::time::SystemTime;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
 
 pub use number::Number;
 pub use refusal::Refusal;
 pub use value::{AttributeValue, Item};
 
-use crate::Scope;
+use crate::{Delays, Limits, Scope};
 use catalog::Catalog;
 use ops::Caller;
+use rows::When;
+use tokens::Tokens;
 
-/// The operations there are.
-pub(crate) const OPERATIONS: [&str; 10] = [
+/// The operations there are, in the order of their names.
+pub(crate) const OPERATIONS: [&str; 24] = [
+    "BatchGetItem",
+    "BatchWriteItem",
     "CreateTable",
     "DeleteItem",
     "DeleteTable",
+    "DescribeContinuousBackups",
+    "DescribeEndpoints",
+    "DescribeLimits",
     "DescribeTable",
+    "DescribeTimeToLive",
     "GetItem",
     "ListTables",
+    "ListTagsOfResource",
     "PutItem",
     "Query",
     "Scan",
+    "TagResource",
+    "TransactGetItems",
+    "TransactWriteItems",
+    "UntagResource",
+    "UpdateContinuousBackups",
     "UpdateItem",
+    "UpdateTable",
+    "UpdateTimeToLive",
+];
+
+/// What carries an operation out.
+type Carrier = fn(Caller<'_>, &[u8]) -> Result<Vec<u8>, Refusal>;
+
+/// One for each of [`OPERATIONS`].
+const CARRIERS: [Carrier; 24] = [
+    ops::batch_get_item::call,
+    ops::batch_write_item::call,
+    ops::create_table::call,
+    ops::delete_item::call,
+    ops::tables::delete_table,
+    ops::continuous_backups::describe,
+    ops::account::describe_endpoints,
+    ops::account::describe_limits,
+    ops::tables::describe_table,
+    ops::time_to_live::describe,
+    ops::get_item::call,
+    ops::tables::list_tables,
+    ops::tags::list_tags_of_resource,
+    ops::put_item::call,
+    ops::query::call,
+    ops::scan::call,
+    ops::tags::tag_resource,
+    ops::transact_get_items::call,
+    ops::transact_write_items::call,
+    ops::tags::untag_resource,
+    ops::continuous_backups::update,
+    ops::update_item::call,
+    ops::update_table::call,
+    ops::time_to_live::update,
 ];
 
 /// The table a request names, if it can be read.
@@ -55,13 +112,31 @@ pub(crate) fn table_of(body: &[u8]) -> Option<String> {
 #[derive(Debug, Default)]
 pub struct Dynamo {
     catalog: Catalog,
+    tokens: Tokens,
+    limits: Limits,
+    exceeded: AtomicU64,
+}
+
+/// What holds for one call and comes from outside of it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Circumstances {
+    /// How old what an eventually consistent read shows is to be.
+    pub(crate) stale: Option<Duration>,
+    /// For how long what writes replace is to be remembered, for the sake of such reads.
+    pub(crate) memory: Option<Duration>,
 }
 
 impl Dynamo {
-    /// No tables.
+    /// No tables, and no limits.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Sets how long changes of state take, and what becomes of calls beyond a table's throughput.
+    pub(crate) fn set(&mut self, delays: Delays, limits: Limits) {
+        self.catalog.delays = delays;
+        self.limits = limits;
     }
 
     /// Answers one call: the reply's body, or the refusal.
@@ -75,34 +150,49 @@ impl Dynamo {
         operation: &str,
         body: &[u8],
     ) -> Result<Vec<u8>, Refusal> {
+        self.call_in(scope, now, (operation, body), Circumstances::default())
+    }
+
+    /// As [`Dynamo::call`], under circumstances.
+    pub(crate) fn call_in(
+        &self,
+        scope: &Scope,
+        now: SystemTime,
+        (operation, body): (&str, &[u8]),
+        circumstances: Circumstances,
+    ) -> Result<Vec<u8>, Refusal> {
+        let Ok(place) = OPERATIONS.binary_search(&operation) else {
+            tracing::warn!(
+                operation,
+                "a DynamoDB operation is called that is not built"
+            );
+            return Err(Refusal::unknown_operation(operation));
+        };
         let caller = Caller {
             catalog: &self.catalog,
+            tokens: &self.tokens,
             scope,
-            now,
+            when: When {
+                now,
+                memory: circumstances.memory,
+            },
+            stale: circumstances.stale,
+            limits: self.limits,
+            exceeded: &self.exceeded,
         };
-        match operation {
-            "UpdateItem" => ops::update_item::call(caller, body),
-            "GetItem" => ops::get_item::call(caller, body),
-            "PutItem" => ops::put_item::call(caller, body),
-            "DeleteItem" => ops::delete_item::call(caller, body),
-            "Scan" => ops::scan::call(caller, body),
-            "Query" => ops::query::call(caller, body),
-            "DescribeTable" => ops::control::describe_table(caller, body),
-            "CreateTable" => ops::control::create_table(caller, body),
-            "DeleteTable" => ops::control::delete_table(caller, body),
-            "ListTables" => ops::control::list_tables(caller, body),
-            _ => {
-                tracing::warn!(
-                    operation,
-                    "a DynamoDB operation is called that is not built"
-                );
-                Err(Refusal::unknown_operation(operation))
-            }
-        }
+        CARRIERS[place](caller, body)
+    }
+
+    /// Whether calls beyond their table's throughput are refused, and how many calls, or items of
+    /// batches, there were while anybody counted.
+    pub(crate) fn exceeded(&self) -> (bool, u64) {
+        let is_enforced = self.limits == Limits::Enforce;
+        (is_enforced, self.exceeded.load(Ordering::Relaxed))
     }
 
     /// Drops every table of every scope, and says how many there were.
     pub(crate) fn clear(&self) -> usize {
+        self.tokens.clear();
         self.catalog.clear()
     }
 

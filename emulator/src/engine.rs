@@ -7,6 +7,7 @@ pub(crate) mod change;
 pub(crate) mod commitment;
 pub(crate) mod consumer;
 pub(crate) mod hash;
+pub(crate) mod ledger;
 pub(crate) mod limits;
 pub(crate) mod listing;
 mod log;
@@ -17,6 +18,7 @@ pub(crate) mod policy;
 mod reshard;
 pub(crate) mod resize;
 pub(crate) mod rolling;
+pub(crate) mod samples;
 pub(crate) mod sequence;
 mod settle;
 pub(crate) mod shard;
@@ -40,6 +42,7 @@ use crate::settings::Delays;
 use crate::{Scope, Settings};
 
 use self::commitment::Commitment;
+use self::ledger::Publisher;
 use self::limits::{Limits, Rates};
 #[cfg(feature = "bench")]
 pub(crate) use self::log::Log;
@@ -62,6 +65,7 @@ pub(crate) struct Engine {
     on_demand_window: Duration,
     sweep: sweep::Due,
     incarnations: AtomicU64,
+    publisher: Option<Arc<dyn Publisher>>,
     /// By account.
     realms: RwLock<BTreeMap<Arc<str>, Regions>>,
 }
@@ -80,6 +84,7 @@ pub(crate) struct Realm {
     /// name are always above. Kept only until the clock is past it.
     past_seconds: Mutex<BTreeMap<Arc<str>, u64>>,
     commitment: Mutex<Commitment>,
+    publisher: Option<Arc<dyn Publisher>>,
 }
 
 /// Streams of a realm, and their shards.
@@ -104,7 +109,16 @@ impl Engine {
             on_demand_window: settings.on_demand_window,
             sweep: sweep::Due::default(),
             incarnations: AtomicU64::new(1),
+            publisher: None,
             realms: RwLock::default(),
+        }
+    }
+
+    /// Hands what is counted about streams to `publisher`.
+    pub(crate) fn with_publisher(self, publisher: Arc<dyn Publisher>) -> Self {
+        Self {
+            publisher: Some(publisher),
+            ..self
         }
     }
 
@@ -126,6 +140,7 @@ impl Engine {
                 rates: Rates::default(),
                 past_seconds: Mutex::default(),
                 commitment: Mutex::default(),
+                publisher: self.publisher.clone(),
             })
         }))
     }
@@ -285,10 +300,27 @@ impl Realm {
         streams.retain(|name, stream| {
             let is_gone = stream.is_gone(now);
             if is_gone {
+                self.publish(now, stream);
                 past.insert(Arc::clone(name), stream.last_second(now));
             }
             !is_gone
         });
+    }
+
+    /// Hands on what is counted about a stream.
+    fn publish(&self, now: Moment, stream: &Stream) {
+        let minutes = stream.metrics.ledger.take();
+        if let Some(publisher) = self.publisher.as_ref().filter(|_| !minutes.is_empty()) {
+            publisher.publish(now, &self.scope, &stream.name, minutes);
+        }
+    }
+
+    /// Hands on what is counted about all streams.
+    pub(crate) fn publish_all(&self, now: Moment) {
+        let streams: Vec<_> = self.streams.read().values().cloned().collect();
+        for stream in streams {
+            self.publish(now, &stream);
+        }
     }
 
     /// The stream of a name, in whatever state.

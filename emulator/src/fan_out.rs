@@ -16,7 +16,6 @@ use crate::Clock;
 use crate::clock::Moment;
 use crate::engine::Entry;
 use crate::engine::audience::Seat;
-use crate::engine::consumer::Consumer;
 use crate::engine::subscription::{Event, Step, Subscription};
 use crate::faults::{EventFault, Faults};
 use crate::wire::codec::Wire;
@@ -103,7 +102,7 @@ impl EventBody {
                 Some(events::exception(self.wire, kind.name(), Some(text)))
             }
             None => {
-                count(consumer, event);
+                count(self.clock.moment(), subscription, event);
                 Some(events::event(self.wire, shard, event))
             }
         };
@@ -129,7 +128,7 @@ impl fmt::Debug for EventBody {
 }
 
 /// Counts an event for the metrics.
-fn count(consumer: &Consumer, event: &Event) {
+fn count(now: Moment, subscription: &Subscription, event: &Event) {
     if let Event::Records {
         entries,
         millis_behind,
@@ -137,7 +136,12 @@ fn count(consumer: &Consumer, event: &Event) {
     } = event
     {
         let size = entries.iter().map(Entry::size).sum();
+        let (stream, consumer) = (subscription.stream(), subscription.consumer());
         consumer.metrics.event(entries.len(), size, *millis_behind);
+        let (ledger, amount) = (&stream.metrics.ledger, (entries.len(), size));
+        ledger.event(now, &consumer.name, amount, *millis_behind);
+        let shard = (stream.state(now).monitored, subscription.shard().index);
+        ledger.shard_event(now, shard, amount);
     }
 }
 

@@ -11,6 +11,7 @@ mod strike;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
@@ -144,6 +145,20 @@ impl Faults {
         let mut list = self.inner.list.lock();
         list.armed.clear();
         self.inner.is_armed.store(false, Relaxed);
+    }
+
+    /// For how long what writes to tables replace has to be remembered, for the sake of faults that can
+    /// still strike; nothing if there are none.
+    pub(crate) fn memory(&self) -> Option<Duration> {
+        if !self.are_armed() {
+            return None;
+        }
+        let now = self.inner.clock.moment();
+        let list = self.inner.list.lock();
+        let active = list.armed.iter().filter(|armed| armed.is_active(now));
+        active
+            .filter_map(|armed| armed.fault.action.age_of_reads())
+            .max()
     }
 
     /// Whether there are any, so that a call has to be looked at.

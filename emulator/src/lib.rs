@@ -1,9 +1,10 @@
-//! An emulator of Amazon Kinesis Data Streams, and of the DynamoDB calls its consumers make.
+//! An emulator of Amazon Kinesis Data Streams, and of the DynamoDB and CloudWatch calls its consumers
+//! make.
 //!
 //! ```
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let emulator = kinesis_emulator::Emulator::start().await?;
-//! println!("streams and tables at {}", emulator.endpoint());
+//! println!("streams, tables and metrics at {}", emulator.endpoint());
 //! # Ok(())
 //! # }
 //! ```
@@ -14,6 +15,7 @@
 mod auth;
 mod caller;
 mod clock;
+mod cloudwatch;
 mod control;
 pub mod dynamo;
 mod emulator;

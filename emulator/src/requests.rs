@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use parking_lot::Mutex;
 
+use crate::cloudwatch;
 use crate::dynamo;
 use crate::engine::metrics::Counter;
 use crate::ops::Operation;
@@ -21,6 +22,7 @@ pub(crate) const LOST: &str = "lost";
 pub(crate) struct Requests {
     kinesis: Vec<Counter>,
     dynamo: Vec<Counter>,
+    cloudwatch: Vec<Counter>,
     /// By service, operation and the type of the error.
     refused: Mutex<BTreeMap<(&'static str, &'static str, String), u64>>,
     connections: Arc<AtomicUsize>,
@@ -42,6 +44,7 @@ impl Default for Requests {
         Self {
             kinesis: counters(Operation::ALL.len()),
             dynamo: counters(dynamo::OPERATIONS.len()),
+            cloudwatch: counters(cloudwatch::OPERATIONS.len()),
             refused: Mutex::default(),
             connections: Arc::default(),
         }
@@ -73,6 +76,21 @@ impl Requests {
         }
     }
 
+    /// Counts a call of the metrics; `refusal` is the code of its error.
+    pub(crate) fn cloudwatch(&self, operation: &str, refusal: Option<&str>) {
+        let known = cloudwatch::OPERATIONS
+            .iter()
+            .position(|name| *name == operation);
+        match (known, refusal) {
+            (Some(place), None) => self.cloudwatch[place].add(1),
+            (Some(place), Some(kind)) => {
+                self.refuse("cloudwatch", cloudwatch::OPERATIONS[place], kind);
+            }
+            // Names that nobody has would fill the memory.
+            (None, _) => self.refuse("cloudwatch", "unknown", refusal.unwrap_or("InvalidAction")),
+        }
+    }
+
     fn refuse(&self, api: &'static str, operation: &'static str, kind: &str) {
         let mut refused = self.refused.lock();
         *refused
@@ -86,8 +104,11 @@ impl Requests {
         let kinesis = kinesis.zip(&self.kinesis).map(|found| ("kinesis", found));
         let dynamo = dynamo::OPERATIONS.into_iter().zip(&self.dynamo);
         let dynamo = dynamo.map(|found| ("dynamodb", found));
+        let cloudwatch = cloudwatch::OPERATIONS.into_iter().zip(&self.cloudwatch);
+        let cloudwatch = cloudwatch.map(|found| ("cloudwatch", found));
         let mut counts: Vec<_> = kinesis
             .chain(dynamo)
+            .chain(cloudwatch)
             .filter(|(_, (_, counter))| counter.get() > 0)
             .map(|(api, (name, counter))| (api, name, "ok".to_owned(), counter.get()))
             .collect();

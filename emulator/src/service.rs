@@ -11,8 +11,9 @@ use tokio::time::Instant;
 
 use crate::auth::{self, Auth, Signed};
 use crate::caller::{Caller, Peer};
+use crate::cloudwatch::{self, Asked};
 use crate::control;
-use crate::dynamo::{self, Dynamo};
+use crate::dynamo::{self, Circumstances, Dynamo};
 use crate::engine::Engine;
 use crate::engine::limits::Limits;
 use crate::faults::{self, End, Faults, Lost};
@@ -27,9 +28,11 @@ use crate::{BoxError, Clock, Delays, Init, Scope, Settings, UnusableInit};
 const TARGET: &str = "x-amz-target";
 const KINESIS: &str = "Kinesis_20131202.";
 const DYNAMO: &str = "DynamoDB_20120810.";
+/// Refused as DynamoDB refuses what it does not know, rather than as Kinesis does.
+const DYNAMO_STREAMS: &str = "DynamoDBStreams_20120810.";
 
-/// All streams and tables of one emulator, and the one function that serves them. A clone is the same
-/// service.
+/// All streams, tables and metrics of one emulator, and the one function that serves them. A clone is
+/// the same service.
 #[derive(Clone, Debug)]
 pub struct Service {
     inner: Arc<Inner>,
@@ -42,6 +45,7 @@ struct Inner {
     scope: Scope,
     engine: Engine,
     dynamo: Dynamo,
+    cloudwatch: Arc<cloudwatch::Store>,
     faults: Faults,
     requests: Requests,
     ids: RequestIds,
@@ -51,9 +55,13 @@ impl Service {
     /// A service without streams or tables.
     pub fn new(settings: Settings) -> Self {
         let seed = settings.seed.unwrap_or_else(|| fastrand::u64(..));
+        let mut dynamo = Dynamo::new();
+        dynamo.set(settings.delays, settings.limits);
+        let cloudwatch = Arc::new(cloudwatch::Store::default());
         let inner = Inner {
-            engine: Engine::new(&settings, seed),
-            dynamo: Dynamo::new(),
+            engine: Engine::new(&settings, seed).with_publisher(Arc::clone(&cloudwatch) as _),
+            dynamo,
+            cloudwatch,
             faults: Faults::new(settings.clock.clone(), seed),
             requests: Requests::default(),
             ids: RequestIds::new(seed),
@@ -81,6 +89,7 @@ impl Service {
         let inner = Arc::get_mut(&mut service.inner).expect("nobody else has it yet");
         inner.engine.delays = delays;
         inner.engine.limits = Limits::new(limits);
+        inner.dynamo.set(delays, limits);
         Ok(service)
     }
 
@@ -115,6 +124,15 @@ impl Service {
 
     pub(crate) fn requests(&self) -> &Requests {
         &self.inner.requests
+    }
+
+    pub(crate) fn cloudwatch(&self) -> &cloudwatch::Store {
+        &self.inner.cloudwatch
+    }
+
+    /// The id of an answer that names it in its body.
+    pub(crate) fn request_id(&self) -> HeaderValue {
+        self.inner.ids.id()
     }
 
     /// Account and region of requests that do not say.
@@ -166,11 +184,21 @@ impl Service {
         if method == Method::OPTIONS && headers.contains_key(ORIGIN) {
             return (answer::answer(StatusCode::OK, None, ""), false);
         }
+        let is_kinesis = target.is_some_and(|target| target.starts_with(KINESIS));
+        if !is_kinesis && let Some(asked) = Asked::of(head, &body) {
+            // Apart, so that it takes no room in the future of every other call.
+            let answer = Box::pin(self.call_cloudwatch(head, asked, &body));
+            return (answer.await, false);
+        }
         if method != Method::POST {
             return (answer::not_authorized(), true);
         }
         if let Some(operation) = target.and_then(|target| target.strip_prefix(DYNAMO)) {
             return (self.call_dynamo(head, operation, &body).await, false);
+        }
+        if let Some(operation) = target.and_then(|target| target.strip_prefix(DYNAMO_STREAMS)) {
+            let operation = format!("Streams.{operation}");
+            return (self.call_dynamo(head, &operation, &body).await, false);
         }
         (self.call_kinesis(head, target, body).await, true)
     }
@@ -310,7 +338,7 @@ impl Service {
             Ok(Err(refusal)) => {
                 tracing::debug!(operation, kind = refusal.kind, "refused");
                 let status = StatusCode::from_u16(refusal.status);
-                (status.unwrap_or(StatusCode::BAD_REQUEST), refusal.body)
+                (status.unwrap_or(StatusCode::BAD_REQUEST), refusal.body())
             }
         };
         let checksum = HeaderValue::from(crc32fast::hash(&body));
@@ -343,7 +371,12 @@ impl Service {
         }
         let realm = self.inner.engine.realm(caller.account, &caller.region);
         let now = clock.now();
-        let called = self.inner.dynamo.call(&realm.scope, now, operation, body);
+        let circumstances = Circumstances {
+            stale: strikes.stale_read,
+            memory: self.inner.faults.memory(),
+        };
+        let dynamo = &self.inner.dynamo;
+        let called = dynamo.call_in(&realm.scope, now, (operation, body), circumstances);
         if strikes.end == Some(End::ResetAfter) {
             return Err(Lost);
         }
@@ -351,7 +384,7 @@ impl Service {
     }
 
     /// Who made a request for `service`; refused if that has to be proven and is not.
-    fn caller<'a>(
+    pub(crate) fn caller<'a>(
         &'a self,
         head: &'a Parts,
         service: &str,

@@ -57,7 +57,7 @@ impl Default for Settings {
     }
 }
 
-/// How long a stream stays in a passing state. All zero by default; the service takes seconds to
+/// How long a stream, or a table, stays in a passing state. All zero by default; the service takes seconds to
 /// tens of seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Delays {

@@ -6,7 +6,7 @@ pub(crate) mod answer;
 pub(crate) mod arn;
 mod base64;
 pub(crate) mod body;
-mod cbor;
+pub(crate) mod cbor;
 pub(crate) mod check;
 pub(crate) mod codec;
 pub(crate) mod event_stream;

@@ -9,22 +9,34 @@
     reason = "a table of cases is one piece, however long"
 )]
 
+#[path = "dynamo/batches.rs"]
+mod batches;
 #[path = "dynamo/conditions.rs"]
 mod conditions;
 #[path = "dynamo/control.rs"]
 mod control;
+#[path = "dynamo/documented.rs"]
+mod documented;
 #[path = "dynamo/harness.rs"]
 mod harness;
+#[path = "dynamo/indexes.rs"]
+mod indexes;
 #[path = "dynamo/leases.rs"]
 mod leases;
+#[path = "dynamo/legacy.rs"]
+mod legacy;
 #[path = "dynamo/pages.rs"]
 mod pages;
 #[path = "dynamo/queries.rs"]
 mod queries;
 #[path = "dynamo/random.rs"]
 mod random;
+#[path = "dynamo/tables.rs"]
+mod tables;
 #[path = "dynamo/threads.rs"]
 mod threads;
+#[path = "dynamo/transactions.rs"]
+mod transactions;
 #[path = "dynamo/updates.rs"]
 mod updates;
 #[path = "dynamo/values.rs"]

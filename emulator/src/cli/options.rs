@@ -240,7 +240,7 @@ pub(crate) struct Options {
     #[arg(help_heading = "Service", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
     pub(crate) seed: Option<u64>,
 
-    /// How long a stream is CREATING, such as 250ms, 5s or 2m [default: 0].
+    /// How long a stream, a table or an index is CREATING, such as 250ms, 5s or 2m [default: 0].
     #[arg(
         long,
         env = "KINESIS_EMULATOR_DELAY_CREATE",
@@ -250,7 +250,7 @@ pub(crate) struct Options {
     #[arg(help_heading = "Delays, in the clock's time")]
     pub(crate) delay_create: Option<Span>,
 
-    /// How long a stream is DELETING [default: 0].
+    /// How long a stream, a table or an index is DELETING [default: 0].
     #[arg(
         long,
         env = "KINESIS_EMULATOR_DELAY_DELETE",
@@ -270,7 +270,7 @@ pub(crate) struct Options {
     #[arg(help_heading = "Delays, in the clock's time")]
     pub(crate) delay_reshard: Option<Span>,
 
-    /// How long a stream is UPDATING before another change holds [default: 0].
+    /// How long a stream or a table is UPDATING before another change holds [default: 0].
     #[arg(
         long,
         env = "KINESIS_EMULATOR_DELAY_UPDATE",

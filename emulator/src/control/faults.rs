@@ -144,8 +144,9 @@ impl Wanted {
         match self.service.as_deref() {
             Some("kinesis") => fault = fault.api(Api::Kinesis),
             Some("dynamodb") => fault = fault.api(Api::DynamoDb),
+            Some("cloudwatch") => fault = fault.api(Api::CloudWatch),
             Some(other) => {
-                let text = format!("service is kinesis or dynamodb, not {other}.");
+                let text = format!("service is kinesis, dynamodb or cloudwatch, not {other}.");
                 return Err(Problem::bad(text));
             }
             None => {}
@@ -221,6 +222,11 @@ impl Wanted {
             "emulator:connection-reset-after-apply" => Action::ResetAfter,
             "emulator:record-failure" => Action::RecordFailure,
             "emulator:stale-listing" => self.stale()?,
+            "emulator:stale-read" => {
+                let age = self.age.as_ref();
+                let age = age.ok_or_else(|| Problem::bad("A stale read needs an age."))?;
+                Action::StaleRead(span("age", age)?)
+            }
             "emulator:event-drop" => Action::DropEvent,
             "emulator:event-truncate" => Action::TruncateEvent,
             "emulator:event-exception" => self.exception()?,
@@ -241,7 +247,8 @@ impl Wanted {
                 "emulator:event-exception",
             ),
         ] {
-            if is_given && action.name() != of {
+            let is_aged = name == "age" && matches!(action, Action::StaleRead(_));
+            if is_given && action.name() != of && !is_aged {
                 return Err(Problem::bad(format!("{name} belongs to {of}.")));
             }
         }
@@ -275,7 +282,7 @@ impl Wanted {
 }
 
 /// All that can be asked for, by their first names.
-const ACTIONS: [&str; 13] = [
+const ACTIONS: [&str; 14] = [
     "aws:kinesis:stream-provisioned-throughput-exception",
     "aws:kinesis:stream-expired-iterator-exception",
     "aws:fis:inject-api-throttle-error",
@@ -286,6 +293,7 @@ const ACTIONS: [&str; 13] = [
     "emulator:connection-reset-after-apply",
     "emulator:record-failure",
     "emulator:stale-listing",
+    "emulator:stale-read",
     "emulator:event-drop",
     "emulator:event-truncate",
     "emulator:event-exception",
@@ -311,7 +319,7 @@ fn shown(report: &FaultReport) -> Value {
     let millis = |span: Duration| format!("{}ms", span.as_millis());
     match action {
         Action::Latency(latency) => set("latency", millis(*latency).into()),
-        Action::StaleBy(age) => set("age", millis(*age).into()),
+        Action::StaleBy(age) | Action::StaleRead(age) => set("age", millis(*age).into()),
         Action::StaleReshard => set("before", "last-reshard".into()),
         Action::EventException(exception) => set("exception", exception.name().into()),
         Action::ThroughputExceeded
@@ -328,6 +336,7 @@ fn shown(report: &FaultReport) -> Value {
     match conditions.api() {
         Some(Api::Kinesis) => set("service", "kinesis".into()),
         Some(Api::DynamoDb) => set("service", "dynamodb".into()),
+        Some(Api::CloudWatch) => set("service", "cloudwatch".into()),
         None => {}
     }
     if !conditions.operations().is_empty() {

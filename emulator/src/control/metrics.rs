@@ -56,6 +56,7 @@ families! {
     SHARD_ITERATOR_AGE = Gauge "kinesis_shard_iterator_age_milliseconds" "CloudWatch IteratorAgeMilliseconds, per shard.";
     REQUESTS = Counter "kinesis_emulator_requests_total" "Calls answered, by operation and outcome: ok, lost, or the type of the error.";
     RATE_EXCEEDED = Counter "kinesis_emulator_rate_exceeded_total" "Calls that came faster than the rate of their operation; enforced says whether they were refused.";
+    TABLE_EXCEEDED = Counter "kinesis_emulator_table_throughput_exceeded_total" "Reads and writes of items beyond the throughput of their table or index; enforced says whether they were refused.";
     FAULTS = Counter "kinesis_emulator_faults_struck_total" "How often a fault has struck.";
     CONNECTIONS = Gauge "kinesis_emulator_connections" "Open connections.";
     SUBSCRIPTIONS = Gauge "kinesis_emulator_subscriptions" "Open subscriptions.";
@@ -92,6 +93,11 @@ pub(super) fn text(service: &Service) -> String {
                 text.sample(RATE_EXCEEDED, &labels, counter.get());
             }
         }
+    }
+    let (enforced, exceeded) = service.dynamo().exceeded();
+    if exceeded > 0 {
+        let labels = [("enforced", if enforced { "true" } else { "false" })];
+        text.sample(TABLE_EXCEEDED, &labels, exceeded);
     }
     for report in service.faults().list() {
         let id = report.id.to_string();

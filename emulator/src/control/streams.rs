@@ -81,7 +81,7 @@ fn of_shard(shard: &Shard, oldest: crate::clock::Moment) -> ShardOverview {
     }
 }
 
-/// Drops all streams and tables at once and takes all faults back. Time goes on as it is.
+/// Drops all streams, tables and metrics at once and takes all faults back. Time goes on as it is.
 pub(super) fn reset(service: &Service) -> Value {
     let now = service.clock().moment();
     let mut dropped = 0;
@@ -92,6 +92,8 @@ pub(super) fn reset(service: &Service) -> Value {
         }
     }
     let tables = service.dynamo().clear();
+    // After the streams, whose last counts go there.
+    service.cloudwatch().clear();
     service.faults().clear();
     json!({"streams": dropped, "tables": tables})
 }

@@ -2,21 +2,25 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use parking_lot::RwLock;
 
+use super::life::Status;
 use super::refusal::Refusal;
+use super::rows::When;
 use super::schema::hash;
-use super::table::{Definition, Status, Table};
-use crate::Scope;
+use super::table::{Definition, Table};
+use crate::{Delays, Scope};
 
-/// How long a table takes to be created or deleted.
-const TABLE_DELAY: Duration = Duration::ZERO;
+/// Most tables of one account and region: the service's quota.
+const TABLES_MAX: usize = 2500;
 
 /// The tables of all scopes.
 #[derive(Debug, Default)]
 pub(crate) struct Catalog {
+    /// How long tables and indexes take to come, to change and to go.
+    pub(crate) delays: Delays,
     scopes: RwLock<BTreeMap<Scope, BTreeMap<String, Arc<Table>>>>,
 }
 
@@ -26,12 +30,20 @@ impl Catalog {
         &self,
         scope: &Scope,
         name: &str,
-        now: SystemTime,
+        when: When,
     ) -> Result<Arc<Table>, Refusal> {
-        match self.find(scope, name, now) {
-            Some((table, Status::Active)) => Ok(table),
-            Some((_, Status::Creating | Status::Deleting)) | None => Err(Refusal::no_resource()),
+        let table = match self.find(scope, name, when.now) {
+            Some((table, Status::Active | Status::Updating)) => table,
+            Some((_, Status::Creating | Status::Deleting)) | None => {
+                return Err(Refusal::no_resource());
+            }
+        };
+        // Rows whose time is over go with whoever comes by first.
+        let have_expired = table.rows.read().have_expired(when.now);
+        if have_expired {
+            table.rows.write().expire(when);
         }
+        Ok(table)
     }
 
     /// A table in whatever status, with it.
@@ -62,12 +74,23 @@ impl Catalog {
         {
             return Err(Refusal::table_exists(&name));
         }
+        tables.retain(|_, table| table.status(now).is_some());
+        if tables.len() >= TABLES_MAX {
+            return Err(Refusal::limit_exceeded(
+                "Subscriber limit exceeded: There is a limit of 2500 tables per region",
+            ));
+        }
         let arn = format!(
             "arn:aws:dynamodb:{}:{}:table/{name}",
             scope.region, scope.account
         );
         let id = table_id(&arn, now);
-        let table = Arc::new(Table::new(definition, (arn, id), now, now + TABLE_DELAY));
+        let table = Arc::new(Table::new(
+            definition,
+            (arn, id),
+            now,
+            now + self.delays.create,
+        ));
         tables.insert(name, Arc::clone(&table));
         Ok(table)
     }
@@ -89,16 +112,17 @@ impl Catalog {
         match table.status(now) {
             None => return Err(Refusal::no_table(name)),
             Some(Status::Creating) => return Err(Refusal::table_in_use(name, "created")),
+            Some(Status::Updating) => return Err(Refusal::table_in_use(name, "updated")),
             Some(Status::Deleting) => return Err(Refusal::table_in_use(name, "deleted")),
             Some(Status::Active) => {}
         }
-        if table.definition.deletion_protection {
+        if table.config.read().deletion_protection {
             return Err(Refusal::validation(
                 "Resource cannot be deleted as it is currently protected against deletion. \
                  Disable deletion protection first.",
             ));
         }
-        table.delete(now + TABLE_DELAY);
+        table.delete(now + self.delays.delete);
         // Whoever waits for it to go finds it by its status until then; its rows go with it.
         tables.retain(|_, table| table.status(now).is_some());
         Ok(table)

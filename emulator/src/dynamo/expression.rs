@@ -23,8 +23,8 @@ pub(crate) use key::{KeyRange, KeyTerm};
 pub(crate) use path::Path;
 pub(crate) use placeholders::{Pairs, Placeholders};
 pub(crate) use project::project;
-pub(crate) use tree::{Comparator, Condition};
-pub(crate) use update::Update;
+pub(crate) use tree::{Comparator, Condition, Operand};
+pub(crate) use update::{AttributeChange, Update};
 
 use super::refusal::Refusal;
 

@@ -109,6 +109,20 @@ impl Number {
         1 + digits.div_ceil(2) + usize::from(odd_start) + usize::from(self.negative)
     }
 
+    /// Whole seconds since 1970, if that is what it can be taken for; a fraction is cut off.
+    pub(crate) fn to_seconds(self) -> Option<u64> {
+        if self.negative {
+            return None;
+        }
+        let power = 10_u128.checked_pow(u32::from(self.exponent.unsigned_abs()))?;
+        let whole = if self.exponent < 0 {
+            self.coefficient / power
+        } else {
+            self.coefficient.checked_mul(power)?
+        };
+        u64::try_from(whole).ok()
+    }
+
     /// Place value of the first digit; of no meaning for zero.
     fn magnitude(&self) -> i64 {
         i64::from(self.exponent) + i64::from(digits(self.coefficient)) - 1

@@ -30,6 +30,15 @@ impl KeyKind {
             Self::S => "S",
         }
     }
+
+    /// As messages about empty values have it; numbers are never empty.
+    fn long_name(self) -> &'static str {
+        match self {
+            Self::B => "binary",
+            Self::N => "number",
+            Self::S => "string",
+        }
+    }
 }
 
 /// One key attribute.
@@ -229,6 +238,49 @@ impl Schema {
         ))
     }
 
+    /// The key of an item's entry in an index; nothing for an item that is not in it.
+    pub(crate) fn entry_key(&self, item: &Item) -> Option<Key> {
+        let part = |attribute: &KeyAttribute| {
+            let value = item.get(&attribute.name)?;
+            let fits = value.type_name() == attribute.kind.name();
+            fits.then(|| Part::take(value.clone())).flatten()
+        };
+        let partition = part(&self.partition)?;
+        let sort = match &self.sort {
+            None => None,
+            Some(attribute) => Some(part(attribute)?),
+        };
+        Some(Key::new(partition, sort))
+    }
+
+    /// Refuses an item that an index of this name with these keys cannot take. One that lacks a key
+    /// attribute is no fault: it is left out of the index.
+    pub(crate) fn check_entry(&self, item: &Item, index: &str) -> Result<(), Refusal> {
+        for attribute in self.attributes() {
+            let KeyAttribute { name, kind } = attribute;
+            let Some(value) = item.get(name) else {
+                continue;
+            };
+            let (expected, actual) = (kind.name(), value.type_name());
+            if expected != actual {
+                return Err(Refusal::invalid_value(format!(
+                    "Type mismatch for Index Key {name} Expected: {expected} Actual: {actual} \
+                     IndexName: {index}"
+                )));
+            }
+            if *kind != KeyKind::N && value.size() == 0 {
+                return Err(Refusal::validation(format!(
+                    "One or more parameter values are not valid. A value specified for a \
+                     secondary index key is not supported. The AttributeValue for a key attribute \
+                     cannot contain an empty {} value. IndexName: {index}, IndexKey: {name}",
+                    kind.long_name()
+                )));
+            }
+            self.check_part(attribute, value)?;
+        }
+        Ok(())
+    }
+
     /// The key attributes with their values.
     pub(crate) fn item(&self, key: &Key) -> Item {
         let sort = self.sort.iter().zip(key.sort_value());
@@ -247,11 +299,7 @@ impl Schema {
         let size = value.size();
         let is_partition = attribute.name == self.partition.name;
         if size == 0 {
-            let kind = if attribute.kind == KeyKind::B {
-                "binary"
-            } else {
-                "string"
-            };
+            let kind = attribute.kind.long_name();
             return Err(Refusal::validation(format!(
                 "One or more parameter values are not valid. The AttributeValue for a key \
                  attribute cannot contain an empty {kind} value. Key: {}",

@@ -1,24 +1,45 @@
-//! One table: its rows under one lock, what it was created with, and what DescribeTable says.
+//! One table: what it is, how it is set, and its rows under one lock.
+
+pub(crate) mod describe;
 
 use std::collections::BTreeMap;
-use std::ops::Bound;
-use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use parking_lot::{Mutex, RwLock};
-use serde::{Serialize, Serializer};
 
-use super::schema::{Key, Schema};
-use super::value::{Item, item_size};
+use super::budget::{Budget, ON_DEMAND_UNITS, Side};
+use super::capacity::Units;
+use super::index::{self, Index, Reach};
+use super::life::{Life, Status};
+use super::refusal::{Refusal, Throttled};
+use super::rows::Rows;
+use super::schema::{KeyAttribute, Schema};
 
-/// What a table was created with.
+/// What a table is created with.
 #[derive(Clone, Debug)]
 pub(crate) struct Definition {
     pub(crate) name: String,
     pub(crate) schema: Schema,
+    pub(crate) indexes: Vec<index::Definition>,
+    pub(crate) config: Config,
+}
+
+/// What can be changed about a table while it lives.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    /// The key attributes of the table and of its indexes, as they were defined.
+    pub(crate) attributes: Vec<KeyAttribute>,
     pub(crate) billing: Billing,
+    /// Since when it has been on demand, if it ever was.
+    pub(crate) on_demand_since: Option<SystemTime>,
     pub(crate) deletion_protection: bool,
     pub(crate) class: Option<String>,
+    pub(crate) tags: BTreeMap<String, String>,
+    /// The attribute by which rows expire.
+    pub(crate) time_to_live: Option<String>,
+    pub(crate) recovery: Option<Recovery>,
+    /// Until when a change of it is under way.
+    pub(crate) updating_until: SystemTime,
 }
 
 /// How a table is paid for.
@@ -28,42 +49,36 @@ pub(crate) enum Billing {
     OnDemand,
 }
 
-/// Where a table is in its life; what is over shows only when somebody looks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    /// Created, ready at this time.
-    Ready(SystemTime),
-    /// Deleted, gone at this time.
-    Gone(SystemTime),
-}
-
-/// What DescribeTable calls it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Status {
-    Creating,
-    Active,
-    Deleting,
-}
-
-impl Status {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Creating => "CREATING",
-            Self::Active => "ACTIVE",
-            Self::Deleting => "DELETING",
+impl Billing {
+    /// Units per second.
+    fn rate(self, side: Side) -> i64 {
+        match (self, side) {
+            (Self::OnDemand, _) => ON_DEMAND_UNITS,
+            (Self::Provisioned { read, .. }, Side::Read) => read,
+            (Self::Provisioned { write, .. }, Side::Write) => write,
         }
     }
+}
+
+/// Point-in-time recovery: since when, and how far back one could go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Recovery {
+    pub(crate) since: SystemTime,
+    pub(crate) days: i64,
 }
 
 /// A table.
 #[derive(Debug)]
 pub(crate) struct Table {
-    pub(crate) definition: Definition,
-    arn: String,
+    pub(crate) name: String,
+    pub(crate) schema: Schema,
+    pub(crate) arn: String,
     id: String,
     created: SystemTime,
-    phase: Mutex<Phase>,
+    life: Mutex<Life>,
+    pub(crate) config: RwLock<Config>,
     pub(crate) rows: RwLock<Rows>,
+    budget: Budget,
 }
 
 impl Table {
@@ -74,201 +89,113 @@ impl Table {
         created: SystemTime,
         ready: SystemTime,
     ) -> Self {
-        let phase = Mutex::new(Phase::Ready(ready));
+        let Definition {
+            name,
+            schema,
+            indexes,
+            config,
+        } = definition;
+        let indexes = indexes
+            .into_iter()
+            .map(|index| Index::new(index, Life::Ready(ready)))
+            .collect();
         Self {
-            definition,
+            rows: RwLock::new(Rows::new(schema.clone(), indexes)),
+            name,
+            schema,
             arn,
             id,
             created,
-            phase,
-            rows: RwLock::default(),
+            life: Mutex::new(Life::Ready(ready)),
+            config: RwLock::new(config),
+            budget: Budget::default(),
         }
-    }
-
-    pub(crate) fn schema(&self) -> &Schema {
-        &self.definition.schema
     }
 
     /// Its status at `now`; nothing once it is gone.
     pub(crate) fn status(&self, now: SystemTime) -> Option<Status> {
-        match *self.phase.lock() {
-            Phase::Ready(at) if now < at => Some(Status::Creating),
-            Phase::Ready(_) => Some(Status::Active),
-            Phase::Gone(at) if now < at => Some(Status::Deleting),
-            Phase::Gone(_) => None,
-        }
+        let status = self.life.lock().status(now)?;
+        let is_updating = status == Status::Active && now < self.config.read().updating_until;
+        Some(if is_updating {
+            Status::Updating
+        } else {
+            status
+        })
     }
 
     /// Deletes it: it is gone at `at`.
     pub(crate) fn delete(&self, at: SystemTime) {
-        *self.phase.lock() = Phase::Gone(at);
+        *self.life.lock() = Life::Gone(at);
     }
 
-    /// What DescribeTable says, with this status.
-    pub(crate) fn describe(&self, status: Status) -> Description<'_> {
-        let definition = &self.definition;
-        let (read, write, on_demand) = match definition.billing {
-            Billing::Provisioned { read, write } => (read, write, None),
-            Billing::OnDemand => (0, 0, Some(self.created)),
-        };
-        let schema = &definition.schema;
-        let kinds = ["HASH", "RANGE"];
-        let rows = self.rows.read();
-        let mut attributes: Vec<_> = schema
-            .attributes()
-            .map(|key| AttributeDefinition {
-                attribute_name: &key.name,
-                attribute_type: key.kind.name(),
-            })
-            .collect();
-        attributes.sort_by_key(|definition| definition.attribute_name);
-        Description {
-            attribute_definitions: attributes,
-            table_name: &definition.name,
-            key_schema: schema
-                .attributes()
-                .zip(kinds)
-                .map(|(key, key_type)| KeySchemaElement {
-                    attribute_name: &key.name,
-                    key_type,
-                })
-                .collect(),
-            table_status: status.name(),
-            creation_date_time: Seconds(self.created),
-            provisioned_throughput: ProvisionedThroughput {
-                number_of_decreases_today: 0,
-                read_capacity_units: read,
-                write_capacity_units: write,
-            },
-            table_size_bytes: rows.bytes,
-            item_count: rows.items.len(),
-            table_arn: &self.arn,
-            table_id: &self.id,
-            billing_mode_summary: on_demand.map(|since| BillingModeSummary {
-                billing_mode: "PAY_PER_REQUEST",
-                last_update_to_pay_per_request_date_time: Seconds(since),
-            }),
-            table_class_summary: definition
-                .class
-                .as_deref()
-                .map(|table_class| TableClassSummary { table_class }),
-            deletion_protection_enabled: definition.deletion_protection,
+    /// Refuses what would go beyond the throughput of the table.
+    pub(crate) fn admit(&self, side: Side, now: SystemTime) -> Result<(), Refusal> {
+        let billing = self.config.read().billing;
+        if self.budget.admits(side, billing.rate(side), now) {
+            return Ok(());
         }
-    }
-}
-
-/// The rows of a table in the order of a scan.
-///
-/// A row is shared with whoever reads it, so the lock is held only while looking it up.
-#[derive(Debug, Default)]
-pub(crate) struct Rows {
-    items: BTreeMap<Key, Arc<Item>>,
-    bytes: usize,
-}
-
-impl Rows {
-    pub(crate) fn get(&self, key: &Key) -> Option<&Arc<Item>> {
-        self.items.get(key)
+        Err(exceeded("Table", side, billing, self.arn.clone()))
     }
 
-    /// The only door by which a row changes.
-    pub(crate) fn put(&mut self, key: Key, item: Arc<Item>) {
-        self.bytes += item_size(&item);
-        if let Some(old) = self.items.insert(key, item) {
-            self.bytes -= item_size(&old);
-        }
-    }
-
-    /// As [`Rows::put`], for a row that goes.
-    pub(crate) fn remove(&mut self, key: &Key) {
-        if let Some(old) = self.items.remove(key) {
-            self.bytes -= item_size(&old);
-        }
-    }
-
-    pub(crate) fn range(
+    /// Refuses what would go beyond the throughput of an index that is read or has to follow.
+    pub(crate) fn admit_indexes<'i>(
         &self,
-        from: Bound<&Key>,
-        to: Bound<&Key>,
-    ) -> impl DoubleEndedIterator<Item = (&Key, &Arc<Item>)> {
-        // An empty range between two bounds in the wrong order is no range to a BTreeMap.
-        let inverted = match (from, to) {
-            (Bound::Included(from), Bound::Included(to)) => from > to,
-            (Bound::Included(from) | Bound::Excluded(from), Bound::Excluded(to))
-            | (Bound::Excluded(from), Bound::Included(to)) => from >= to,
-            (Bound::Unbounded, _) | (_, Bound::Unbounded) => false,
-        };
-        let range = (!inverted).then(|| self.items.range::<Key, _>((from, to)));
-        range.into_iter().flatten()
+        side: Side,
+        indexes: impl Iterator<Item = &'i Index>,
+        now: SystemTime,
+    ) -> Result<(), Refusal> {
+        let config = self.config.read();
+        for index in indexes {
+            let index::Definition {
+                throughput, reach, ..
+            } = &index.definition;
+            // A local index lives on the table's throughput.
+            if *reach == Reach::Local {
+                continue;
+            }
+            let billing = match (config.billing, throughput) {
+                (Billing::Provisioned { .. }, Some((read, write))) => Billing::Provisioned {
+                    read: *read,
+                    write: *write,
+                },
+                (billing, _) => billing,
+            };
+            if !index.budget.admits(side, billing.rate(side), now) {
+                let resource = self.index_arn(&index.definition.name);
+                return Err(exceeded("Index", side, billing, resource));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes what a request has cost from what is left.
+    pub(crate) fn spend(&self, side: Side, units: &Units, rows: &Rows) {
+        self.budget
+            .spend(side, units.table + units.local.values().sum::<f64>());
+        for index in rows.indexes() {
+            if let Some(spent) = units.global.get(&index.definition.name) {
+                index.budget.spend(side, *spent);
+            }
+        }
+    }
+
+    pub(crate) fn index_arn(&self, index: &str) -> String {
+        format!("{}/index/{index}", self.arn)
     }
 }
 
-/// A time as seconds since 1970, with a fraction.
-#[derive(Debug)]
-pub(crate) struct Seconds(SystemTime);
-
-impl Serialize for Seconds {
-    fn serialize<S: Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
-        let since = self
-            .0
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or(Duration::ZERO);
-        // Milliseconds, as the service has them.
-        out.serialize_f64(since.as_millis() as f64 / 1000.0)
-    }
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub(crate) struct Description<'a> {
-    attribute_definitions: Vec<AttributeDefinition<'a>>,
-    table_name: &'a str,
-    key_schema: Vec<KeySchemaElement<'a>>,
-    table_status: &'static str,
-    creation_date_time: Seconds,
-    provisioned_throughput: ProvisionedThroughput,
-    table_size_bytes: usize,
-    item_count: usize,
-    table_arn: &'a str,
-    table_id: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    billing_mode_summary: Option<BillingModeSummary>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    table_class_summary: Option<TableClassSummary<'a>>,
-    deletion_protection_enabled: bool,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct AttributeDefinition<'a> {
-    attribute_name: &'a str,
-    attribute_type: &'static str,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct KeySchemaElement<'a> {
-    attribute_name: &'a str,
-    key_type: &'static str,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct ProvisionedThroughput {
-    number_of_decreases_today: u32,
-    read_capacity_units: i64,
-    write_capacity_units: i64,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct BillingModeSummary {
-    billing_mode: &'static str,
-    last_update_to_pay_per_request_date_time: Seconds,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct TableClassSummary<'a> {
-    table_class: &'a str,
+/// More than the throughput of a `Table` or an `Index`.
+fn exceeded(whose: &str, side: Side, billing: Billing, resource: String) -> Refusal {
+    let side = match side {
+        Side::Read => "Read",
+        Side::Write => "Write",
+    };
+    let limit = match billing {
+        Billing::Provisioned { .. } => "ProvisionedThroughputExceeded",
+        Billing::OnDemand => "MaxOnDemandThroughputExceeded",
+    };
+    Refusal::throughput(Some(Throttled {
+        reason: format!("{whose}{side}{limit}"),
+        resource,
+    }))
 }

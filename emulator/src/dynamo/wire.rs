@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 
 use serde::de::{self, Deserialize, Deserializer, Visitor};
+use serde_json::error::Category;
 
 use super::refusal::Refusal;
 
@@ -117,7 +118,44 @@ pub(crate) fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Refusal>
         // serde_json appends where it stood; the service does not say.
         let text = error.to_string();
         let place = format!(" at line {} column {}", error.line(), error.column());
-        Refusal::serialization(text.strip_suffix(&place).unwrap_or(&text))
+        let text = text.strip_suffix(&place).unwrap_or(&text);
+        let words = (error.classify() == Category::Data).then(|| wrong_type(text));
+        Refusal::serialization(words.flatten().as_deref().unwrap_or(text))
+    })
+}
+
+/// What the service says where JSON has another type than is due; nothing for what is not that. What
+/// was found and what was due is known from the deserialiser's text alone: `invalid type: FOUND,
+/// expected DUE`.
+fn wrong_type(text: &str) -> Option<String> {
+    let (found, due) = text
+        .strip_prefix("invalid type: ")?
+        .split_once(", expected ")?;
+    let kind = found.split(' ').next().unwrap_or_default();
+    let is_true = found.ends_with("`true`");
+    let scalar = match due {
+        "a boolean" => Some("Boolean"),
+        "i64" => Some("Integer"),
+        _ => None,
+    };
+    let is_list = due.contains("sequence");
+    let is_map = due.starts_with("a map");
+    Some(match (kind, scalar) {
+        ("map", _) => "Start of structure or map found where not expected".to_owned(),
+        ("sequence", Some(scalar)) => {
+            format!("Unrecognized collection type class java.lang.{scalar}")
+        }
+        ("sequence", None) => "Unrecognized collection type".to_owned(),
+        ("string", Some("Boolean")) => "Unexpected token received from parser".to_owned(),
+        ("string", Some(scalar)) => format!("STRING_VALUE cannot be converted to {scalar}"),
+        ("integer", Some(scalar)) => format!("NUMBER_VALUE cannot be converted to {scalar}"),
+        ("floating", Some(scalar)) => format!("DECIMAL_VALUE cannot be converted to {scalar}"),
+        ("boolean", Some(scalar)) => {
+            let value = if is_true { "TRUE_VALUE" } else { "FALSE_VALUE" };
+            format!("{value} cannot be converted to {scalar}")
+        }
+        _ if is_list || is_map => "Unexpected field type".to_owned(),
+        _ => "Unexpected value type in payload".to_owned(),
     })
 }
 

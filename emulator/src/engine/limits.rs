@@ -183,11 +183,16 @@ impl Limits {
         }
         self.calls_exceeded(operation).count(self.is_enforced());
         if let Some(stream) = asked.stream {
-            stream.metrics.call_exceeded(operation, self.is_enforced());
+            let is_enforced = self.is_enforced();
+            stream.metrics.call_exceeded(now, operation, is_enforced);
             let name = asked.consumer.filter(|_| per == Per::Subscription);
             if let Some(consumer) = name.and_then(|name| stream.consumers.get(now, name)) {
-                let exceeded = &consumer.metrics.subscribe_exceeded;
-                exceeded.count(self.is_enforced());
+                consumer.metrics.subscribe_exceeded.count(is_enforced);
+                if is_enforced {
+                    let ledger = &stream.metrics.ledger;
+                    ledger.subscribe_exceeded(now, &consumer.name);
+                    ledger.subscribe(now, &consumer.name, false);
+                }
             }
         }
         if !self.is_enforced() {

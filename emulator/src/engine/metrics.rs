@@ -1,13 +1,16 @@
 //! What is counted about streams and shards, under the names CloudWatch has for it.
 //!
-//! Counters only: relaxed, written where the thing happens, read by [`crate::control`]. A call adds to
+//! Counters, and per stream a ledger by the minute: relaxed, written where the thing happens, read by [`crate::control`]. A call adds to
 //! its stream once; what is per record is counted in the shard's log, under the lock that is held
 //! anyway. Every counter only ever rises, whatever becomes of the shards.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use crate::clock::Moment;
 use crate::ops::Operation;
+
+use super::ledger::Ledger;
 
 /// A count.
 #[derive(Debug, Default)]
@@ -78,6 +81,8 @@ pub(crate) struct StreamMetrics {
     pub(crate) iterator_age: Counter,
     pub(crate) write_exceeded: Exceeded,
     pub(crate) read_exceeded: Exceeded,
+    /// The same by the minute, for CloudWatch.
+    pub(crate) ledger: Ledger,
 }
 
 impl StreamMetrics {
@@ -90,9 +95,12 @@ impl StreamMetrics {
     }
 
     /// Counts a call that came too soon, where CloudWatch has a name for it.
-    pub(crate) fn call_exceeded(&self, operation: Operation, is_enforced: bool) {
+    pub(crate) fn call_exceeded(&self, now: Moment, operation: Operation, is_enforced: bool) {
         if operation == Operation::GetShardIterator {
             self.read_exceeded.count(is_enforced);
+            if is_enforced {
+                self.ledger.read_exceeded(now);
+            }
         }
     }
 }

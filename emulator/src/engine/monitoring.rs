@@ -34,6 +34,16 @@ impl Monitored {
         Self(self.0 & !fewer.0)
     }
 
+    /// Whether there is nothing in it.
+    pub(crate) fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Whether a metric is in it.
+    pub(crate) fn has(self, name: &str) -> bool {
+        self.0 & Self::of(std::iter::once(name)).0 != 0
+    }
+
     /// The names in it.
     pub(crate) fn names(self) -> Vec<&'static str> {
         let is_in = |place: usize| self.0 & 1 << place != 0;
@@ -51,6 +61,8 @@ mod tests {
     fn sets_are_made_joined_and_parted() {
         let two = Monitored::of(["OutgoingBytes", "IncomingBytes", "?"].into_iter());
         assert_eq!(two.names(), ["IncomingBytes", "OutgoingBytes"]);
+        assert!(two.has("OutgoingBytes") && !two.has("OutgoingRecords") && !two.has("?"));
+        assert!(!two.is_empty() && Monitored::default().is_empty());
         let all = Monitored::of(["ALL"].into_iter());
         assert_eq!(all.names(), METRICS);
         assert_eq!(all.without(two).with(two), all);

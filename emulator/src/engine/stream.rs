@@ -174,6 +174,8 @@ pub(crate) struct Read {
     /// Where the next read starts; none if the shard has ended and all of it is read.
     pub(crate) next: Option<u64>,
     pub(crate) millis_behind: u64,
+    /// What is told of the shard besides.
+    pub(crate) monitored: Monitored,
 }
 
 impl Mode {
@@ -414,6 +416,7 @@ impl Stream {
             entries: page.entries,
             size: page.size,
             millis_behind,
+            monitored: state.monitored,
             shard: Arc::clone(shard),
         })
     }

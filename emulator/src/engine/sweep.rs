@@ -40,7 +40,7 @@ impl Due {
 }
 
 impl Engine {
-    /// Frees what has expired, if it is time to look.
+    /// Frees what has expired and hands on what was counted, if it is time to look.
     pub(crate) fn sweep(&self, now: Moment) {
         if !self.sweep.take(now) {
             return;
@@ -56,6 +56,7 @@ impl Engine {
         for realm in realms {
             let streams = realm.take_stock(now);
             for stream in streams {
+                realm.publish(now, &stream);
                 stream.sweep(now, &mut room);
             }
         }

@@ -171,6 +171,20 @@ impl Mint {
         Some((issued, plain.text()?))
     }
 
+    /// A place in a listing of CloudWatch, as two numbers; `kind` says in which.
+    pub(crate) fn place(&self, kind: u8, issued: Moment, place: (u64, u64)) -> String {
+        let mut plain = Writer::new(kind, issued, place.0);
+        plain.number(place.1);
+        self.seal(&plain.bytes, 0)
+    }
+
+    pub(crate) fn open_place(&self, kind: u8, token: &str) -> Option<(u64, u64)> {
+        let plain = self.open(token)?;
+        let mut plain = Reader { rest: &plain };
+        let (_, first) = plain.start(kind)?;
+        Some((first, plain.number()?))
+    }
+
     /// Pads to `blocks` at least, masks, seals and frames.
     fn seal(&self, plain: &[u8], blocks: usize) -> String {
         let nonce = mix(self.count.fetch_add(1, Ordering::Relaxed) ^ self.mask);

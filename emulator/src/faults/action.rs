@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use crate::cloudwatch;
 use crate::dynamo;
 use crate::ops::Operation;
 
-/// One of the two services behind the port.
+/// One of the services behind the port.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Api {
     /// Streams.
@@ -13,6 +14,8 @@ pub enum Api {
     Kinesis,
     /// Tables.
     DynamoDb,
+    /// Metrics.
+    CloudWatch,
 }
 
 /// What a fault does to what it strikes. Where AWS Fault Injection Service has it, its name is taken.
@@ -40,6 +43,9 @@ pub enum Action {
     RecordFailure,
     /// Listings show the shards as they were so long ago.
     StaleBy(Duration),
+    /// Eventually consistent reads of tables, and reads of their global indexes, show the rows as they
+    /// were so long ago, but not as they were before the fault was added.
+    StaleRead(Duration),
     /// Listings show the shards as they were before the latest reshard.
     StaleReshard,
     /// An event of a subscription is left out, with its records; every event is a match of its own.
@@ -95,6 +101,7 @@ impl Action {
             Self::ResetAfter => "emulator:connection-reset-after-apply",
             Self::RecordFailure => "emulator:record-failure",
             Self::StaleBy(_) | Self::StaleReshard => "emulator:stale-listing",
+            Self::StaleRead(_) => "emulator:stale-read",
             Self::DropEvent => "emulator:event-drop",
             Self::TruncateEvent => "emulator:event-truncate",
             Self::EventException(_) => "emulator:event-exception",
@@ -106,14 +113,15 @@ impl Action {
         match self {
             Self::ThroughputExceeded => {
                 // Those that FIS supports, and all that read or write items.
-                let is_control = operation.ends_with("Table") || operation == "ListTables";
-                Self::THROUGHPUT.contains(&operation)
-                    || (api(operation) == Some(Api::DynamoDb) && !is_control)
+                Self::THROUGHPUT.contains(&operation) || Self::ITEMS.contains(&operation)
             }
             Self::ExpiredIterator => operation == "GetRecords",
             Self::RecordFailure => operation == "PutRecords",
             Self::StaleBy(_) | Self::StaleReshard => {
                 matches!(operation, "ListShards" | "DescribeStream")
+            }
+            Self::StaleRead(_) => {
+                matches!(operation, "GetItem" | "BatchGetItem" | "Query" | "Scan")
             }
             Self::DropEvent | Self::TruncateEvent | Self::EventException(_) => {
                 operation == "SubscribeToShard"
@@ -123,12 +131,35 @@ impl Action {
             | Self::Unavailable
             | Self::Latency(_)
             | Self::ResetBefore
-            | Self::ResetAfter => api(operation).is_some(),
+            | Self::ResetAfter => !apis(operation).is_empty(),
+        }
+    }
+
+    /// How old the rows that it has a read show are.
+    pub(super) fn age_of_reads(&self) -> Option<Duration> {
+        if let Self::StaleRead(age) = self {
+            Some(*age)
+        } else {
+            None
         }
     }
 
     /// The operations of the data plane that have a throughput.
     const THROUGHPUT: [&str; 4] = ["GetRecords", "GetShardIterator", "PutRecord", "PutRecords"];
+
+    /// The operations that read or write items.
+    const ITEMS: [&str; 10] = [
+        "BatchGetItem",
+        "BatchWriteItem",
+        "DeleteItem",
+        "GetItem",
+        "PutItem",
+        "Query",
+        "Scan",
+        "TransactGetItems",
+        "TransactWriteItems",
+        "UpdateItem",
+    ];
 
     /// Whether what it strikes are calls, rather than their records or events.
     pub(super) fn is_for_calls(&self) -> bool {
@@ -143,13 +174,13 @@ impl Action {
     }
 }
 
-/// Whose operation it is; nothing for a name that nobody has.
-pub(super) fn api(operation: &str) -> Option<Api> {
-    if Operation::parse(operation).is_some() {
-        Some(Api::Kinesis)
-    } else if dynamo::OPERATIONS.contains(&operation) {
-        Some(Api::DynamoDb)
-    } else {
-        None
-    }
+/// Whose operation it is: nobody's, one service's, or, as with tags, of several.
+pub(super) fn apis(operation: &str) -> Vec<Api> {
+    let of_streams = Operation::parse(operation).map(|_| Api::Kinesis);
+    let of_tables = dynamo::OPERATIONS.contains(&operation);
+    let of_tables = of_tables.then_some(Api::DynamoDb);
+    let of_metrics = cloudwatch::OPERATIONS.contains(&operation);
+    let of_metrics = of_metrics.then_some(Api::CloudWatch);
+    let all = of_streams.into_iter().chain(of_tables);
+    all.chain(of_metrics).collect()
 }

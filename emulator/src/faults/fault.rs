@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::engine::shard;
 
-use super::action::{Action, Api, api};
+use super::action::{Action, Api, apis};
 use super::strike::Place;
 
 /// A fault to be put in force with [`super::Faults::add`].
@@ -146,15 +146,16 @@ impl Fault {
     pub(super) fn check(&self) -> Result<(), Unfit> {
         let action = self.action.name();
         for operation in &self.operations {
-            let Some(whose) = api(operation) else {
+            let whose = apis(operation);
+            if whose.is_empty() {
                 return Err(Unfit::new(format!("there is no operation {operation}")));
-            };
+            }
             if !self.action.fits(operation) {
                 return Err(Unfit::new(format!("{action} does not strike {operation}")));
             }
-            if self.api.is_some_and(|api| api != whose) {
+            if self.api.is_some_and(|api| !whose.contains(&api)) {
                 return Err(Unfit::new(format!(
-                    "{operation} is an operation of the other service"
+                    "{operation} is an operation of another service"
                 )));
             }
         }
@@ -184,7 +185,8 @@ impl Fault {
             let api = self.api.unwrap_or_default();
             place.api == api && self.action.fits(place.operation)
         } else {
-            self.operations.iter().any(|name| name == place.operation)
+            let is_of = self.api.is_none_or(|api| api == place.api);
+            is_of && self.operations.iter().any(|name| name == place.operation)
         };
         let is_shard = |id: &String| shard::parse_id(id) == place.shard;
         let is = |wanted: &Option<String>, found: Option<&str>| {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::{Response, StatusCode};
 
 use crate::clock::Moment;
+use crate::cloudwatch;
 use crate::dynamo;
 use crate::engine::limits::shard_exceeded;
 use crate::engine::token::LIFE_MILLIS;
@@ -75,6 +76,8 @@ pub(crate) struct Strikes {
     pub(crate) latency: Duration,
     /// How old a listing is to be.
     pub(crate) stale: Option<Stale>,
+    /// How old the rows that a read shows are to be.
+    pub(crate) stale_read: Option<Duration>,
     /// What comes instead of the answer.
     pub(crate) end: Option<End>,
 }
@@ -147,6 +150,22 @@ impl Faults {
         })
     }
 
+    /// What happens to a call of the metrics.
+    pub(crate) fn strike_cloudwatch(&self, operation: &str) -> Strikes {
+        if !self.are_armed() {
+            return Strikes::default();
+        }
+        self.strike_call(&Place {
+            kind: PlaceKind::Call,
+            api: Api::CloudWatch,
+            operation,
+            stream: None,
+            table: None,
+            shard: None,
+            consumer: None,
+        })
+    }
+
     fn strike_call(&self, place: &Place<'_>) -> Strikes {
         let mut strikes = Strikes::default();
         self.visit(place, |action| {
@@ -162,6 +181,10 @@ impl Faults {
                 }
                 Action::StaleReshard => {
                     strikes.stale = Some(Stale::BeforeReshard);
+                    None
+                }
+                Action::StaleRead(age) => {
+                    strikes.stale_read = Some(*age);
                     None
                 }
                 Action::ThroughputExceeded => refuse(Error::ThroughputExceeded),
@@ -274,10 +297,21 @@ impl Error {
         }
     }
 
+    /// In the words of the metrics.
+    pub(crate) fn cloudwatch(self) -> cloudwatch::Refusal {
+        match self {
+            Self::ThroughputExceeded | Self::ExpiredIterator | Self::Throttle => {
+                cloudwatch::Refusal::throttled()
+            }
+            Self::Internal => cloudwatch::Refusal::internal(),
+            Self::Unavailable => cloudwatch::Refusal::unavailable(),
+        }
+    }
+
     /// In the words of the tables.
     pub(crate) fn dynamo(self) -> dynamo::Refusal {
         match self {
-            Self::ThroughputExceeded | Self::ExpiredIterator => dynamo::Refusal::throughput(),
+            Self::ThroughputExceeded | Self::ExpiredIterator => dynamo::Refusal::throughput(None),
             Self::Throttle => dynamo::Refusal::throttled(),
             Self::Internal => dynamo::Refusal::internal(),
             Self::Unavailable => dynamo::Refusal::unavailable(),

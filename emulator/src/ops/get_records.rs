@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::engine::shard;
 use crate::engine::stream::{READ_COUNT, Read, Stream};
 use crate::engine::token::{Cursor, LIFE_MILLIS};
-use crate::refusal::Refusal;
+use crate::refusal::{Kind, Refusal};
 use crate::wire::check::Checks;
 use crate::wire::field::{Int, Text, text};
 use crate::wire::records::{Next, Records};
@@ -78,10 +78,24 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
         .limit
         .and_then(|Int(limit)| usize::try_from(limit).ok());
     let limit = limit.unwrap_or(READ_COUNT);
-    let admitted = call
-        .engine
-        .limits
-        .admit_read(call.now, &stream, cursor.shard)?;
+    let read = read(call, &stream, cursor, limit);
+    if let Err(refusal) = &read {
+        let is_throttled = refusal.kind == Kind::ProvisionedThroughputExceeded;
+        let ledger = &stream.metrics.ledger;
+        ledger.get_records_refused(call.now, is_throttled);
+    }
+    read
+}
+
+/// Answers a call whose stream is found.
+fn read(call: &Call<'_>, stream: &Stream, cursor: Cursor, limit: usize) -> Result<Reply, Refusal> {
+    let limits = &call.engine.limits;
+    let admitted = limits.admit_read(call.now, stream, cursor.shard);
+    let admitted = admitted.inspect_err(|_| {
+        let monitored = stream.state(call.now).monitored;
+        let ledger = &stream.metrics.ledger;
+        ledger.shard_read_exceeded(call.now, monitored, cursor.shard);
+    })?;
     let read = stream.read(call.now, cursor.shard, cursor.from, limit)?;
     admitted.charge(call.now, &read.shard, read.size);
     let next_iterator = read.next.map(|from| {
@@ -106,7 +120,7 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
         }),
     };
     let reply = reply.write(call.wire);
-    count(call, &stream, &read);
+    count(call, stream, &read);
     Ok(Reply::Full(reply))
 }
 
@@ -114,9 +128,14 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
 fn count(call: &Call<'_>, stream: &Stream, read: &Read) {
     let latency = call.started.elapsed();
     let metrics = &stream.metrics.get_records;
-    metrics.count(read.entries.len(), read.size, latency);
+    let amount = (read.entries.len(), read.size);
+    metrics.count(amount.0, amount.1, latency);
     let last = read.entries.last();
     let age = last.map_or(0, |last| call.now.millis_since(last.arrival));
     stream.metrics.iterator_age.set(age);
     read.shard.metrics.iterator_age.set(age);
+    let ledger = &stream.metrics.ledger;
+    ledger.get_records(call.now, amount, latency, age);
+    let shard = (read.monitored, read.shard.index);
+    ledger.shard_read(call.now, shard, amount, age);
 }

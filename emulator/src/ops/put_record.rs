@@ -2,12 +2,14 @@
 
 use std::iter;
 
+use bytes::Bytes;
 use serde::Deserialize;
 
 use crate::engine::limits::shard_exceeded;
+use crate::engine::samples::ShardPuts;
 use crate::engine::sequence::Sequence;
 use crate::engine::stream::Stream;
-use crate::refusal::Refusal;
+use crate::refusal::{Kind, Refusal};
 use crate::wire::check::Checks;
 use crate::wire::field::{Blob, Text, text};
 use crate::wire::records::write_place;
@@ -54,23 +56,48 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
     checks.stream_id(text(&request.stream_id));
     checks.finish()?;
     let stream = address.stream(call)?;
-    let limit = {
+    let stored = store(call, &stream, record, decoded, above);
+    if let Err(refusal) = &stored {
+        let is_throttled = refusal.kind == Kind::ProvisionedThroughputExceeded;
+        let ledger = &stream.metrics.ledger;
+        ledger.put_record_refused(call.now, is_throttled);
+    }
+    stored
+}
+
+/// Answers a call whose stream is found.
+fn store(
+    call: &Call<'_>,
+    stream: &Stream,
+    record: Record<'_>,
+    decoded: Bytes,
+    above: Option<&str>,
+) -> Result<Reply, Refusal> {
+    let (limit, monitored) = {
         let state = stream.state(call.now);
-        state.record_size_max
+        (state.record_size_max, state.monitored)
     };
-    put::check_has_shards(&stream, call.now)?;
+    let mut by_shard = ShardPuts::new(monitored);
+    put::check_has_shards(stream, call.now)?;
     record.check_size(&"", limit)?;
     let puts = put::places(iter::once(record), decoded)?;
     let above = above
-        .map(|above| ordering(call, &stream, above))
+        .map(|above| ordering(call, stream, above))
         .transpose()?;
-    let refused = call.engine.limits.admit_puts(call.now, &stream, &puts);
+    let refused = call.engine.limits.admit_puts(call.now, stream, &puts);
     if let Some(shard) = refused.into_iter().flatten().next() {
+        by_shard.throttled(shard);
+        stream.metrics.ledger.shard_puts(call.now, &by_shard);
         return Err(shard_exceeded(shard, &stream.name, &stream.scope));
     }
     let placed = stream.put(call.now, puts, above)?;
     let metrics = &stream.metrics.put_record;
-    metrics.count(1, record.size(), call.started.elapsed());
+    let (size, latency) = (record.size(), call.started.elapsed());
+    metrics.count(1, size, latency);
+    by_shard.stored(&placed, iter::once(size));
+    let ledger = &stream.metrics.ledger;
+    ledger.put_record(call.now, size, latency);
+    ledger.shard_puts(call.now, &by_shard);
     Ok(Reply::Full(placed.first().map_or_else(Vec::new, |place| {
         write_place(call.wire, *place)
     })))

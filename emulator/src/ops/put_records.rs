@@ -1,9 +1,11 @@
 //! PutRecords. What is wrong with one record is wrong with the call; only what the shard has no room
 //! for, and what a fault strikes, fails alone, in its place among the others.
 
+use bytes::Bytes;
 use serde::Deserialize;
 
 use crate::engine::limits::shard_exceeded;
+use crate::engine::samples::{PutOutcome, ShardPuts};
 use crate::engine::stream::{Put, Stream};
 use crate::refusal::{Kind, Refusal};
 use crate::wire::check::Checks;
@@ -44,6 +46,12 @@ struct Entry<'a> {
 impl<'a> Request<'a> {
     fn entries(&self) -> &[Option<Shape<Entry<'a>>>] {
         self.records.as_ref().map_or(&[], |List(entries)| entries)
+    }
+
+    /// The records that are none of null.
+    fn records(&self) -> impl Iterator<Item = Record<'_>> + Clone {
+        let entries = self.entries().iter().flatten();
+        entries.map(|Shape(entry)| entry.record())
     }
 
     fn check(&self) -> Result<(), Refusal> {
@@ -106,43 +114,65 @@ impl std::fmt::Display for Members {
 
 pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
     let request: Request<'_> = call.read()?;
-    let records = || {
-        request
-            .entries()
-            .iter()
-            .flatten()
-            .map(|Shape(entry)| entry.record())
-    };
-    let decoded = put::decode(records())?;
+    let decoded = put::decode(request.records())?;
     request.check()?;
     let address = Address::new(&request.stream_name, &request.stream_arn);
     let stream = address.stream(call)?;
-    put::check_has_shards(&stream, call.now)?;
+    let stored = store(call, &stream, &request, decoded);
+    if stored.is_err() {
+        stream.metrics.ledger.put_records_refused(call.now);
+    }
+    stored
+}
+
+/// Answers a call whose stream is found.
+fn store(
+    call: &Call<'_>,
+    stream: &Stream,
+    request: &Request<'_>,
+    decoded: Bytes,
+) -> Result<Reply, Refusal> {
+    put::check_has_shards(stream, call.now)?;
     put::check_total(decoded.len())?;
-    let limit = {
+    let (limit, monitored) = {
         let state = stream.state(call.now);
-        state.record_size_max
+        (state.record_size_max, state.monitored)
     };
-    for (place, record) in (1..).zip(records()) {
+    let mut by_shard = ShardPuts::new(monitored);
+    for (place, record) in (1..).zip(request.records()) {
         record.check_size(&format_args!("records.{place}.member."), limit)?;
     }
-    let records: Vec<_> = records().collect();
+    let records: Vec<_> = request.records().collect();
     let puts = put::places(records.into_iter(), decoded)?;
-    let failures = failures(call, &stream, &puts);
+    let failures = failures(call, stream, &puts, &mut by_shard);
     if failures.is_empty() {
-        let size = puts.iter().map(|put| put.payload.bytes.len()).sum();
+        let sizes = by_shard.is_wanted().then(|| sizes(&puts));
+        let bytes = puts.iter().map(|put| put.payload.bytes.len()).sum();
         let placed = stream.put(call.now, puts, None)?;
-        let metrics = &stream.metrics.put_records;
-        metrics.count(placed.len(), size, call.started.elapsed());
+        by_shard.stored(&placed, sizes.into_iter().flatten());
+        let outcome = PutOutcome {
+            stored: placed.len(),
+            bytes,
+            ..PutOutcome::default()
+        };
+        count(call, stream, outcome, &by_shard);
         let placed = placed.into_iter().map(Ok);
         return Ok(Reply::Full(write_places(call.wire, placed)));
     }
-    put_the_rest(call, &stream, puts, &failures)
+    put_the_rest(call, stream, puts, &failures, by_shard)
 }
 
 /// For each record why it fails, or nothing; empty if none does.
-fn failures(call: &Call<'_>, stream: &Stream, puts: &[Put]) -> Vec<Option<Refusal>> {
+fn failures(
+    call: &Call<'_>,
+    stream: &Stream,
+    puts: &[Put],
+    by_shard: &mut ShardPuts,
+) -> Vec<Option<Refusal>> {
     let refused = call.engine.limits.admit_puts(call.now, stream, puts);
+    for shard in refused.iter().flatten() {
+        by_shard.throttled(*shard);
+    }
     let exceeded = |shard| shard_exceeded(shard, &stream.name, &stream.scope);
     let mut failures: Vec<_> = refused
         .into_iter()
@@ -166,6 +196,7 @@ fn put_the_rest(
     stream: &Stream,
     puts: Vec<Put>,
     failures: &[Option<Refusal>],
+    mut by_shard: ShardPuts,
 ) -> Result<Reply, Refusal> {
     let (mut rest, mut size) = (Vec::with_capacity(puts.len()), 0);
     for (put, failure) in puts.into_iter().zip(failures) {
@@ -174,19 +205,19 @@ fn put_the_rest(
             rest.push(put);
         }
     }
+    let sizes = by_shard.is_wanted().then(|| sizes(&rest));
     let placed = stream.put(call.now, rest, None)?;
-    let metrics = &stream.metrics;
-    if !placed.is_empty() {
-        let latency = call.started.elapsed();
-        metrics.put_records.count(placed.len(), size, latency);
-    }
-    for refusal in failures.iter().flatten() {
-        if refusal.kind == Kind::ProvisionedThroughputExceeded {
-            metrics.put_records_throttled.add(1);
-        } else {
-            metrics.put_records_failed.add(1);
-        }
-    }
+    by_shard.stored(&placed, sizes.into_iter().flatten());
+    let is_throttled = |refusal: &&Refusal| refusal.kind == Kind::ProvisionedThroughputExceeded;
+    let failed = failures.iter().flatten();
+    let throttled = failed.clone().filter(is_throttled).count();
+    let outcome = PutOutcome {
+        stored: placed.len(),
+        bytes: size,
+        throttled,
+        failed: failed.count() - throttled,
+    };
+    count(call, stream, outcome, &by_shard);
     let mut placed = placed.into_iter();
     let mut outcomes = Vec::with_capacity(failures.len());
     for failure in failures {
@@ -196,4 +227,24 @@ fn put_the_rest(
         }
     }
     Ok(Reply::Full(write_places(call.wire, outcomes.into_iter())))
+}
+
+fn sizes(puts: &[Put]) -> Vec<usize> {
+    puts.iter().map(|put| put.payload.bytes.len()).collect()
+}
+
+/// Counts a call that was carried out.
+fn count(call: &Call<'_>, stream: &Stream, outcome: PutOutcome, by_shard: &ShardPuts) {
+    let (metrics, latency) = (&stream.metrics, call.started.elapsed());
+    if outcome.stored > 0 {
+        let calls = &metrics.put_records;
+        calls.count(outcome.stored, outcome.bytes, latency);
+    }
+    if outcome.throttled + outcome.failed > 0 {
+        // A `usize` is no wider than 64 bits.
+        metrics.put_records_throttled.add(outcome.throttled as u64);
+        metrics.put_records_failed.add(outcome.failed as u64);
+    }
+    metrics.ledger.put_records(call.now, outcome, latency);
+    metrics.ledger.shard_puts(call.now, by_shard);
 }

@@ -1,6 +1,8 @@
 //! SubscribeToShard: opens a subscription. What it tells is [`crate::engine::subscription`]'s, and
 //! how it waits [`crate::fan_out`]'s.
 
+use std::sync::Arc;
+
 use serde::Deserialize;
 
 use crate::engine::consumer::{Consumer, Status};
@@ -83,6 +85,19 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
     let request: Request<'_> = call.read()?;
     request.check()?;
     let (stream, consumer) = ConsumerAddress::of_arn(&request.consumer_arn).find(call)?;
+    let opened = open(call, &request, &stream, &consumer);
+    let ledger = &stream.metrics.ledger;
+    ledger.subscribe(call.now, &consumer.name, opened.is_ok());
+    opened
+}
+
+/// Answers a call whose consumer is found.
+fn open(
+    call: &Call<'_>,
+    request: &Request<'_>,
+    stream: &Arc<Stream>,
+    consumer: &Arc<Consumer>,
+) -> Result<Reply, Refusal> {
     let id = text(&request.shard_id).unwrap_or_default();
     let (name, scope) = (&stream.name, &stream.scope);
     let index = shard::parse_id(id).ok_or_else(|| Refusal::shard_not_found(id, name, scope))?;
@@ -90,14 +105,18 @@ pub(super) fn run(call: &Call<'_>) -> Result<Reply, Refusal> {
     let shard = stream.shard_to_read(&state, index)?;
     match consumer.status(call.now) {
         Status::Active => {}
-        Status::Creating | Status::Deleting => return Err(not_active(&stream, &consumer)),
+        Status::Creating | Status::Deleting => return Err(not_active(stream, consumer)),
     }
-    let from = request.position().resolve(call.now, &stream, shard)?;
+    let from = request.position().resolve(call.now, stream, shard)?;
     let terms = Terms {
         hold: call.engine.subscription_hold,
         is_paced: call.engine.limits.is_enforced(),
     };
-    let subscription = Subscription::open((call.now, terms), &stream, &consumer, (shard, from))?;
+    let subscription = Subscription::open((call.now, terms), stream, consumer, (shard, from));
+    let subscription = subscription.inspect_err(|_| {
+        let ledger = &stream.metrics.ledger;
+        ledger.subscribe_exceeded(call.now, &consumer.name);
+    })?;
     consumer.metrics.subscribe_success.add(1);
     let events = EventBody::new(call.clock.clone(), call.wire, subscription);
     let events = events.with_faults(call.faults.clone());

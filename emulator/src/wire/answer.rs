@@ -133,13 +133,23 @@ impl RequestIds {
         }
     }
 
-    /// Adds the two ids; the second only where the service sends it.
-    pub(crate) fn stamp(&self, answer: &mut Response<Body>, with_second: bool) {
+    fn next(&self) -> u64 {
         let count = self.count.fetch_add(1, Ordering::Relaxed);
-        let base = mix(self.seed ^ count);
-        if let Ok(id) = HeaderValue::from_maybe_shared(Bytes::copy_from_slice(&uuid(base))) {
-            answer.headers_mut().insert(REQUEST_ID, id);
+        mix(self.seed ^ count)
+    }
+
+    /// An id for an answer that has it in its body as well.
+    pub(crate) fn id(&self) -> HeaderValue {
+        header(self.next())
+    }
+
+    /// Adds the two ids, unless there is a first one; the second only where the service sends it.
+    pub(crate) fn stamp(&self, answer: &mut Response<Body>, with_second: bool) {
+        if answer.headers().contains_key(REQUEST_ID) {
+            return;
         }
+        let base = self.next();
+        answer.headers_mut().insert(REQUEST_ID, header(base));
         if with_second {
             let mut raw = [0; 72];
             for (place, part) in raw.chunks_mut(8).enumerate() {
@@ -151,6 +161,12 @@ impl RequestIds {
             }
         }
     }
+}
+
+/// The id of a number, as a header has it.
+fn header(base: u64) -> HeaderValue {
+    HeaderValue::from_maybe_shared(Bytes::copy_from_slice(&uuid(base)))
+        .expect("a UUID is hexadecimal digits and hyphens")
 }
 
 /// A version 4 UUID's text out of a number.

@@ -2,8 +2,9 @@
 //! times as tag 1 with integer *milliseconds* (RFC 8949 says seconds there).
 //!
 //! Own reader and writer for serde, because the crates for it do not fit: one refuses tags, one copies
-//! every string, one has a licence that we do not take. Called only by [`super::codec`] and, for the
-//! replies that are written by hand, by [`super::records`].
+//! every string, one has a licence that we do not take. Called by [`super::codec`], for the replies
+//! that are written by hand by [`super::records`], and by [`crate::cloudwatch`], whose times are in
+//! seconds.
 
 mod read;
 pub(crate) mod write;
@@ -20,7 +21,7 @@ use read::Decoder;
 /// Lists and maps inside of each other, at most. The service's own requests nest three deep.
 const DEPTH_MAX: u8 = 128;
 
-/// The name by which a number of milliseconds asks to be written as a time.
+/// The name by which a number asks to be written as a time.
 pub(crate) const TIME: &str = "$time";
 
 /// Why a body could not be read.

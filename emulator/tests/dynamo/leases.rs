@@ -71,7 +71,7 @@ fn a_lost_lease_shows_who_has_it() {
         refusal.kind,
         "com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException"
     );
-    let body: Value = serde_json::from_slice(&refusal.body).unwrap();
+    let body: Value = serde_json::from_slice(&refusal.body()).unwrap();
     assert_eq!(
         body,
         json!({
@@ -87,7 +87,7 @@ fn a_lost_lease_shows_who_has_it() {
 fn a_condition_on_no_row_fails_without_an_item() {
     let tables = Tables::with_table();
     let refusal = tables.call("UpdateItem", &renew("s1", "a", 7)).unwrap_err();
-    let body: Value = serde_json::from_slice(&refusal.body).unwrap();
+    let body: Value = serde_json::from_slice(&refusal.body()).unwrap();
     assert_eq!(body.get("Item"), None);
     assert_eq!(tables.get("s1"), Value::Null);
 }

@@ -292,7 +292,7 @@ proptest! {
             body["ExpressionAttributeValues"] = writer.values.into();
         }
         let reply = tables.call("Scan", &body);
-        let page = reply.map_err(|refusal| TestCaseError::fail(refusal.message()))?;
+        let page = reply.map_err(|refusal| TestCaseError::fail(refusal.message().to_owned()))?;
         let mut found: Vec<_> = page["Items"]
             .as_array()
             .unwrap()

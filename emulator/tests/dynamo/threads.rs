@@ -54,7 +54,7 @@ fn increment(tables: &Tables) -> u64 {
                 }
                 Err(refusal) => {
                     refused += 1;
-                    let body: Value = serde_json::from_slice(&refusal.body).unwrap();
+                    let body: Value = serde_json::from_slice(&refusal.body()).unwrap();
                     seen = counter(&body["Item"]);
                 }
             }

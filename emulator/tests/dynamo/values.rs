@@ -160,6 +160,19 @@ fn json_of_the_wrong_type_fails_before_anything_else() {
             json!({"Item": {"a": {"B": "=+/="}}}),
             "Invalid last non-pad Base64 character dectected",
         ),
+        (
+            json!({"Item": {"a": "text"}}),
+            "Unexpected value type in payload",
+        ),
+        (
+            json!({"Item": {"a": {"BOOL": "maybe"}}}),
+            "Unexpected token received from parser",
+        ),
+        (
+            json!({"Item": {"a": {"L": {}}}}),
+            "Start of structure or map found where not expected",
+        ),
+        (json!({"Item": {"a": {"SS": "b"}}}), "Unexpected field type"),
     ] {
         assert_eq!(
             tables.refused("PutItem", body),
@@ -188,15 +201,43 @@ fn json_of_the_wrong_type_fails_before_anything_else() {
 #[test]
 fn requests_are_checked_in_the_services_order() {
     let tables = Tables::with_table();
-    let required = "The parameter 'TableName' is required but was not present in the request";
-    let length = "TableName must be at least 3 characters long and at most 255 characters long";
+    let due = "failed to satisfy constraint: Member must";
+    // Calls for tables ask for the table first; calls for items ask for everything at once.
     for (body, refusal) in [
-        (json!({"ReturnValues": "x"}), required.to_owned()),
         (
-            json!({"TableName": "ab", "ReturnValues": "x"}),
-            length.to_owned(),
+            json!({}),
+            "The parameter 'TableName' is required but was not present in the request",
         ),
-        (json!({"TableName": "a".repeat(256)}), length.to_owned()),
+        (
+            json!({"TableName": "ab"}),
+            "TableName must be at least 3 characters long and at most 255 characters long",
+        ),
+    ] {
+        assert_eq!(
+            tables.refused("DescribeTable", body),
+            format!("ValidationException: {refusal}")
+        );
+    }
+    for (body, refusal) in [
+        (
+            json!({"Key": {}}),
+            format!("1 validation error detected: Value null at 'tableName' {due} not be null"),
+        ),
+        (
+            json!({"TableName": "ab", "Key": {}}),
+            format!(
+                "1 validation error detected: Value 'ab' at 'tableName' {due} have length greater \
+                 than or equal to 3"
+            ),
+        ),
+        (
+            json!({"TableName": "a".repeat(256), "Key": {}}),
+            format!(
+                "1 validation error detected: Value '{}' at 'tableName' {due} have length less \
+                 than or equal to 255",
+                "a".repeat(256)
+            ),
+        ),
         (
             json!({"TableName": "a;b", "ReturnValues": "x", "ReturnConsumedCapacity": "y"}),
             "4 validation errors detected: Value 'y' at 'returnConsumedCapacity' failed to \
@@ -447,20 +488,18 @@ fn capacity_is_counted_as_the_service_counts_it() {
 #[test]
 fn what_is_not_built_says_so() {
     let tables = Tables::with_table();
-    let refusal = tables.call("UpdateTable", &json!({})).unwrap_err();
+    let refusal = tables.call("ExecuteStatement", &json!({})).unwrap_err();
     assert_eq!(
         refusal.kind,
         "com.amazon.coral.service#UnknownOperationException"
     );
     assert_eq!(refusal.status, 400);
-    let legacy = json!({
-        "TableName": "Tab", "Key": {"k": {"S": "a"}},
-        "AttributeUpdates": {"a": {"Action": "DELETE"}},
+    let streamed = json!({
+        "TableName": "Tab", "StreamSpecification": {"StreamEnabled": true},
     });
     assert_eq!(
-        tables.refused("UpdateItem", legacy),
-        "ValidationException: This emulator does not know the parameter AttributeUpdates yet; \
-         use an expression"
+        tables.refused("UpdateTable", streamed),
+        "ValidationException: This emulator does not know the parameter StreamSpecification yet"
     );
 }
 

@@ -538,7 +538,7 @@ async fn faults_that_make_no_sense_are_refused() {
         (internal_error().times(0), "times counts from 1"),
         (
             internal_error().api(kinesis_emulator::Api::DynamoDb),
-            "other service",
+            "another service",
         ),
     ] {
         let unfit = caller.service.faults().add(fault).unwrap_err().to_string();
@@ -642,7 +642,7 @@ async fn bad_faults_over_http_say_what_is_wrong() {
         (json!({"action": internal, "duration": "soon"}), "PT5M"),
         (
             json!({"action": internal, "service": "ec2"}),
-            "kinesis or dynamodb",
+            "kinesis, dynamodb or cloudwatch",
         ),
         (
             json!({"action": internal, "operations": "Put"}),

@@ -38,6 +38,7 @@ mod settings;
 mod shards;
 mod streams;
 mod table;
+mod tables;
 mod tags;
 #[cfg(feature = "tls")]
 mod tls;

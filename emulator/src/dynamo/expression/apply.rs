@@ -15,6 +15,7 @@ use crate::dynamo::value::{AttributeValue, Item};
 const INVALID_PATH: &str =
     "The document path provided in the update expression is invalid for update";
 const WRONG_TYPE: &str = "An operand in the update expression has an incorrect data type";
+const LEGACY_WRONG_TYPE: &str = "Type mismatch for attribute to update";
 const NO_ATTRIBUTE: &str =
     "The provided expression refers to an attribute that does not exist in the item";
 
@@ -42,8 +43,13 @@ impl Update<'_> {
     /// The update does not fit the item; the message is the service's.
     pub(crate) fn apply(&self, old: &Item) -> Result<Item, String> {
         let mut effects = Vec::with_capacity(self.paths.len());
+        let wrong_type = if self.is_legacy {
+            LEGACY_WRONG_TYPE
+        } else {
+            WRONG_TYPE
+        };
         for (path, change) in self.paths.iter().zip(&self.changes) {
-            effects.push(change.effect(path, old)?);
+            effects.push(change.effect(path, old, wrong_type)?);
         }
         let mut new = old.clone();
         let mut growth = Vec::new();
@@ -71,7 +77,7 @@ impl Update<'_> {
 }
 
 impl Change<'_> {
-    fn effect(&self, path: &Path<'_>, old: &Item) -> Result<Effect, String> {
+    fn effect(&self, path: &Path<'_>, old: &Item, wrong_type: &str) -> Result<Effect, String> {
         Ok(match self {
             Self::Remove => Effect::Remove,
             Self::Set(expression) => Effect::Write(expression.value(old)?.into_owned()),
@@ -80,11 +86,11 @@ impl Change<'_> {
                 (Some(AttributeValue::N(old)), AttributeValue::N(more)) => {
                     AttributeValue::N(old.plus(*more)?)
                 }
-                (Some(old), more) => union(old, more).ok_or(WRONG_TYPE)?,
+                (Some(old), more) => union(old, more).ok_or(wrong_type)?,
             }),
             Self::Delete(value) => match path.resolve(old) {
                 None => Effect::Nothing,
-                Some(old) => match difference(old, value).ok_or(WRONG_TYPE)? {
+                Some(old) => match difference(old, value).ok_or(wrong_type)? {
                     Some(rest) => Effect::Write(rest),
                     None => Effect::Remove,
                 },
@@ -136,12 +142,15 @@ fn arithmetic<'i>(
     Ok(Cow::Owned(AttributeValue::N(result)))
 }
 
-/// Both sets together, if they are sets of one type.
+/// Both sets together, if they are sets of one type. A list grows; only legacy updates can ask for that.
 fn union(old: &AttributeValue, more: &AttributeValue) -> Option<AttributeValue> {
     match (old, more) {
         (AttributeValue::Ss(old), AttributeValue::Ss(more)) => Some(AttributeValue::Ss(old | more)),
         (AttributeValue::Ns(old), AttributeValue::Ns(more)) => Some(AttributeValue::Ns(old | more)),
         (AttributeValue::Bs(old), AttributeValue::Bs(more)) => Some(AttributeValue::Bs(old | more)),
+        (AttributeValue::L(old), AttributeValue::L(more)) => {
+            Some(AttributeValue::L(old.iter().chain(more).cloned().collect()))
+        }
         _ => None,
     }
 }

@@ -14,6 +14,25 @@ use crate::dynamo::wire::Text;
 #[derive(Debug)]
 pub(crate) struct Pairs<'a, T>(Vec<(Text<'a>, T)>);
 
+impl<'a, T> Pairs<'a, T> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &(Text<'a>, T)> {
+        self.0.iter()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// In the order of their keys; of a key that is there twice the last one counts.
+    pub(crate) fn into_sorted(self) -> Vec<(Text<'a>, T)> {
+        let mut all = self.0;
+        all.reverse();
+        all.sort_by(|a, b| a.0.cmp(&b.0));
+        all.dedup_by(|a, b| a.0 == b.0);
+        all
+    }
+}
+
 impl<'de: 'a, 'a, T: Deserialize<'de>> Deserialize<'de> for Pairs<'a, T> {
     fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
         struct PairsVisitor<'a, T>(PhantomData<(&'a (), T)>);

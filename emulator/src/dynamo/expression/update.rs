@@ -13,6 +13,17 @@ pub(crate) struct Update<'a> {
     pub(crate) paths: Vec<Path<'a>>,
     /// What becomes of each.
     pub(super) changes: Vec<Change<'a>>,
+    /// Whether it was said without an expression: some refusals then have other words, and lists grow.
+    pub(super) is_legacy: bool,
+}
+
+/// What becomes of one attribute, where that is said without an expression.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum AttributeChange<'a> {
+    Put(&'a AttributeValue),
+    Remove,
+    Add(&'a AttributeValue),
+    Delete(&'a AttributeValue),
 }
 
 #[derive(Debug)]
@@ -35,6 +46,43 @@ pub(super) enum Expression<'a> {
 }
 
 impl<'a> Update<'a> {
+    /// An update of whole attributes.
+    pub(crate) fn of_attributes(
+        changes: impl Iterator<Item = (&'a str, AttributeChange<'a>)>,
+    ) -> Self {
+        let (paths, changes) = changes
+            .map(|(head, change)| {
+                let path = Path {
+                    head,
+                    rest: Vec::new(),
+                };
+                let change = match change {
+                    AttributeChange::Put(value) => Change::Set(Expression::Value(value)),
+                    AttributeChange::Remove => Change::Remove,
+                    AttributeChange::Add(value) => Change::Add(value),
+                    AttributeChange::Delete(value) => Change::Delete(value),
+                };
+                (path, change)
+            })
+            .unzip();
+        Self {
+            paths,
+            changes,
+            is_legacy: true,
+        }
+    }
+
+    /// Whether it has a row be made where there is none. Without an expression, deleting attributes
+    /// of nothing has no effect; every update expression makes a row.
+    pub(crate) fn makes_row(&self) -> bool {
+        !self.is_legacy
+            || self.changes.is_empty()
+            || self
+                .changes
+                .iter()
+                .any(|change| matches!(change, Change::Set(_) | Change::Add(_)))
+    }
+
     /// Reads an update.
     pub(super) fn parse(
         source: &'a str,
@@ -44,6 +92,7 @@ impl<'a> Update<'a> {
         let mut update = Self {
             paths: Vec::new(),
             changes: Vec::new(),
+            is_legacy: false,
         };
         let mut seen: Vec<&'static str> = Vec::new();
         loop {

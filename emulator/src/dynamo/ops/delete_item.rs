@@ -1,21 +1,22 @@
 //! DeleteItem: removes a row.
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
-use super::write::{Asked, forerunners};
-use super::{Caller, ConsumedCapacity, Presence, ReturnValues, Styles, TableName, reply};
+use super::write::{Action, Asked, Write};
+use super::{Caller, Styles, TableName};
 use crate::dynamo::expression::{Expressions, Pairs, Placeholders};
+use crate::dynamo::legacy::{Clause, Clauses, Where};
 use crate::dynamo::refusal::Refusal;
-use crate::dynamo::value::{Item, Loaded, LoadedItem};
-use crate::dynamo::wire::{Text, read};
+use crate::dynamo::value::{Loaded, LoadedItem};
+use crate::dynamo::wire::{Constraints, Text, read};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", bound(deserialize = "'de: 'a"))]
 struct Request<'a> {
     table_name: Option<Text<'a>>,
     key: Option<LoadedItem>,
-    expected: Presence,
-    conditional_operator: Presence,
+    expected: Option<Pairs<'a, Clause<'a>>>,
+    conditional_operator: Option<Text<'a>>,
     return_values: Option<Text<'a>>,
     return_values_on_condition_check_failure: Option<Text<'a>>,
     return_consumed_capacity: Option<Text<'a>>,
@@ -25,31 +26,34 @@ struct Request<'a> {
     expression_attribute_values: Option<Pairs<'a, Loaded>>,
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Reply<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    attributes: Option<&'a Item>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    consumed_capacity: Option<ConsumedCapacity>,
-}
-
 pub(crate) fn call(caller: Caller<'_>, body: &[u8]) -> Result<Vec<u8>, Refusal> {
     let request: Request<'_> = read(body)?;
-    let table_name = TableName::new(request.table_name)?;
+    let table_name = TableName::of_items(request.table_name);
+    let mut limits = Constraints::default();
     let choices = Asked {
         capacity: &request.return_consumed_capacity,
         values: &request.return_values,
         collections: &request.return_item_collection_metrics,
         on_failure: &request.return_values_on_condition_check_failure,
     }
-    .check(&table_name, ("key", request.key.is_some()))?;
+    .check(
+        &mut limits,
+        table_name.as_ref(),
+        ("key", request.key.is_some()),
+    );
+    let operator = request.conditional_operator.as_ref();
+    Clauses::check_model(&mut limits, Where::Expected, request.expected.as_ref());
+    Clauses::check_join(&mut limits, operator);
+    limits.check()?;
     Styles {
         expressions: &[(
             "ConditionExpression",
             request.condition_expression.is_some(),
         )],
-        forerunners: &forerunners(&request.expected, &request.conditional_operator),
+        legacy: &[
+            ("Expected", request.expected.is_some()),
+            ("ConditionalOperator", operator.is_some()),
+        ],
         names: request.expression_attribute_names.is_some(),
         values: request.expression_attribute_values.is_some(),
     }
@@ -60,6 +64,7 @@ pub(crate) fn call(caller: Caller<'_>, body: &[u8]) -> Result<Vec<u8>, Refusal> 
         .checked()
         .map_err(Refusal::validation)?;
     choices.check_values()?;
+    let expected = Clauses::new(request.expected, operator)?;
     let placeholders = Placeholders::new(
         request.expression_attribute_names,
         request.expression_attribute_values,
@@ -67,24 +72,9 @@ pub(crate) fn call(caller: Caller<'_>, body: &[u8]) -> Result<Vec<u8>, Refusal> 
     let condition =
         Expressions::new(&placeholders).condition(request.condition_expression.as_deref())?;
     placeholders.check_used()?;
+    let condition = condition.or_else(|| expected.as_ref()?.condition());
 
-    let table = caller.usable(&table_name)?;
-    let key = table.schema().key(key)?;
-    let mut rows = table.rows.write();
-    let old = rows.get(&key).cloned();
-    choices.check_condition(condition.as_ref(), old.as_deref())?;
-    rows.remove(&key);
-    drop(rows);
-
-    Ok(reply(&Reply {
-        attributes: old
-            .as_deref()
-            .filter(|_| choices.values == ReturnValues::AllOld),
-        consumed_capacity: ConsumedCapacity::of_write(
-            choices.capacity,
-            &table,
-            old.as_deref(),
-            None,
-        ),
-    }))
+    let table = caller.usable(table_name.as_ref())?;
+    let key = table.schema.key(key)?;
+    Write::new(table, key, Action::Delete, condition.as_ref(), &choices).call(&caller, &choices)
 }

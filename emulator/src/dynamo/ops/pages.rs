@@ -5,11 +5,14 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::{ConsumedCapacity, ReturnCapacity};
+use super::Caller;
+use super::source::{Place, Source, Span};
+use crate::dynamo::budget::Side;
+use crate::dynamo::capacity::{Account, ConsumedCapacity, ReturnCapacity, Units};
 use crate::dynamo::expression::{Condition, Path, project};
 use crate::dynamo::refusal::Refusal;
+use crate::dynamo::rows::Rows;
 use crate::dynamo::schema::Key;
-use crate::dynamo::table::Table;
 use crate::dynamo::value::{Item, LoadedItem, item_size};
 use crate::dynamo::wire::Choice;
 
@@ -38,30 +41,46 @@ impl Select {
     /// Refuses a selection that does not go with the projection or the index.
     pub(super) fn check(
         selected: Option<Self>,
-        projection: bool,
+        projection: Option<&str>,
         index: bool,
     ) -> Result<(), Refusal> {
+        let cannot = |what: &str| {
+            projection.map(|parameter| {
+                format!("Cannot specify the {parameter} when choosing to get {what}")
+            })
+        };
         let refusal = match selected {
-            Some(Self::SpecificAttributes) if !projection => {
+            None => None,
+            Some(Self::SpecificAttributes) => projection.is_none().then(|| {
                 "Must specify the AttributesToGet or ProjectionExpression when choosing to get \
                  SPECIFIC_ATTRIBUTES"
+                    .to_owned()
+            }),
+            Some(Self::Count) => cannot("only the Count"),
+            Some(Self::AllAttributes) => cannot("ALL_ATTRIBUTES"),
+            Some(Self::AllProjectedAttributes) => {
+                cannot("ALL_PROJECTED_ATTRIBUTES").or_else(|| {
+                    (!index).then(|| {
+                        "ALL_PROJECTED_ATTRIBUTES can be used only when Querying using an \
+                         IndexName"
+                            .to_owned()
+                    })
+                })
             }
-            Some(Self::Count) if projection => {
-                "Cannot specify the ProjectionExpression when choosing to get only the Count"
-            }
-            Some(Self::AllAttributes) if projection => {
-                "Cannot specify the ProjectionExpression when choosing to get ALL_ATTRIBUTES"
-            }
-            Some(Self::AllProjectedAttributes) if projection => {
-                "Cannot specify the ProjectionExpression when choosing to get \
-                 ALL_PROJECTED_ATTRIBUTES"
-            }
-            Some(Self::AllProjectedAttributes) if !index => {
-                "ALL_PROJECTED_ATTRIBUTES can be used only when Querying using an IndexName"
-            }
-            _ => return Ok(()),
         };
-        Err(Refusal::invalid_value(refusal))
+        match refusal {
+            Some(refusal) => Err(Refusal::invalid_value(refusal)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The parameter that says which attributes are wanted.
+pub(super) fn projecting(expression: bool, legacy: bool) -> Option<&'static str> {
+    if expression {
+        Some("ProjectionExpression")
+    } else {
+        legacy.then_some("AttributesToGet")
     }
 }
 
@@ -89,60 +108,8 @@ pub(super) struct Page {
     items: Vec<Arc<Item>>,
     scanned: usize,
     bytes: usize,
-    last: Option<Key>,
-}
-
-impl Page {
-    /// Examines rows until the limit, the size or the end.
-    pub(super) fn collect<'r>(
-        rows: impl Iterator<Item = (&'r Key, &'r Arc<Item>)>,
-        limit: Option<usize>,
-        filter: Option<&Condition<'_>>,
-    ) -> Self {
-        let mut page = Self {
-            items: Vec::new(),
-            scanned: 0,
-            bytes: 0,
-            last: None,
-        };
-        for (key, item) in rows {
-            page.scanned += 1;
-            page.bytes += item_size(item);
-            if filter.is_none_or(|filter| filter.holds(item)) {
-                page.items.push(Arc::clone(item));
-            }
-            // At the limit there is a key to go on from even if nothing follows.
-            if limit.is_some_and(|limit| page.scanned >= limit) || page.bytes >= PAGE_SIZE_MAX {
-                page.last = Some(key.clone());
-                break;
-            }
-        }
-        page
-    }
-
-    pub(super) fn reply(&self, table: &Table, shown: &Shown<'_, '_>) -> Vec<u8> {
-        let items = (shown.select != Some(Select::Count)).then(|| {
-            self.items
-                .iter()
-                .map(|item| match shown.projection {
-                    Some(paths) => Cow::Owned(project(paths, item)),
-                    None => Cow::Borrowed(&**item),
-                })
-                .collect()
-        });
-        super::reply(&Reply {
-            items,
-            count: self.items.len(),
-            scanned_count: self.scanned,
-            last_evaluated_key: self.last.as_ref().map(|key| table.schema().item(key)),
-            consumed_capacity: ConsumedCapacity::of_read(
-                shown.capacity,
-                table,
-                || self.bytes,
-                shown.consistent,
-            ),
-        })
-    }
+    fetched: f64,
+    last: Option<Item>,
 }
 
 /// How a page is shown.
@@ -153,6 +120,95 @@ pub(super) struct Shown<'p, 'e> {
     pub(super) consistent: bool,
 }
 
+/// Which of the rows walked a page takes, and how many it examines.
+pub(super) struct Take<'p, 'e> {
+    pub(super) limit: Option<usize>,
+    pub(super) filter: Option<&'p Condition<'e>>,
+}
+
+impl Page {
+    /// Examines rows until the limit, the size or the end.
+    fn collect<'r>(
+        source: &Source,
+        rows: &'r Rows,
+        walk: impl Iterator<Item = (Place<'r>, &'r Arc<Item>)>,
+        take: &Take<'_, '_>,
+        consistent: bool,
+    ) -> Self {
+        let mut page = Self {
+            items: Vec::new(),
+            scanned: 0,
+            bytes: 0,
+            fetched: 0.0,
+            last: None,
+        };
+        for (place, item) in walk {
+            page.scanned += 1;
+            page.bytes += item_size(item);
+            let (item, fetched) = source.shown(rows, place, item);
+            if let Some(bytes) = fetched {
+                page.fetched += Units::of_read(bytes, consistent);
+            }
+            if take.filter.is_none_or(|filter| filter.holds(item)) {
+                page.items.push(Arc::clone(item));
+            }
+            // At the limit there is a key to go on from even if nothing follows.
+            let is_full = take.limit.is_some_and(|limit| page.scanned >= limit);
+            if is_full || page.bytes >= PAGE_SIZE_MAX {
+                page.last = Some(source.key_item(place));
+                break;
+            }
+        }
+        page
+    }
+
+    fn reply(&self, source: &Source, shown: &Shown<'_, '_>, units: &Units) -> Vec<u8> {
+        let items = (shown.select != Some(Select::Count)).then(|| {
+            self.items
+                .iter()
+                .map(|item| match shown.projection {
+                    Some(paths) => Cow::Owned(project(paths, item)),
+                    None => Cow::Borrowed(&**item),
+                })
+                .collect()
+        });
+        let table = &source.table.name;
+        super::reply(&Reply {
+            items,
+            count: self.items.len(),
+            scanned_count: self.scanned,
+            last_evaluated_key: self.last.as_ref(),
+            consumed_capacity: ConsumedCapacity::new(shown.capacity, table, units, Account::Plain),
+        })
+    }
+}
+
+/// Reads a page of `source`, of the rows of `span` that `has` knows.
+pub(super) fn read_page(
+    caller: &Caller<'_>,
+    source: &Source,
+    (span, has): (&Span, &dyn Fn(&Key) -> bool),
+    take: &Take<'_, '_>,
+    shown: &Shown<'_, '_>,
+) -> Result<Vec<u8>, Refusal> {
+    let is_metered = source.admit(caller)?;
+    let rows = source.table.rows.read();
+    let page = caller.look(&rows, shown.consistent, |rows| {
+        let walk = source.walk(rows, span).filter(|(place, _)| match place {
+            Place::Row(key) => has(key),
+            Place::Entry(spot) => has(&spot.key),
+        });
+        Page::collect(source, rows, walk, take, shown.consistent)
+    });
+    let read = Units::of_read(page.bytes, shown.consistent);
+    let units = source.units(read, page.fetched);
+    if is_metered {
+        source.table.spend(Side::Read, &units, &rows);
+    }
+    drop(rows);
+    Ok(page.reply(source, shown, &units))
+}
+
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Reply<'a> {
@@ -161,7 +217,7 @@ struct Reply<'a> {
     count: usize,
     scanned_count: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
-    last_evaluated_key: Option<Item>,
+    last_evaluated_key: Option<&'a Item>,
     #[serde(skip_serializing_if = "Option::is_none")]
     consumed_capacity: Option<ConsumedCapacity>,
 }

@@ -4,12 +4,14 @@ use std::ops::Bound;
 
 use serde::Deserialize;
 
-use super::pages::{Page, Select, Shown, start_key};
-use super::scan::no_index;
-use super::{Caller, Presence, ReturnCapacity, Styles, TableName};
+use super::pages::{Select, Shown, Take, projecting, read_page, start_key};
+use super::source::{Source, Span};
+use super::{Caller, Styles, TableName};
+use crate::dynamo::capacity::ReturnCapacity;
 use crate::dynamo::expression::{
     Comparator, Condition, Expressions, KeyRange, KeyTerm, Pairs, Placeholders,
 };
+use crate::dynamo::legacy::{self, Clause, Clauses, Where};
 use crate::dynamo::refusal::Refusal;
 use crate::dynamo::schema::{Key, KeyAttribute, Schema};
 use crate::dynamo::value::{AttributeValue, Item, Loaded, LoadedItem};
@@ -20,10 +22,10 @@ use crate::dynamo::wire::{Constraints, Text, read};
 struct Request<'a> {
     table_name: Option<Text<'a>>,
     index_name: Option<Text<'a>>,
-    attributes_to_get: Presence,
-    query_filter: Presence,
-    conditional_operator: Presence,
-    key_conditions: Presence,
+    attributes_to_get: Option<Vec<Text<'a>>>,
+    query_filter: Option<Pairs<'a, Clause<'a>>>,
+    conditional_operator: Option<Text<'a>>,
+    key_conditions: Option<Pairs<'a, Clause<'a>>>,
     limit: Option<i64>,
     select: Option<Text<'a>>,
     scan_index_forward: Option<bool>,
@@ -40,12 +42,12 @@ struct Request<'a> {
 impl Request<'_> {
     fn choices(
         &self,
-        table_name: &TableName<'_>,
+        table_name: Option<&TableName<'_>>,
     ) -> Result<(Option<Select>, Option<ReturnCapacity>), Refusal> {
         let mut limits = Constraints::default();
         let select = limits.choice::<Select>(self.select.as_ref(), "select");
         limits.range(self.limit, "limit", 1, i64::from(i32::MAX));
-        table_name.check(&mut limits);
+        TableName::check_given(table_name, &mut limits);
         let capacity = limits.choice::<ReturnCapacity>(
             self.return_consumed_capacity.as_ref(),
             "returnConsumedCapacity",
@@ -54,6 +56,14 @@ impl Request<'_> {
             limits.name(index, "indexName");
             limits.length(&&**index, index.len(), "indexName", (3, 255));
         }
+        legacy::check_attributes(&mut limits, self.attributes_to_get.as_ref());
+        Clauses::check_model(&mut limits, Where::QueryFilter, self.query_filter.as_ref());
+        Clauses::check_model(
+            &mut limits,
+            Where::KeyConditions,
+            self.key_conditions.as_ref(),
+        );
+        Clauses::check_join(&mut limits, self.conditional_operator.as_ref());
         limits.check()?;
         Ok((select, capacity))
     }
@@ -68,7 +78,7 @@ impl Request<'_> {
                     self.key_condition_expression.is_some(),
                 ),
             ],
-            forerunners: &[
+            legacy: &[
                 ("AttributesToGet", self.attributes_to_get.is_some()),
                 ("QueryFilter", self.query_filter.is_some()),
                 ("ConditionalOperator", self.conditional_operator.is_some()),
@@ -83,16 +93,19 @@ impl Request<'_> {
 
 pub(crate) fn call(caller: Caller<'_>, body: &[u8]) -> Result<Vec<u8>, Refusal> {
     let mut request: Request<'_> = read(body)?;
-    let table_name = TableName::new(request.table_name.take())?;
-    let (select, capacity) = request.choices(&table_name)?;
+    let table_name = TableName::of_items(request.table_name.take());
+    let (select, capacity) = request.choices(table_name.as_ref())?;
     request.check_styles()?;
     let start = start_key(request.exclusive_start_key.take())?;
-    if request.key_condition_expression.is_none() {
+    if request.key_condition_expression.is_none() && request.key_conditions.is_none() {
         return Err(Refusal::validation(
             "Either the KeyConditions or KeyConditionExpression parameter must be specified in \
              the request.",
         ));
     }
+    let key_conditions = Clauses::new(request.key_conditions, None)?;
+    let query_filter = Clauses::new(request.query_filter, request.conditional_operator.as_ref())?;
+    let attributes = legacy::projection(request.attributes_to_get.as_ref())?;
     let placeholders = Placeholders::new(
         request.expression_attribute_names,
         request.expression_attribute_values,
@@ -102,60 +115,58 @@ pub(crate) fn call(caller: Caller<'_>, body: &[u8]) -> Result<Vec<u8>, Refusal> 
     let filter = expressions.filter(request.filter_expression.as_deref())?;
     let projection = expressions.projection(request.projection_expression.as_deref())?;
     placeholders.check_used()?;
-    let terms = condition
-        .as_ref()
-        .map_or(Ok(Vec::new()), Expressions::key_terms)?;
-    Select::check(select, projection.is_some(), request.index_name.is_some())?;
-
-    let table = caller.usable(&table_name)?;
-    if let Some(index) = &request.index_name {
-        return Err(no_index(index));
-    }
-    let schema = table.schema();
-    let mut span = Span::new(schema, &terms)?;
-    let forward = request.scan_index_forward.unwrap_or(true);
-    if let Some(start) = start {
-        span.go_on(schema, start, forward)?;
-    }
-    schema.check_scalars(projection.iter().flatten())?;
-    if let Some(filter) = &filter {
-        check_filter(schema, filter)?;
-    }
-
-    let rows = table.rows.read();
-    let within = rows
-        .range(span.from.as_ref(), span.to.as_ref())
-        .filter(|(key, _)| span.has(key));
-    let limit = request.limit.and_then(|limit| usize::try_from(limit).ok());
-    let page = if forward {
-        Page::collect(within, limit, filter.as_ref())
-    } else {
-        Page::collect(within.rev(), limit, filter.as_ref())
+    let terms = match (&condition, &key_conditions) {
+        (Some(condition), _) => Expressions::key_terms(condition)?,
+        (None, Some(conditions)) => conditions.key_terms()?,
+        (None, None) => Vec::new(),
     };
-    drop(rows);
+    let projecting = projecting(projection.is_some(), attributes.is_some());
+    Select::check(select, projecting, request.index_name.is_some())?;
+    let is_expression = filter.is_some();
+    let filter = filter.or_else(|| query_filter.as_ref()?.condition());
+    let projection = projection.or(attributes);
+
     let consistent = request.consistent_read.unwrap_or(false);
-    let projection = projection.as_deref();
-    Ok(page.reply(
-        &table,
-        &Shown {
-            select,
-            projection,
-            capacity,
-            consistent,
-        },
-    ))
+    let table = caller.usable(table_name.as_ref())?;
+    let index = request.index_name.as_deref();
+    let mut source = Source::new(&caller, table, index, consistent)?;
+    let mut asked = Asked::new(source.schema(), &terms)?;
+    asked.span.forward = request.scan_index_forward.unwrap_or(true);
+    if let Some(start) = start {
+        asked.go_on(&source, &start)?;
+    }
+    source.select(select, projection.as_deref())?;
+    source
+        .table
+        .schema
+        .check_scalars(projection.iter().flatten())?;
+    if let Some(filter) = &filter {
+        check_filter(source.schema(), filter, is_expression)?;
+        source.check_filter(filter)?;
+    }
+    let take = Take {
+        limit: request.limit.and_then(|limit| usize::try_from(limit).ok()),
+        filter: filter.as_ref(),
+    };
+    let shown = Shown {
+        select,
+        projection: projection.as_deref(),
+        capacity,
+        consistent,
+    };
+    let has = |key: &Key| asked.has(key);
+    read_page(&caller, &source, (&asked.span, &has), &take, &shown)
 }
 
-/// The rows a query reads.
-struct Span<'a> {
+/// The rows a query asks for.
+struct Asked<'a> {
     partition: Key,
-    from: Bound<Key>,
-    to: Bound<Key>,
+    span: Span,
     /// The condition on the sort key, for what the bounds cannot say.
     sort: Option<KeyRange<'a>>,
 }
 
-impl<'a> Span<'a> {
+impl<'a> Asked<'a> {
     fn new(schema: &Schema, terms: &[KeyTerm<'a>]) -> Result<Self, Refusal> {
         let unsupported = || Refusal::validation("Query key condition not supported");
         let of = |attribute: &KeyAttribute| {
@@ -204,23 +215,22 @@ impl<'a> Span<'a> {
         };
         Ok(Self {
             partition: start,
-            from,
-            to,
+            span: Span {
+                from,
+                to,
+                after: None,
+                forward: true,
+            },
             sort,
         })
     }
 
     /// Goes on behind the key at which the page before stopped.
-    fn go_on(&mut self, schema: &Schema, start: Item, forward: bool) -> Result<(), Refusal> {
-        let invalid = "The provided starting key is invalid";
-        let complete = start.len() == schema.attributes().count()
-            && schema
-                .attributes()
-                .all(|attribute| start.contains_key(&attribute.name));
-        if !complete {
-            return Err(Refusal::validation(invalid));
-        }
-        let key = schema.key(start)?;
+    fn go_on(&mut self, source: &Source, start: &Item) -> Result<(), Refusal> {
+        let Some(start) = source.start(start)? else {
+            return Err(Refusal::validation("The provided starting key is invalid"));
+        };
+        let key = &start.key;
         if let Some(sort) = self.sort {
             if !key.sort_value().is_some_and(|value| sort.contains(&value)) {
                 return Err(Refusal::validation(
@@ -238,12 +248,7 @@ impl<'a> Span<'a> {
                  conditions",
             ));
         }
-        let end = if forward {
-            &mut self.from
-        } else {
-            &mut self.to
-        };
-        *end = Bound::Excluded(key);
+        self.span.after = Some(start);
         Ok(())
     }
 
@@ -276,13 +281,22 @@ fn check_type(attribute: &KeyAttribute, range: &KeyRange<'_>) -> Result<(), Refu
 }
 
 /// A query's filter does not name key attributes.
-fn check_filter(schema: &Schema, filter: &Condition<'_>) -> Result<(), Refusal> {
+fn check_filter(
+    schema: &Schema,
+    filter: &Condition<'_>,
+    is_expression: bool,
+) -> Result<(), Refusal> {
+    let parameter = if is_expression {
+        "Filter Expression"
+    } else {
+        "QueryFilter"
+    };
     for attribute in schema.attributes() {
         let mut named = false;
         filter.each_path(&mut |path| named |= path.head == attribute.name);
         if named {
             return Err(Refusal::validation(format!(
-                "Filter Expression can only contain non-primary key attributes: \
+                "{parameter} can only contain non-primary key attributes: \
                  Primary key attribute: {}",
                 attribute.name
             )));

@@ -4,11 +4,14 @@ use std::ops::Bound;
 
 use serde::Deserialize;
 
-use super::pages::{Page, Select, Shown, start_key};
-use super::{Caller, Presence, ReturnCapacity, Styles, TableName};
+use super::pages::{Select, Shown, Take, projecting, read_page, start_key};
+use super::source::{Source, Span, Start};
+use super::{Caller, Styles, TableName};
+use crate::dynamo::capacity::ReturnCapacity;
 use crate::dynamo::expression::{Expressions, Pairs, Placeholders};
+use crate::dynamo::legacy::{self, Clause, Clauses, Where};
 use crate::dynamo::refusal::Refusal;
-use crate::dynamo::schema::{Key, Schema};
+use crate::dynamo::schema::Key;
 use crate::dynamo::value::{Item, Loaded, LoadedItem};
 use crate::dynamo::wire::{Constraints, Text, read};
 
@@ -17,9 +20,9 @@ use crate::dynamo::wire::{Constraints, Text, read};
 struct Request<'a> {
     table_name: Option<Text<'a>>,
     index_name: Option<Text<'a>>,
-    attributes_to_get: Presence,
-    scan_filter: Presence,
-    conditional_operator: Presence,
+    attributes_to_get: Option<Vec<Text<'a>>>,
+    scan_filter: Option<Pairs<'a, Clause<'a>>>,
+    conditional_operator: Option<Text<'a>>,
     limit: Option<i64>,
     select: Option<Text<'a>>,
     segment: Option<i64>,
@@ -36,12 +39,12 @@ struct Request<'a> {
 impl Request<'_> {
     fn choices(
         &self,
-        table_name: &TableName<'_>,
+        table_name: Option<&TableName<'_>>,
     ) -> Result<(Option<Select>, Option<ReturnCapacity>), Refusal> {
         let mut limits = Constraints::default();
         let select = limits.choice::<Select>(self.select.as_ref(), "select");
         limits.range(self.limit, "limit", 1, i64::from(i32::MAX));
-        table_name.check(&mut limits);
+        TableName::check_given(table_name, &mut limits);
         limits.range(self.total_segments, "totalSegments", 1, 1_000_000);
         limits.range(self.segment, "segment", 0, 999_999);
         if let Some(index) = &self.index_name {
@@ -52,6 +55,9 @@ impl Request<'_> {
             self.return_consumed_capacity.as_ref(),
             "returnConsumedCapacity",
         );
+        legacy::check_attributes(&mut limits, self.attributes_to_get.as_ref());
+        Clauses::check_model(&mut limits, Where::ScanFilter, self.scan_filter.as_ref());
+        Clauses::check_join(&mut limits, self.conditional_operator.as_ref());
         limits.check()?;
         Ok((select, capacity))
     }
@@ -62,7 +68,7 @@ impl Request<'_> {
                 ("ProjectionExpression", self.projection_expression.is_some()),
                 ("FilterExpression", self.filter_expression.is_some()),
             ],
-            forerunners: &[
+            legacy: &[
                 ("AttributesToGet", self.attributes_to_get.is_some()),
                 ("ScanFilter", self.scan_filter.is_some()),
                 ("ConditionalOperator", self.conditional_operator.is_some()),
@@ -114,15 +120,26 @@ impl Segment {
         let lowest = (u128::from(self.index) << 64).div_ceil(u128::from(self.total));
         Key::before_hash(u64::try_from(lowest).unwrap_or(u64::MAX))
     }
+
+    /// A bound before the first key of the next one; nothing for the last.
+    fn end(self) -> Option<Key> {
+        let next = Self {
+            index: self.index + 1,
+            ..self
+        };
+        (next.index < next.total).then(|| next.start())
+    }
 }
 
 pub(crate) fn call(caller: Caller<'_>, body: &[u8]) -> Result<Vec<u8>, Refusal> {
     let mut request: Request<'_> = read(body)?;
-    let table_name = TableName::new(request.table_name.take())?;
-    let (select, capacity) = request.choices(&table_name)?;
+    let table_name = TableName::of_items(request.table_name.take());
+    let (select, capacity) = request.choices(table_name.as_ref())?;
     request.check_styles()?;
     let start = start_key(request.exclusive_start_key.take())?;
     let segment = request.segment()?;
+    let scan_filter = Clauses::new(request.scan_filter, request.conditional_operator.as_ref())?;
+    let attributes = legacy::projection(request.attributes_to_get.as_ref())?;
     let placeholders = Placeholders::new(
         request.expression_attribute_names,
         request.expression_attribute_values,
@@ -131,62 +148,63 @@ pub(crate) fn call(caller: Caller<'_>, body: &[u8]) -> Result<Vec<u8>, Refusal> 
     let filter = expressions.filter(request.filter_expression.as_deref())?;
     let projection = expressions.projection(request.projection_expression.as_deref())?;
     placeholders.check_used()?;
-    Select::check(select, projection.is_some(), request.index_name.is_some())?;
+    let projecting = projecting(projection.is_some(), attributes.is_some());
+    Select::check(select, projecting, request.index_name.is_some())?;
+    let filter = filter.or_else(|| scan_filter.as_ref()?.condition());
+    let projection = projection.or(attributes);
 
-    let table = caller.usable(&table_name)?;
-    if let Some(index) = &request.index_name {
-        return Err(no_index(index));
-    }
-    let start = start
-        .map(|start| start_in(table.schema(), start, segment))
-        .transpose()?;
-    table.schema().check_scalars(projection.iter().flatten())?;
-    if let Some(filter) = &filter {
-        super::query::check_filter_scalars(table.schema(), filter)?;
-    }
-
-    let rows = table.rows.read();
-    let first = segment.start();
-    let from = start
-        .as_ref()
-        .map_or(Bound::Included(&first), Bound::Excluded);
-    let in_segment = rows
-        .range(from, Bound::Unbounded)
-        .take_while(|(key, _)| segment.has(key));
-    let limit = request.limit.and_then(|limit| usize::try_from(limit).ok());
-    let page = Page::collect(in_segment, limit, filter.as_ref());
-    drop(rows);
     let consistent = request.consistent_read.unwrap_or(false);
-    let projection = projection.as_deref();
-    Ok(page.reply(
-        &table,
-        &Shown {
-            select,
-            projection,
-            capacity,
-            consistent,
-        },
-    ))
+    let table = caller.usable(table_name.as_ref())?;
+    let index = request.index_name.as_deref();
+    let mut source = Source::new(&caller, table, index, consistent)?;
+    let after = start
+        .map(|start| start_in(&source, &start, segment))
+        .transpose()?;
+    source.select(select, projection.as_deref())?;
+    source
+        .table
+        .schema
+        .check_scalars(projection.iter().flatten())?;
+    if let Some(filter) = &filter {
+        super::query::check_filter_scalars(&source.table.schema, filter)?;
+        source.check_filter(filter)?;
+    }
+    let span = Span {
+        from: Bound::Included(segment.start()),
+        to: segment.end().map_or(Bound::Unbounded, Bound::Excluded),
+        after,
+        forward: true,
+    };
+    let take = Take {
+        limit: request.limit.and_then(|limit| usize::try_from(limit).ok()),
+        filter: filter.as_ref(),
+    };
+    let shown = Shown {
+        select,
+        projection: projection.as_deref(),
+        capacity,
+        consistent,
+    };
+    read_page(&caller, &source, (&span, &|_| true), &take, &shown)
 }
 
 /// Where the scan goes on; it must be in the same segment.
-fn start_in(schema: &Schema, start: Item, segment: Segment) -> Result<Key, Refusal> {
+fn start_in(source: &Source, start: &Item, segment: Segment) -> Result<Start, Refusal> {
     let preface = "The provided starting key is invalid: ";
-    let key = schema
-        .key(start)
+    let start = source
+        .start(start)
         .map_err(|refusal| Refusal::validation(format!("{preface}{}", refusal.message())))?;
-    if segment.has(&key) {
-        return Ok(key);
+    let Some(start) = start else {
+        return Err(Refusal::validation(format!(
+            "{preface}The provided key element does not match the schema"
+        )));
+    };
+    if segment.has(&start.key) {
+        return Ok(start);
     }
     Err(Refusal::validation(format!(
         "{preface}Invalid ExclusiveStartKey. Please use ExclusiveStartKey with correct Segment. \
          TotalSegments: {} Segment: {}",
         segment.total, segment.index
     )))
-}
-
-pub(super) fn no_index(index: &str) -> Refusal {
-    Refusal::validation(format!(
-        "The table does not have the specified index: {index}"
-    ))
 }
