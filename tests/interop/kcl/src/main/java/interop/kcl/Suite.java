@@ -277,7 +277,7 @@ public final class Suite {
         ok(it.name() + ": " + Leases.history(seen));
         if (Tuning.HAS_LEADER) {
             ok(it.name() + ": " + Coordination.index(dynamo, it.name(), rows, last));
-            ok(it.name() + ": " + Coordination.leader(seen, stop, kill));
+            ok(it.name() + ": " + Coordination.leader(seen, rows, stop, kill));
             ok(it.name() + ": " + Coordination.version(rows));
             ok(it.name() + ": " + Coordination.workers(seen, endedAt(events, stop, kill, last)));
         }

@@ -24,7 +24,8 @@ import software.amazon.kinesis.retrieval.polling.PollingConfig;
  * find the emulator by AWS_ENDPOINT_URL. SIGTERM stops it gracefully.
  */
 public final class Worker {
-    private static final long GRACE_SECONDS = 20;
+    /** Longer than the KCL collects what it then sends to CloudWatch. */
+    private static final long GRACE_SECONDS = 15;
 
     private Worker() {}
 
