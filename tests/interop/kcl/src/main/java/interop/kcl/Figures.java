@@ -21,10 +21,12 @@ final class Figures {
 
     private final CloudWatchAsyncClient cloudWatch;
     private final String application;
+    private final Instant since;
 
-    Figures(CloudWatchAsyncClient cloudWatch, String application) {
+    Figures(CloudWatchAsyncClient cloudWatch, String application, Instant since) {
         this.cloudWatch = cloudWatch;
         this.application = application;
+        this.since = since;
     }
 
     String metrics() {
@@ -48,25 +50,26 @@ final class Figures {
      * The records that were counted are those that the workers processed, but for what the killed worker
      * had not sent yet: the KCL sends every ten seconds.
      */
-    String records(long processed, long unsent, Instant since) {
+    String records(long processed, long unsent) {
         double sum = 0;
         Set<String> shards = new TreeSet<>();
         for (Metric metric : list()) {
             if (metric.metricName().equals("RecordsProcessed")) {
-                for (Datapoint point : statistics(metric, since)) {
+                for (Datapoint point : statistics(metric)) {
                     sum += point.sum();
                     check(point.unit() == StandardUnit.COUNT, "another unit", point);
                 }
                 metric.dimensions().stream().filter(it -> it.name().equals("ShardId")).forEach(it -> shards.add(it.value()));
             }
         }
+        check(!shards.isEmpty(), "no shard was counted", shards);
         check(sum <= processed && sum >= processed - unsent, "other figures of records",
                 "%.0f of %d, %d unsent".formatted(sum, processed, unsent));
         return "RecordsProcessed adds up to %.0f of %d records in %d shards; the killed worker had not sent at most %d"
                 .formatted(sum, processed, shards.size(), unsent);
     }
 
-    private List<Datapoint> statistics(Metric metric, Instant since) {
+    private List<Datapoint> statistics(Metric metric) {
         return cloudWatch.getMetricStatistics(it -> it.namespace(metric.namespace()).metricName(metric.metricName())
                 .dimensions(metric.dimensions()).startTime(since.minusSeconds(60)).endTime(Instant.now().plusSeconds(60))
                 .period(60).statistics(Statistic.SUM, Statistic.SAMPLE_COUNT)).join().datapoints();

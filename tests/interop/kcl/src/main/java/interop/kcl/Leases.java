@@ -44,13 +44,13 @@ final class Leases {
     Leases(List<Table.Row> rows, List<Shard> shards, String owner, Map<String, String> lastProcessed) {
         this.rows = rows.stream().filter(Table.Row::isLease).toList();
         this.shards = shards;
-        this.parents = Stream.parents(shards);
+        this.parents = KinesisStream.parents(shards);
         this.owner = owner;
         this.lastProcessed = lastProcessed;
     }
 
     String all() {
-        Map<String, Set<String>> children = Stream.children(parents);
+        Map<String, Set<String>> children = KinesisStream.children(parents);
         Map<String, Table.Row> byKey = rows.stream().collect(Collectors.toMap(Table.Row::key, row -> row));
         check(parents.keySet().containsAll(byKey.keySet()), "a lease of no shard", byKey.keySet());
         int open = 0;
@@ -152,11 +152,6 @@ final class Leases {
             attributes.putAll(change);
             broken.add(new Table.Row(of.at(), new TreeMap<>(attributes)));
         }
-        try {
-            new Leases(broken, shards, owner, lastProcessed).all();
-        } catch (AssertionError refused) {
-            return;
-        }
-        throw new AssertionError("leases pass of which " + how);
+        Checks.refuses("leases of which " + how, () -> new Leases(broken, shards, owner, lastProcessed).all());
     }
 }

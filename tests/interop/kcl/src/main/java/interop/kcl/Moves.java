@@ -8,6 +8,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.function.Predicate;
 
 /** How shards went from one worker to another: handed over, after a stop, and after a kill. */
 final class Moves {
@@ -28,7 +29,8 @@ final class Moves {
         int inTable = 0;
         for (List<Table.Row> history : seen.values()) {
             inTable += (int) history.stream().filter(row -> row.text("checkpointOwner") != null
-                    && !row.text("checkpointOwner").equals(row.text("leaseOwner"))).map(row -> row.text("checkpointOwner")).distinct().count();
+                            && !row.text("checkpointOwner").equals(row.text("leaseOwner")))
+                    .map(row -> row.text("checkpointOwner")).distinct().count();
         }
         List<Long> millis = new ArrayList<>();
         for (Event request : events) {
@@ -101,6 +103,29 @@ final class Moves {
             millis.add((next.at() - kill.at()) / 1000);
         }
         return "%s was killed and others took over: %d shards, after %s ms".formatted(worker, millis.size(), millis);
+    }
+
+    /** Each of these logs is wrong in one way. */
+    int mustRefuse(Map<String, List<Table.Row>> seen, Event stop, Event kill) {
+        Moves without = without(event -> event.is("requested"));
+        Moves ungraceful = without(event -> event.is("stopped"));
+        Moves abandoned = without(event -> event.is("started") && event.at() > stop.at());
+        Moves orphaned = without(event -> event.is("started") && event.at() > kill.at());
+        Moves afresh = new Moves(events.stream().map(event -> event.is("started") && event.at() > stop.at()
+                ? new Event(event.at(), event.by(), event.name(), Map.of("shard", event.shard(), "checkpoint", "TRIM_HORIZON"))
+                : event).toList(), parents);
+        Checks.refuses("a hand-over nobody was asked for", () -> without.handedOver(seen, stop.at()));
+        Checks.refuses("a hand-over the table never showed", () -> handedOver(Map.of(), stop.at()));
+        Checks.refuses("a stop that told no processor", () -> without.afterStop(stop));
+        Checks.refuses("a stop that was not graceful", () -> ungraceful.afterStop(stop));
+        Checks.refuses("a stop after which nobody went on", () -> abandoned.afterStop(stop));
+        Checks.refuses("a stop after which all came again", () -> afresh.afterStop(stop));
+        Checks.refuses("a kill after which nobody went on", () -> orphaned.afterKill(kill));
+        return 7;
+    }
+
+    private Moves without(Predicate<Event> what) {
+        return new Moves(events.stream().filter(what.negate()).toList(), parents);
     }
 
     /** What a worker held at a time. */

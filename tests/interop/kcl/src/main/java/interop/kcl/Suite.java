@@ -9,14 +9,11 @@ import java.nio.file.Path;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Comparator;
-import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
-import java.util.Map;
 import java.util.Set;
-import java.util.TreeMap;
 import java.util.TreeSet;
-import java.util.function.Function;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Predicate;
 import java.util.stream.Stream;
 import software.amazon.awssdk.services.cloudwatch.CloudWatchAsyncClient;
@@ -35,18 +32,16 @@ import software.amazon.kinesis.common.KinesisClientUtil;
  * logged, what is in their tables and what CloudWatch was told is judged in the end.
  */
 public final class Suite {
-    private static final long UNSENT_MICROS = 15_000_000;
-
     private final Path logs;
     private final Journal journal;
     private final KinesisAsyncClient kinesis = KinesisClientUtil.createKinesisAsyncClient(KinesisAsyncClient.builder());
     private final DynamoDbAsyncClient dynamo = DynamoDbAsyncClient.create();
     private final CloudWatchAsyncClient cloudWatch = CloudWatchAsyncClient.create();
-    private final interop.kcl.Stream stream;
+    private final KinesisStream stream;
     private final Producer producer;
     private final Instant started = Instant.now();
     private final List<Application> applications = new ArrayList<>();
-    private final List<Thread> threads = new ArrayList<>();
+    private final AtomicReference<Throwable> failure = new AtomicReference<>();
 
     private record Application(String name, Fleet fleet, Table table, List<Event> acts) {
         Event act(String name) {
@@ -57,7 +52,7 @@ public final class Suite {
     private Suite(Path logs) throws Exception {
         this.logs = logs;
         this.journal = Journal.create("suite", logs.resolve("suite.log"));
-        this.stream = new interop.kcl.Stream(kinesis, "orders", journal);
+        this.stream = new KinesisStream(kinesis, "orders", journal);
         this.producer = new Producer(kinesis, stream.name(), Journal.create("producer", logs.resolve("producer.log")));
     }
 
@@ -103,8 +98,10 @@ public final class Suite {
         writer.join();
         eventually("everything to be processed", () -> all(this::hasProcessedEverything));
         end();
+        List<Shard> shards = stream.all();
         for (Application it : applications) {
-            judge(it);
+            new Verdict(it.name(), it.fleet().events(), producer.acknowledged(), shards, it.act("sigterm"), it.act("sigkill"))
+                    .all(it.table(), dynamo, new Figures(cloudWatch, it.name(), started));
         }
         check(producer.rate() > 0.95 * Producer.RECORDS_A_SECOND, "the producer was slow", producer.rate());
         ok("the producer wrote %.0f records a second, %d in all".formatted(producer.rate(), producer.count()));
@@ -113,15 +110,17 @@ public final class Suite {
     private Thread spawn(Runnable what) {
         Thread thread = new Thread(what);
         thread.setDaemon(true);
+        thread.setUncaughtExceptionHandler((it, thrown) -> failure.set(thrown));
         thread.start();
-        threads.add(thread);
         return thread;
     }
 
     private boolean all(Predicate<Application> holds) {
         for (Application it : applications) {
             it.fleet().areAlive();
-            it.table().isHealthy();
+        }
+        if (failure.get() != null) {
+            throw new AssertionError("a thread has failed", failure.get());
         }
         return applications.stream().allMatch(holds);
     }
@@ -166,7 +165,8 @@ public final class Suite {
     private void lose() throws Exception {
         act("sigkill", Fleet::kill);
         long since = now();
-        eventually("the last worker to read all shards after the kill", () -> all(it -> isReading(it, since) && hasNewLeader(it)));
+        eventually("the last worker to read all shards after the kill",
+                () -> all(it -> isReading(it, since) && hasNewLeader(it)));
     }
 
     private void end() throws Exception {
@@ -248,64 +248,5 @@ public final class Suite {
             }
         }
         return places.isEmpty();
-    }
-
-    private void judge(Application it) {
-        List<Shard> shards = stream.all();
-        Map<String, Set<String>> parents = interop.kcl.Stream.parents(shards);
-        List<Event> events = it.fleet().events();
-        Event stop = it.act("sigterm");
-        Event kill = it.act("sigkill");
-        String last = survivor(it, stop, kill);
-        Judge judge = new Judge(events, producer.acknowledged(), parents);
-        for (Function<Judge, String> rule : Judge.RULES) {
-            ok(it.name() + ": " + rule.apply(judge));
-        }
-        ok(it.name() + ": the judge refuses logs with one fault: " + judge.mustRefuse());
-
-        Moves moves = new Moves(events, interop.kcl.Stream.children(parents).keySet());
-        Map<String, List<Table.Row>> seen = it.table().seen();
-        ok(it.name() + ": " + (Tuning.HAS_LEADER ? moves.handedOver(seen, stop.at()) : moves.taken(stop.at())));
-        ok(it.name() + ": " + moves.afterStop(stop));
-        ok(it.name() + ": " + moves.afterKill(kill));
-
-        List<Table.Row> rows = it.table().rows();
-        Leases leases = new Leases(rows, shards, last, lastProcessed(judge));
-        ok(it.name() + ": " + Coordination.table(dynamo, it.name()));
-        ok(it.name() + ": " + leases.all());
-        ok(it.name() + ": the judge refuses tables with one fault: " + leases.mustRefuse());
-        ok(it.name() + ": " + Leases.history(seen));
-        if (Tuning.HAS_LEADER) {
-            ok(it.name() + ": " + Coordination.index(dynamo, it.name(), rows, last));
-            ok(it.name() + ": " + Coordination.leader(seen, rows, stop, kill));
-            ok(it.name() + ": " + Coordination.version(rows));
-            ok(it.name() + ": " + Coordination.workers(seen, endedAt(events, stop, kill, last)));
-        }
-        ok(it.name() + ": " + Protocol.check(it.name(), judge));
-        Figures figures = new Figures(cloudWatch, it.name());
-        ok(it.name() + ": " + figures.metrics());
-        long unsent = judge.of("record").stream().filter(event -> event.by().equals(kill.get("worker"))
-                && event.at() > kill.at() - UNSENT_MICROS).count();
-        ok(it.name() + ": " + figures.records(judge.of("record").size(), unsent, started));
-    }
-
-    private static String survivor(Application it, Event stop, Event kill) {
-        return Stream.of("a", "b", "c").map(name -> it.name() + "-" + name)
-                .filter(id -> !id.equals(stop.get("worker")) && !id.equals(kill.get("worker"))).findFirst().orElseThrow();
-    }
-
-    private static Map<String, String> lastProcessed(Judge judge) {
-        Map<String, String> last = new HashMap<>();
-        judge.of("record").forEach(event -> last.put(event.shard(), event.get("seq")));
-        return last;
-    }
-
-    private static Map<String, Long> endedAt(List<Event> events, Event stop, Event kill, String last) {
-        Map<String, Long> ended = new TreeMap<>();
-        ended.put(stop.get("worker"), stop.at());
-        ended.put(kill.get("worker"), kill.at());
-        events.stream().filter(event -> event.by().equals(last) && event.is("stopping"))
-                .forEach(event -> ended.put(last, event.at()));
-        return ended;
     }
 }

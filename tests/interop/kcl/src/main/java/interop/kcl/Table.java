@@ -6,7 +6,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.TreeSet;
-import java.util.concurrent.atomic.AtomicReference;
+import java.util.concurrent.CompletionException;
+import java.util.stream.Stream;
 import software.amazon.awssdk.services.dynamodb.DynamoDbAsyncClient;
 import software.amazon.awssdk.services.dynamodb.model.AttributeValue;
 import software.amazon.awssdk.services.dynamodb.model.ResourceNotFoundException;
@@ -37,7 +38,6 @@ final class Table implements Runnable {
     private final String name;
     private final Journal journal;
     private final Map<String, List<Row>> seen = new TreeMap<>();
-    private final AtomicReference<Throwable> failure = new AtomicReference<>();
     private volatile boolean isDone;
 
     Table(DynamoDbAsyncClient dynamo, String name, Journal journal) {
@@ -56,19 +56,9 @@ final class Table implements Runnable {
 
     @Override
     public void run() {
-        try {
-            while (!isDone) {
-                look();
-                Checks.pause(EVERY_MILLIS);
-            }
-        } catch (Throwable thrown) {
-            failure.set(thrown);
-        }
-    }
-
-    void isHealthy() {
-        if (failure.get() != null) {
-            throw new AssertionError("the table cannot be looked at", failure.get());
+        while (!isDone) {
+            look();
+            Checks.pause(EVERY_MILLIS);
         }
     }
 
@@ -79,7 +69,7 @@ final class Table implements Runnable {
                 if (history.isEmpty() || !history.get(history.size() - 1).attributes().equals(row.attributes())) {
                     history.add(row);
                     journal.note("row", new TreeMap<>(row.attributes()).entrySet().stream()
-                            .flatMap(it -> java.util.stream.Stream.of(it.getKey(), show(it.getValue()))).toArray());
+                            .flatMap(it -> Stream.of(it.getKey(), show(it.getValue()))).toArray());
                 }
             }
         }
@@ -92,7 +82,7 @@ final class Table implements Runnable {
             Event now = journal.event("scan");
             dynamo.scanPaginator(it -> it.tableName(name).consistentRead(true)).items()
                     .subscribe(item -> rows.add(new Row(now.at(), item))).join();
-        } catch (java.util.concurrent.CompletionException thrown) {
+        } catch (CompletionException thrown) {
             if (!(thrown.getCause() instanceof ResourceNotFoundException)) {
                 throw thrown;
             }

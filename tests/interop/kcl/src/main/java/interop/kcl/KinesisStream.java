@@ -15,7 +15,7 @@ import software.amazon.awssdk.services.kinesis.model.ShardFilterType;
 import software.amazon.awssdk.services.kinesis.model.StreamStatus;
 
 /** The stream and its reshards, and who comes from whom. */
-final class Stream {
+final class KinesisStream {
     private static final int SHARDS_AT_START = 4;
     private static final int SHARDS_AT_END = 6;
 
@@ -23,7 +23,7 @@ final class Stream {
     private final String name;
     private final Journal journal;
 
-    Stream(KinesisAsyncClient kinesis, String name, Journal journal) {
+    KinesisStream(KinesisAsyncClient kinesis, String name, Journal journal) {
         this.kinesis = kinesis;
         this.name = name;
         this.journal = journal;
