@@ -1,0 +1,110 @@
+package interop.kcl;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.concurrent.TimeUnit;
+
+/** The workers of one application, each a process with a log of events and one of the KCL's messages. */
+final class Fleet {
+    /** A worker, and what it has told so far. */
+    record Member(String id, Process process, Journal.Reader log, Path messages) {
+        Set<String> holds() {
+            Set<String> shards = new TreeSet<>();
+            for (Event event : log.events()) {
+                if (event.is("started")) {
+                    shards.add(event.shard());
+                } else if (event.is("lost") || event.is("ended")) {
+                    shards.remove(event.shard());
+                }
+            }
+            return shards;
+        }
+    }
+
+    private static final long STOP_SECONDS = 70;
+
+    private final String application;
+    private final String stream;
+    private final Path logs;
+    private final Journal journal;
+    private final Map<String, Member> members = new LinkedHashMap<>();
+    private final Set<String> gone = new TreeSet<>();
+
+    Fleet(String application, String stream, Path logs, Journal journal) {
+        this.application = application;
+        this.stream = stream;
+        this.logs = logs;
+        this.journal = journal;
+    }
+
+    String application() {
+        return application;
+    }
+
+    void start(String name) throws IOException {
+        String id = application + "-" + name;
+        Path log = logs.resolve(id + ".events.log");
+        Path messages = logs.resolve(id + ".kcl.log");
+        Files.createFile(log);
+        String mode = application.equals("polling") ? "polling" : "default";
+        Process process = new ProcessBuilder(
+                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
+                "-Dorg.slf4j.simpleLogger.showDateTime=true",
+                "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS",
+                "-cp", System.getProperty("java.class.path"), Worker.class.getName(), stream, application, id, mode)
+                .redirectOutput(log.toFile()).redirectError(messages.toFile()).start();
+        members.put(id, new Member(id, process, new Journal.Reader(log), messages));
+        journal.note("start", "worker", id);
+    }
+
+    /** SIGTERM, and waits for the end of it. */
+    void stop(String id) throws InterruptedException {
+        journal.note("sigterm", "worker", id);
+        gone.add(id);
+        Process process = members.get(id).process();
+        process.destroy();
+        Checks.check(process.waitFor(STOP_SECONDS, TimeUnit.SECONDS), "a worker does not stop", id);
+    }
+
+    /** SIGKILL. */
+    void kill(String id) throws InterruptedException {
+        journal.note("sigkill", "worker", id);
+        gone.add(id);
+        members.get(id).process().destroyForcibly().waitFor();
+    }
+
+    List<Member> live() {
+        return members.values().stream().filter(member -> !gone.contains(member.id())).toList();
+    }
+
+    Member member(String id) {
+        return members.get(id);
+    }
+
+    /** All that all have told, in the order of time. */
+    List<Event> events() {
+        List<Event> events = new ArrayList<>();
+        members.values().forEach(member -> events.addAll(member.log().events()));
+        events.sort(Comparator.comparingLong(Event::at));
+        return events;
+    }
+
+    void killAll() {
+        members.values().forEach(member -> member.process().destroyForcibly());
+    }
+
+    void areAlive() {
+        for (Member member : live()) {
+            Checks.check(member.process().isAlive(), "a worker has ended by itself", member.messages());
+        }
+    }
+}
