@@ -542,3 +542,25 @@ fn a_condition_means_what_the_service_means() {
         assert!(!holds(condition), "{condition}");
     }
 }
+
+#[test]
+fn the_size_of_a_text_counts_units_of_utf_16() {
+    let tables = Tables::with_table();
+    tables.put(json!({"k": {"S": "a"}, "text": {"S": "é𝄞"}}));
+    let found = |size: &str| {
+        let reply = tables.ok(
+            "Scan",
+            json!({
+                "TableName": "Tab", "FilterExpression": "size(#t) = :n",
+                "ExpressionAttributeNames": {"#t": "text"},
+                "ExpressionAttributeValues": {":n": {"N": size}},
+            }),
+        );
+        reply["Count"] == 1
+    };
+    assert!(
+        found("3"),
+        "two units for what is beyond the first 65,536 characters"
+    );
+    assert!(!found("2") && !found("6"), "neither characters nor bytes");
+}

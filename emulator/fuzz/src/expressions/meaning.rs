@@ -225,7 +225,7 @@ pub(super) fn contains(whole: &Value, part: &Value) -> bool {
 
 fn size(value: &Value) -> Option<usize> {
     match value {
-        Value::Text(text) => Some(text.len()),
+        Value::Text(text) => Some(text.encode_utf16().count()),
         Value::Bytes(bytes) => Some(bytes.len()),
         Value::Texts(set) => Some(set.len()),
         Value::Numbers(set) => Some(set.len()),

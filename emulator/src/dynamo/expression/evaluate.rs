@@ -112,10 +112,11 @@ fn contains(tested: &AttributeValue, part: &AttributeValue) -> bool {
     }
 }
 
-/// Bytes of a text or of bytes, members of everything else; numbers and flags have no size.
+/// How long a text is, bytes of bytes, members of everything else; numbers and flags have no size.
 fn size(value: &AttributeValue) -> Option<usize> {
     match value {
-        AttributeValue::S(text) => Some(text.len()),
+        // QUIRK(dynamodb): in units of UTF-16, as a text's length is where the service counts it.
+        AttributeValue::S(text) => Some(text.encode_utf16().count()),
         AttributeValue::B(bytes) => Some(bytes.len()),
         AttributeValue::Ss(set) => Some(set.len()),
         AttributeValue::Ns(set) => Some(set.len()),
