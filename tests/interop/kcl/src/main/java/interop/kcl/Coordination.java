@@ -12,6 +12,7 @@ import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.stream.Collectors;
 import software.amazon.awssdk.services.dynamodb.DynamoDbAsyncClient;
+import software.amazon.awssdk.services.dynamodb.model.AttributeValue;
 import software.amazon.awssdk.services.dynamodb.model.AttributeValue.Type;
 import software.amazon.awssdk.services.dynamodb.model.BillingMode;
 import software.amazon.awssdk.services.dynamodb.model.GlobalSecondaryIndexDescription;
@@ -56,8 +57,7 @@ final class Coordination {
                 .map(Table.Row::key).collect(Collectors.toCollection(TreeSet::new));
         Set<String> found = new TreeSet<>();
         dynamo.queryPaginator(it -> it.tableName(name).indexName(INDEX).keyConditionExpression("leaseOwner = :owner")
-                        .expressionAttributeValues(Map.of(":owner",
-                                software.amazon.awssdk.services.dynamodb.model.AttributeValue.fromS(owner))))
+                        .expressionAttributeValues(Map.of(":owner", AttributeValue.fromS(owner))))
                 .items().subscribe(item -> found.add(item.get("leaseKey").s())).join();
         check(!wanted.isEmpty() && found.equals(wanted), "the index has other leases", List.of(found, wanted));
         return "the index has the owner's leases: " + found.size();

@@ -132,7 +132,6 @@ public final class Suite {
         startAll("b");
         long since = now();
         eventually("the second worker to get shards", () -> all(it -> everyoneHas(it) && isReading(it, since)));
-        note("joined");
     }
 
     private void reshard() {
@@ -193,10 +192,6 @@ public final class Suite {
             it.acts().add(journal.event(name, "worker", leader));
             act.on(it.fleet(), leader);
         }
-    }
-
-    private void note(String name) {
-        applications.forEach(it -> it.acts().add(journal.event(name)));
     }
 
     private long now() {
