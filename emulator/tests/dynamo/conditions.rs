@@ -528,12 +528,39 @@ fn a_condition_means_what_the_service_means() {
         "attribute_type(absent, :kind)",
         "size(n) = :one",
         "size(absent) = :three",
-        "yes < :yes",
-        "ss < :set",
         "lst[7] = :two",
         "lst.x = :two",
         "obj[0] = :two",
     ] {
         assert!(!holds(condition), "{condition}");
     }
+}
+
+#[test]
+fn only_texts_numbers_and_bytes_have_an_order() {
+    let tables = Tables::with_table();
+    tables.put(json!({"k": {"S": "row"}, "flag": {"BOOL": true}, "flag2": {"BOOL": true}}));
+    let scan = |filter: &str, value: Value| {
+        let values = json!({":v": value});
+        let mut body = json!({"TableName": "Tab", "FilterExpression": filter});
+        if filter.contains(":v") {
+            body["ExpressionAttributeValues"] = values;
+        }
+        tables.call("Scan", &body)
+    };
+    for (filter, value, operator, kind) in [
+        ("flag <= :v", json!({"BOOL": true}), "<=", "BOOL"),
+        (":v > flag", json!({"NULL": true}), ">", "NULL"),
+        ("flag < :v", json!({"SS": ["a"]}), "<", "SS"),
+        ("flag BETWEEN :v AND :v", json!({"L": []}), "BETWEEN", "L"),
+    ] {
+        let refusal = scan(filter, value).unwrap_err();
+        let expected = format!(
+            "Invalid FilterExpression: Incorrect operand type for operator or function; \
+             operator or function: {operator}, operand type: {kind}"
+        );
+        assert_eq!(refusal.message(), expected, "{filter}");
+    }
+    let found = scan("flag <= flag2", json!(null)).unwrap();
+    assert_eq!(found["Count"], 0);
 }

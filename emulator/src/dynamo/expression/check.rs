@@ -143,6 +143,19 @@ impl<'a> Parser<'a> {
         }
     }
 
+    /// Only texts, numbers and bytes have an order. QUIRK(dynamodb): a path that leads to something
+    /// else is no fault, the comparison is false.
+    pub(super) fn check_ordered(&mut self, name: &str, operands: &[&Operand<'a>]) {
+        for operand in operands {
+            let Some(kind) = known_type(operand) else {
+                continue;
+            };
+            if !matches!(kind, "S" | "N" | "B") {
+                self.note_type(name, kind);
+            }
+        }
+    }
+
     /// Two literal bounds must be of one type and in order.
     pub(super) fn check_bounds(&mut self, low: &Operand<'a>, high: &Operand<'a>) {
         let (Operand::Value(low), Operand::Value(high)) = (low, high) else {

@@ -282,6 +282,7 @@ impl<'a> Parser<'a> {
                 return Err(self.cursor.syntax_error());
             }
             let high = self.operand()?;
+            self.check_ordered("BETWEEN", &[&tested, &low, &high]);
             self.check_bounds(&low, &high);
             return Ok(Condition::Between { tested, low, high });
         }
@@ -303,6 +304,9 @@ impl<'a> Parser<'a> {
             return Err(self.cursor.syntax_error());
         };
         let other = self.operand()?;
+        if !matches!(comparator, Comparator::Equal | Comparator::NotEqual) {
+            self.check_ordered(comparator.symbol(), &[&tested, &other]);
+        }
         self.check_distinct(comparator.symbol(), &tested, &other);
         Ok(Condition::Compare(comparator, tested, other))
     }
