@@ -171,6 +171,16 @@ pub(super) static CLASSES: &[Class] = &[
         },
     },
     Class {
+        id: "dynalite-unordered",
+        matches: |it| {
+            let operator = it.ours.message.split_once(
+                "Incorrect operand type for operator or function; operator or function: ",
+            );
+            let operator = operator.and_then(|(_, rest)| rest.split_once(','));
+            operator.is_some_and(|(name, _)| matches!(name, "<" | "<=" | ">" | ">=" | "BETWEEN"))
+        },
+    },
+    Class {
         id: "dynalite-or",
         matches: |it| it.step.body["ConditionalOperator"] == "OR" && is_evaluated(it),
     },

@@ -108,8 +108,17 @@ pub(super) static CLASSES: &[Class] = &[
         matches: |it| {
             let text = &it.ours.message;
             let general = it.ours.kind == "SerializationException"
-                || text.starts_with("ExpressionAttribute")
-                || text.starts_with("Value provided in Expression");
+                || [
+                    "ExpressionAttribute",
+                    "Value provided in Expression",
+                    "Number ",
+                    "Supplied AttributeValue",
+                    "The parameter cannot be converted",
+                    "Attempting to store",
+                    "One or more parameter values",
+                ]
+                .iter()
+                .any(|start| text.starts_with(start));
             !has_dynalite(it) && it.theirs.status == 400 && is_refusal(&it.ours.kind) && general
         },
     },
@@ -123,12 +132,18 @@ pub(super) static CLASSES: &[Class] = &[
     Class {
         id: "moto-transact-order",
         matches: |it| {
-            it.ours.kind == "ResourceNotFoundException"
-                && it
-                    .theirs
-                    .message
-                    .starts_with("Transaction request cannot include multiple")
+            it.step.operation == "TransactWriteItems"
+                && it.theirs.status == 400
+                && (it.ours.kind == "ResourceNotFoundException"
+                    || it
+                        .ours
+                        .message
+                        .starts_with("Transaction request cannot include multiple"))
         },
+    },
+    Class {
+        id: "moto-legacy-row",
+        matches: |it| it.aspect == Aspect::State && it.step.body.get("AttributeUpdates").is_some(),
     },
     Class {
         id: "moto-table-not-found",
@@ -213,7 +228,13 @@ pub(super) static CLASSES: &[Class] = &[
     },
     Class {
         id: "moto-two-paths",
-        matches: |it| is_evaluated(it) && compares_two_paths(&text(it)),
+        matches: |it| {
+            let is_static = it
+                .theirs
+                .message
+                .starts_with("Invalid UpdateExpression: Incorrect operand type");
+            (is_evaluated(it) || is_static) && compares_two_paths(&text(it))
+        },
     },
 ];
 
