@@ -11,8 +11,11 @@
     reason = "a program whose output is its figures"
 )]
 
+mod bare;
 mod cases;
 mod client;
+mod connection;
+mod figures;
 mod report;
 mod servers;
 
@@ -21,10 +24,12 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
+use self::bare::{Bare, runtime};
 use self::cases::Case;
 use self::client::Error;
-use self::report::{Figures, Table};
-use self::servers::{Bare, Kind, Program, runtime};
+use self::figures::Figures;
+use self::report::Table;
+use self::servers::{Kind, Program};
 
 /// Starts of each program.
 const STARTS: usize = 5;

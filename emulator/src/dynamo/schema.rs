@@ -322,13 +322,14 @@ impl Schema {
     /// Refuses paths that lead into a key attribute.
     pub(crate) fn check_scalars<'p, 'e: 'p>(
         &self,
+        what: &str,
         paths: impl IntoIterator<Item = &'p Path<'e>>,
     ) -> Result<(), Refusal> {
         for path in paths {
             if !path.rest.is_empty() && self.has(path.head) {
                 return Err(Refusal::validation(format!(
                     "Key attributes must be scalars; list random access '[]' and map lookup \
-                     '.' are not allowed: Key: {}",
+                     '.' are not allowed: {what}: {}",
                     path.head
                 )));
             }

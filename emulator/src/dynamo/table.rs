@@ -9,6 +9,7 @@ use parking_lot::{Mutex, RwLock};
 
 use super::budget::{Budget, ON_DEMAND_UNITS, Side};
 use super::capacity::Units;
+use super::expression::Path;
 use super::index::{self, Index, Reach};
 use super::life::{Life, Status};
 use super::refusal::{Refusal, Throttled};
@@ -110,6 +111,23 @@ impl Table {
             config: RwLock::new(config),
             budget: Budget::default(),
         }
+    }
+
+    /// Refuses paths into the key attributes of the table and of its indexes.
+    pub(crate) fn check_scalars<'p, 'e: 'p>(
+        &self,
+        paths: impl IntoIterator<Item = &'p Path<'e>> + Clone,
+    ) -> Result<(), Refusal> {
+        self.schema.check_scalars("Key", paths.clone())?;
+        // Looked at only where it can matter: this takes the lock.
+        if paths.clone().into_iter().all(|path| path.rest.is_empty()) {
+            return Ok(());
+        }
+        let rows = self.rows.read();
+        rows.indexes().iter().try_for_each(|index| {
+            let schema = &index.definition.schema;
+            schema.check_scalars("IndexKey", paths.clone())
+        })
     }
 
     /// Its status at `now`; nothing once it is gone.

@@ -564,3 +564,32 @@ fn the_size_of_a_text_counts_units_of_utf_16() {
     );
     assert!(!found("2") && !found("6"), "neither characters nor bytes");
 }
+
+#[test]
+fn only_texts_numbers_and_bytes_have_an_order() {
+    let tables = Tables::with_table();
+    tables.put(json!({"k": {"S": "row"}, "flag": {"BOOL": true}, "flag2": {"BOOL": true}}));
+    let scan = |filter: &str, value: Value| {
+        let values = json!({":v": value});
+        let mut body = json!({"TableName": "Tab", "FilterExpression": filter});
+        if filter.contains(":v") {
+            body["ExpressionAttributeValues"] = values;
+        }
+        tables.call("Scan", &body)
+    };
+    for (filter, value, operator, kind) in [
+        ("flag <= :v", json!({"BOOL": true}), "<=", "BOOL"),
+        (":v > flag", json!({"NULL": true}), ">", "NULL"),
+        ("flag < :v", json!({"SS": ["a"]}), "<", "SS"),
+        ("flag BETWEEN :v AND :v", json!({"L": []}), "BETWEEN", "L"),
+    ] {
+        let refusal = scan(filter, value).unwrap_err();
+        let expected = format!(
+            "Invalid FilterExpression: Incorrect operand type for operator or function; \
+             operator or function: {operator}, operand type: {kind}"
+        );
+        assert_eq!(refusal.message(), expected, "{filter}");
+    }
+    let found = scan("flag <= flag2", json!(null)).unwrap();
+    assert_eq!(found["Count"], 0);
+}

@@ -406,3 +406,39 @@ fn indexes_are_defined_whole_or_refused() {
             .contains("Some index key attributes are not defined in AttributeDefinitions")
     );
 }
+
+#[test]
+fn no_path_leads_into_the_key_of_an_index() {
+    let tables = Tables::with_table();
+    tables.ok("UpdateTable", add_index());
+    let names = json!({"#o": "owner"});
+    let expected = "Key attributes must be scalars; list random access '[]' and map lookup '.' are \
+                    not allowed: IndexKey: owner";
+    for (operation, mut body) in [
+        ("GetItem", json!({"ProjectionExpression": "#o.nick"})),
+        ("UpdateItem", json!({"UpdateExpression": "REMOVE #o.nick"})),
+    ] {
+        body["TableName"] = json!("Tab");
+        body["Key"] = json!({"k": {"S": "row"}});
+        body["ExpressionAttributeNames"] = names.clone();
+        let refusal = tables.call(operation, &body).unwrap_err();
+        assert_eq!(refusal.message(), expected, "{operation}");
+    }
+    let body = json!({
+        "TableName": "Tab",
+        "FilterExpression": "attribute_exists(#o[0])",
+        "ExpressionAttributeNames": names,
+    });
+    assert_eq!(tables.call("Scan", &body).unwrap_err().message(), expected);
+}
+
+#[test]
+fn an_index_update_that_does_nothing_is_refused() {
+    let tables = Tables::with_table();
+    let body = json!({"TableName": "Tab", "GlobalSecondaryIndexUpdates": [{}]});
+    assert_eq!(
+        tables.call("UpdateTable", &body).unwrap_err().message(),
+        "One or more parameter values were invalid: One of GlobalSecondaryIndexUpdate.Update, \
+         GlobalSecondaryIndexUpdate.Create, GlobalSecondaryIndexUpdate.Delete must not be null"
+    );
+}

@@ -199,6 +199,18 @@ fn json_of_the_wrong_type_fails_before_anything_else() {
 }
 
 #[test]
+fn some_texts_are_flags() {
+    let tables = Tables::with_table();
+    for (text, flag) in [("true", true), ("YES", true), ("0", false), ("No", false)] {
+        let item = json!({"k": {"S": "row"}, "flag": {"BOOL": text}});
+        tables.ok("PutItem", json!({"TableName": "Tab", "Item": item}));
+        let key = json!({"TableName": "Tab", "Key": {"k": {"S": "row"}}});
+        let found = tables.ok("GetItem", key);
+        assert_eq!(found["Item"]["flag"], json!({"BOOL": flag}), "{text}");
+    }
+}
+
+#[test]
 fn requests_are_checked_in_the_services_order() {
     let tables = Tables::with_table();
     let due = "failed to satisfy constraint: Member must";

@@ -282,8 +282,8 @@ impl<'a> Parser<'a> {
                 return Err(self.cursor.syntax_error());
             }
             let high = self.operand()?;
-            self.check_bounds(&low, &high);
             self.check_ordered("BETWEEN", &[&tested, &low, &high]);
+            self.check_bounds(&low, &high);
             return Ok(Condition::Between { tested, low, high });
         }
         if self.cursor.eat_keyword("IN") {

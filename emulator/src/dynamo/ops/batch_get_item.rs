@@ -187,7 +187,7 @@ impl<'a> Wanted<'a> {
             }
             found.push(key);
         }
-        table.schema.check_scalars(projection.iter().flatten())?;
+        table.check_scalars(projection.iter().flatten())?;
         drop(projection);
         Ok(Part {
             name,

@@ -72,7 +72,7 @@ pub(crate) fn call(caller: Caller<'_>, body: &[u8]) -> Result<Vec<u8>, Refusal> 
 
     let table = caller.usable(table_name.as_ref())?;
     let key = table.schema.key(key)?;
-    table.schema.check_scalars(projection.iter().flatten())?;
+    table.check_scalars(projection.iter().flatten())?;
     let is_metered = caller.admit(|| table.admit(Side::Read, caller.when.now))?;
     let consistent = request.consistent_read.unwrap_or(false);
     let found = caller.look(&table.rows.read(), consistent, |rows| {

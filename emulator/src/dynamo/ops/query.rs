@@ -14,6 +14,7 @@ use crate::dynamo::expression::{
 use crate::dynamo::legacy::{self, Clause, Clauses, Where};
 use crate::dynamo::refusal::Refusal;
 use crate::dynamo::schema::{Key, KeyAttribute, Schema};
+use crate::dynamo::table::Table;
 use crate::dynamo::value::{AttributeValue, Item, Loaded, LoadedItem};
 use crate::dynamo::wire::{Constraints, Text, read};
 
@@ -135,11 +136,8 @@ pub(crate) fn call(caller: Caller<'_>, body: &[u8]) -> Result<Vec<u8>, Refusal> 
     if let Some(start) = start {
         asked.go_on(&source, &start)?;
     }
+    source.table.check_scalars(projection.iter().flatten())?;
     source.select(select, projection.as_deref())?;
-    source
-        .table
-        .schema
-        .check_scalars(projection.iter().flatten())?;
     if let Some(filter) = &filter {
         check_filter(source.schema(), filter, is_expression)?;
         source.check_filter(filter)?;
@@ -306,11 +304,11 @@ fn check_filter(
 }
 
 /// No filter leads into a key attribute.
-pub(super) fn check_filter_scalars(schema: &Schema, filter: &Condition<'_>) -> Result<(), Refusal> {
+pub(super) fn check_filter_scalars(table: &Table, filter: &Condition<'_>) -> Result<(), Refusal> {
     let mut result = Ok(());
     filter.each_path(&mut |path| {
         if result.is_ok() {
-            result = schema.check_scalars([path]);
+            result = table.check_scalars([path]);
         }
     });
     result

@@ -160,13 +160,10 @@ pub(crate) fn call(caller: Caller<'_>, body: &[u8]) -> Result<Vec<u8>, Refusal> 
     let after = start
         .map(|start| start_in(&source, &start, segment))
         .transpose()?;
+    source.table.check_scalars(projection.iter().flatten())?;
     source.select(select, projection.as_deref())?;
-    source
-        .table
-        .schema
-        .check_scalars(projection.iter().flatten())?;
     if let Some(filter) = &filter {
-        super::query::check_filter_scalars(&source.table.schema, filter)?;
+        super::query::check_filter_scalars(&source.table, filter)?;
         source.check_filter(filter)?;
     }
     let span = Span {

@@ -191,7 +191,7 @@ impl<'a> TransactItem<'a> {
         let projection = expressions.projection(get.projection_expression.as_deref())?;
         placeholders.check_used()?;
         let table = caller.usable(&table_name)?;
-        table.schema.check_scalars(projection.iter().flatten())?;
+        table.check_scalars(projection.iter().flatten())?;
         drop(projection);
         Ok(Checked {
             key: table.schema.key(key),

@@ -297,6 +297,7 @@ impl Checked<'_> {
     fn write<'w>(&'w self, parsed: &'w Parsed<'w>) -> Result<Write<'w>, Refusal> {
         if let Some(update) = &parsed.update {
             check_keys(&self.table.schema, update)?;
+            self.table.check_scalars(&update.paths)?;
         }
         Ok(Write {
             table: Arc::clone(&self.table),

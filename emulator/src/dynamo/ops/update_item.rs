@@ -91,6 +91,7 @@ pub(crate) fn call(caller: Caller<'_>, body: &[u8]) -> Result<Vec<u8>, Refusal> 
     let key = table.schema.key(key)?;
     if let Some(update) = &update {
         check_keys(&table.schema, update)?;
+        table.check_scalars(&update.paths)?;
     }
     let action = Action::Update(update.as_ref());
     Write::new(table, key, action, condition.as_ref(), &choices).call(&caller, &choices)

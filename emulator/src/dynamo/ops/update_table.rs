@@ -171,11 +171,12 @@ impl Request<'_> {
             let asked =
                 usize::from(create) + usize::from(delete) + usize::from(update.update.is_some());
             if asked != 1 {
-                return Err(Refusal::invalid_value(
+                let more = if asked == 0 { "" } else { ", and only one" };
+                return Err(Refusal::invalid_value(format!(
                     "One of GlobalSecondaryIndexUpdate.Update, \
                      GlobalSecondaryIndexUpdate.Create, GlobalSecondaryIndexUpdate.Delete must \
-                     not be null, and only one",
-                ));
+                     not be null{more}"
+                )));
             }
             online += usize::from(create || delete);
         }

@@ -10,7 +10,7 @@ use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use super::{AttributeValue, Item};
 use crate::dynamo::number::Number;
-use crate::dynamo::wire::{Bytes, Text};
+use crate::dynamo::wire::{Bytes, Flag, Text};
 
 /// Deepest nesting of lists and maps in one attribute.
 const LEVELS_MAX: usize = 32;
@@ -123,9 +123,9 @@ impl<'de> Visitor<'de> for ValueVisitor {
                     .next_value::<Option<Bytes>>()?
                     .map(|bytes| Ok(AttributeValue::B(bytes.0))),
                 Kind::Bool => map
-                    .next_value::<Option<bool>>()?
-                    .map(|flag| Ok(AttributeValue::Bool(flag))),
-                Kind::Null => map.next_value::<Option<bool>>()?.map(null),
+                    .next_value::<Option<Flag>>()?
+                    .map(|flag| Ok(AttributeValue::Bool(flag.0))),
+                Kind::Null => map.next_value::<Option<Flag>>()?.map(|flag| null(flag.0)),
                 Kind::Ss => map
                     .next_value::<Option<Vec<Text<'de>>>>()?
                     .map(|list| strings(&list)),
