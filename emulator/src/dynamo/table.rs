@@ -116,17 +116,21 @@ impl Table {
     /// Refuses paths into the key attributes of the table and of its indexes.
     pub(crate) fn check_scalars<'p, 'e: 'p>(
         &self,
-        paths: impl IntoIterator<Item = &'p Path<'e>> + Clone,
+        paths: impl IntoIterator<Item = &'p Path<'e>>,
     ) -> Result<(), Refusal> {
-        self.schema.check_scalars("Key", paths.clone())?;
-        // Looked at only where it can matter: this takes the lock.
-        if paths.clone().into_iter().all(|path| path.rest.is_empty()) {
+        // Nearly always none, and then nothing is allocated and no lock taken.
+        let deep: Vec<_> = paths
+            .into_iter()
+            .filter(|path| !path.rest.is_empty())
+            .collect();
+        if deep.is_empty() {
             return Ok(());
         }
+        self.schema.check_scalars("Key", deep.iter().copied())?;
         let rows = self.rows.read();
         rows.indexes().iter().try_for_each(|index| {
             let schema = &index.definition.schema;
-            schema.check_scalars("IndexKey", paths.clone())
+            schema.check_scalars("IndexKey", deep.iter().copied())
         })
     }
 

@@ -224,6 +224,15 @@ impl Constraints {
 
     /// The choice that `value` names, if it names one.
     pub(crate) fn choice<C: Choice>(&mut self, value: Option<&Text<'_>>, path: &str) -> Option<C> {
+        self.choice_at(value, || path.to_owned())
+    }
+
+    /// As [`Constraints::choice`], for a path that is only put together where it has to be told.
+    pub(crate) fn choice_at<C: Choice>(
+        &mut self,
+        value: Option<&Text<'_>>,
+        path: impl FnOnce() -> String,
+    ) -> Option<C> {
         let value = value?;
         let found = C::ALL.iter().find(|(name, _)| *name == &**value);
         if found.is_none() {
@@ -231,7 +240,7 @@ impl Constraints {
             let set = names.join(", ");
             self.refuse(
                 Some(&&**value),
-                path,
+                &path(),
                 &format!("Member must satisfy enum value set: [{set}]"),
             );
         }

@@ -366,3 +366,20 @@ fn queries_and_scans_take_conditions_and_attributes() {
          attribute name: a"
     );
 }
+
+#[test]
+fn what_only_expected_has_is_ignored_elsewhere() {
+    let tables = Tables::with_table();
+    tables.put(json!({"k": {"S": "a"}, "n": {"N": "1"}}));
+    let clause = json!({
+        "ComparisonOperator": "EQ", "AttributeValueList": [{"N": "1"}],
+        "Exists": false, "Value": {"N": "2"},
+    });
+    let scan = json!({"TableName": "Tab", "ScanFilter": {"n": clause}});
+    assert_eq!(tables.ok("Scan", scan)["Count"], 1);
+    let clause = json!({
+        "ComparisonOperator": "EQ", "AttributeValueList": [{"S": "a"}], "Exists": true,
+    });
+    let query = json!({"TableName": "Tab", "KeyConditions": {"k": clause}});
+    assert_eq!(tables.ok("Query", query)["Count"], 1);
+}

@@ -151,10 +151,10 @@ impl<'a> Clauses<'a> {
     ) {
         let parameter = place.path();
         for (attribute, clause) in clauses.iter().flat_map(|clauses| clauses.iter()) {
-            let path = format!("{parameter}.{}.member.comparisonOperator", &**attribute);
-            limits.choice::<Operator>(clause.comparison_operator.as_ref(), &path);
+            let path = || format!("{parameter}.{}.member.comparisonOperator", &**attribute);
+            limits.choice_at::<Operator>(clause.comparison_operator.as_ref(), path);
             if place != Where::Expected && clause.comparison_operator.is_none() {
-                limits.refuse(None, &path, "Member must not be null");
+                limits.refuse(None, &path(), "Member must not be null");
             }
         }
     }
@@ -167,6 +167,7 @@ impl<'a> Clauses<'a> {
     /// Checks the conditions of one parameter. `operator` is the request's ConditionalOperator, for the
     /// parameters that it joins.
     pub(crate) fn new(
+        place: Where,
         clauses: Option<Pairs<'a, Clause<'a>>>,
         operator: Option<&Text<'a>>,
     ) -> Result<Option<Self>, Refusal> {
@@ -180,7 +181,11 @@ impl<'a> Clauses<'a> {
             };
         };
         let mut all = Vec::new();
-        for (attribute, clause) in clauses.into_sorted() {
+        for (attribute, mut clause) in clauses.into_sorted() {
+            if place != Where::Expected {
+                // These two are members of Expected alone; elsewhere they are unknown, and ignored.
+                (clause.exists, clause.value) = (None, None);
+            }
             all.push(clause.check(attribute)?);
         }
         if operator.is_some() && all.len() < 2 {

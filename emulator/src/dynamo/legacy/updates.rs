@@ -41,8 +41,8 @@ impl<'a> Updates<'a> {
         updates: Option<&Pairs<'a, AttributeUpdate<'a>>>,
     ) {
         for (attribute, update) in updates.iter().flat_map(|updates| updates.iter()) {
-            let path = format!("attributeUpdates.{}.member.action", &**attribute);
-            limits.choice::<Action>(update.action.as_ref(), &path);
+            let path = || format!("attributeUpdates.{}.member.action", &**attribute);
+            limits.choice_at::<Action>(update.action.as_ref(), path);
         }
     }
 

@@ -64,7 +64,7 @@ pub(crate) fn call(caller: Caller<'_>, body: &[u8]) -> Result<Vec<u8>, Refusal> 
         .checked()
         .map_err(Refusal::validation)?;
     choices.check_values()?;
-    let expected = Clauses::new(request.expected, operator)?;
+    let expected = Clauses::new(Where::Expected, request.expected, operator)?;
     let placeholders = Placeholders::new(
         request.expression_attribute_names,
         request.expression_attribute_values,

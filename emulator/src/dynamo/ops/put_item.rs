@@ -67,7 +67,7 @@ pub(crate) fn call(caller: Caller<'_>, body: &[u8]) -> Result<Vec<u8>, Refusal> 
         .map_err(Refusal::validation)?;
     choices.check_values()?;
     put_size(&item)?;
-    let expected = Clauses::new(request.expected, operator)?;
+    let expected = Clauses::new(Where::Expected, request.expected, operator)?;
     let placeholders = Placeholders::new(
         request.expression_attribute_names,
         request.expression_attribute_values,

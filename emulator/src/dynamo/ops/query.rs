@@ -104,8 +104,12 @@ pub(crate) fn call(caller: Caller<'_>, body: &[u8]) -> Result<Vec<u8>, Refusal> 
              the request.",
         ));
     }
-    let key_conditions = Clauses::new(request.key_conditions, None)?;
-    let query_filter = Clauses::new(request.query_filter, request.conditional_operator.as_ref())?;
+    let key_conditions = Clauses::new(Where::KeyConditions, request.key_conditions, None)?;
+    let query_filter = Clauses::new(
+        Where::QueryFilter,
+        request.query_filter,
+        request.conditional_operator.as_ref(),
+    )?;
     let attributes = legacy::projection(request.attributes_to_get.as_ref())?;
     let placeholders = Placeholders::new(
         request.expression_attribute_names,

@@ -138,7 +138,11 @@ pub(crate) fn call(caller: Caller<'_>, body: &[u8]) -> Result<Vec<u8>, Refusal> 
     request.check_styles()?;
     let start = start_key(request.exclusive_start_key.take())?;
     let segment = request.segment()?;
-    let scan_filter = Clauses::new(request.scan_filter, request.conditional_operator.as_ref())?;
+    let scan_filter = Clauses::new(
+        Where::ScanFilter,
+        request.scan_filter,
+        request.conditional_operator.as_ref(),
+    )?;
     let attributes = legacy::projection(request.attributes_to_get.as_ref())?;
     let placeholders = Placeholders::new(
         request.expression_attribute_names,

@@ -75,7 +75,11 @@ pub(crate) fn call(caller: Caller<'_>, body: &[u8]) -> Result<Vec<u8>, Refusal> 
         .checked()
         .map_err(Refusal::validation)?;
     let updates = request.attribute_updates.map(Updates::new).transpose()?;
-    let expected = Clauses::new(request.expected, request.conditional_operator.as_ref())?;
+    let expected = Clauses::new(
+        Where::Expected,
+        request.expected,
+        request.conditional_operator.as_ref(),
+    )?;
     let placeholders = Placeholders::new(
         request.expression_attribute_names,
         request.expression_attribute_values,

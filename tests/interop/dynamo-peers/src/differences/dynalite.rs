@@ -164,13 +164,6 @@ pub(super) static CLASSES: &[Class] = &[
         },
     },
     Class {
-        id: "open-exists-in-query",
-        matches: |it| {
-            matches!(it.step.operation, "Query" | "Scan")
-                && it.ours.message.contains("Exists and ComparisonOperator")
-        },
-    },
-    Class {
         id: "dynalite-unordered",
         matches: |it| {
             let operator = it.ours.message.split_once(
