@@ -69,6 +69,9 @@ pub(crate) struct Recovery {
 }
 
 /// A table.
+///
+/// ORDER: who needs both locks takes that of the rows first. A writer looks at the throughput while it
+/// holds its rows.
 #[derive(Debug)]
 pub(crate) struct Table {
     pub(crate) name: String,

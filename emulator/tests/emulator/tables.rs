@@ -1,5 +1,6 @@
 //! Tables behind the whole service: on its clock, with its delays, limits and faults.
 
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -331,4 +332,35 @@ async fn what_is_not_built_is_an_operation_that_is_not_known() {
         let due = "com.amazon.coral.service#UnknownOperationException";
         assert_eq!(refusal["__type"], due, "{target}");
     }
+}
+
+/// A writer looks at its table's settings under the lock of the rows; whoever changes the settings must
+/// not hold them while it waits for the rows.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn settings_change_while_rows_do_under_limits() {
+    let tables = Arc::new(Tables::new(Limits::Observe, Delays::default()));
+    tables.create(json!({})).await;
+    let (mut writers, rounds) = (tokio::task::JoinSet::new(), 2000);
+    for writer in 0..2 {
+        let tables = Arc::clone(&tables);
+        writers.spawn(async move {
+            for round in 0..rounds {
+                tables.put(&writer.to_string(), round).await;
+            }
+        });
+    }
+    let changing = Arc::clone(&tables);
+    writers.spawn(async move {
+        for round in 0..rounds {
+            let specification = json!({"Enabled": round % 2 == 0, "AttributeName": "end"});
+            let body = json!({"TableName": "Tab", "TimeToLiveSpecification": specification});
+            changing.ok("UpdateTimeToLive", body).await;
+            changing
+                .ok("DescribeTable", json!({"TableName": "Tab"}))
+                .await;
+        }
+    });
+    let patience = Duration::from_secs(60);
+    let all = tokio::time::timeout(patience, writers.join_all()).await;
+    assert!(all.is_ok(), "they wait for each other");
 }

@@ -72,6 +72,8 @@ pub(crate) fn update(caller: Caller<'_>, body: &[u8]) -> Result<Vec<u8>, Refusal
         Some((_, Status::Creating)) => return Err(Refusal::table_in_use(name, "created")),
         Some((_, Status::Deleting)) | None => return Err(Refusal::no_table(name)),
     };
+    // ORDER: rows before settings, as writers do.
+    let mut rows = table.rows.write();
     let mut config = table.config.write();
     match (&config.time_to_live, enabled) {
         (Some(_), true) => return Err(Refusal::validation("TimeToLive is already enabled")),
@@ -85,7 +87,7 @@ pub(crate) fn update(caller: Caller<'_>, body: &[u8]) -> Result<Vec<u8>, Refusal
         (Some(_), false) | (None, true) => {}
     }
     config.time_to_live = enabled.then(|| attribute_name.clone());
-    table.rows.write().expire_by(config.time_to_live.as_deref());
+    rows.expire_by(config.time_to_live.as_deref());
     Ok(reply(&Reply {
         time_to_live_specification: Shown {
             enabled,

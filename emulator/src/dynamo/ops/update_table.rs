@@ -319,6 +319,8 @@ fn create(
     (parts, billing): (IndexParts, Billing),
 ) -> Result<String, Refusal> {
     let now = caller.when.now;
+    // ORDER: rows before settings, as writers do.
+    let mut rows = table.rows.write();
     let mut config = table.config.write();
     let mut all = config.attributes.clone();
     for attribute in attributes {
@@ -337,7 +339,6 @@ fn create(
     }
     let definition = parts.define(Reach::Global, &all, billing)?;
     let name = definition.name.clone();
-    let mut rows = table.rows.write();
     rows.drop_gone_indexes(now);
     let present = rows.indexes();
     if present.iter().any(|index| index.definition.name == name) {

@@ -170,8 +170,9 @@ impl Projection {
 impl Table {
     /// What DescribeTable says at `now`, with this status.
     pub(crate) fn describe(&self, status: Status, now: SystemTime) -> Description {
-        let config = self.config.read();
+        // ORDER: rows before settings, as writers do.
         let rows = self.rows.read();
+        let config = self.config.read();
         // What only an index that is gone was about is not defined any more.
         let is_used = |key: &&KeyAttribute| {
             let mut indexes = rows.indexes().iter();
