@@ -99,6 +99,31 @@ final class Table implements Runnable {
         }
     }
 
+    /** Whether a worker has a lease, of a finished shard perhaps. */
+    boolean knows(String worker) {
+        return seen().values().stream().anyMatch(history ->
+                worker.equals(history.get(history.size() - 1).text("leaseOwner")));
+    }
+
+    /**
+     * Whether each lease of an unfinished shard has had one owner, and none to come, for so long. The leases of
+     * finished shards never rest: the leader balances with them too.
+     */
+    boolean isAtRest(long micros) {
+        long since = journal.event("now").at() - micros;
+        return seen().values().stream().allMatch(history -> {
+            Row last = history.get(history.size() - 1);
+            if (!last.isLease() || "SHARD_END".equals(last.text("checkpoint"))) {
+                return true;
+            }
+            String owner = last.text("leaseOwner");
+            List<Row> until = history.stream().filter(row -> row.at() <= since).toList();
+            return owner != null && !until.isEmpty()
+                    && history.subList(until.size() - 1, history.size()).stream().allMatch(row ->
+                            owner.equals(row.text("leaseOwner")) && row.text("checkpointOwner") == null);
+        });
+    }
+
     private static Object show(AttributeValue value) {
         if (value.hasSs()) {
             return new TreeSet<>(value.ss());
