@@ -39,7 +39,7 @@ impl Expiry {
         let Some(attribute) = &self.attribute else {
             return;
         };
-        let time = |item: Option<&Item>| item?.get(attribute)?.as_n()?.to_seconds();
+        let time = |item: Option<&Item>| item?.get(attribute.as_str())?.as_n()?.to_seconds();
         let (old, new) = (time(old), time(new));
         if old == new {
             return;

@@ -69,10 +69,12 @@ impl Definition {
             Projection::Include(names) => names,
         };
         let keys = self.schema.attributes().chain(table.attributes());
-        let names = keys.map(|key| &key.name).chain(others);
+        let names = keys
+            .map(|key| key.name.as_str())
+            .chain(others.iter().map(String::as_str));
         Cow::Owned(
             names
-                .filter_map(|name| Some((name.clone(), item.get(name)?.clone())))
+                .filter_map(|name| Some((name.into(), item.get(name)?.clone())))
                 .collect(),
         )
     }

@@ -82,7 +82,10 @@ impl Rows {
 
     /// Puts a row in place of whatever is there.
     pub(crate) fn put(&mut self, when: When, key: Key, item: &Arc<Item>) {
-        let old = self.items.insert(key.clone(), Arc::clone(item));
+        let old = match self.items.get_mut(&key) {
+            Some(row) => Some(std::mem::replace(row, Arc::clone(item))),
+            None => self.items.insert(key.clone(), Arc::clone(item)),
+        };
         self.changed(when, key, old, Some(item));
     }
 

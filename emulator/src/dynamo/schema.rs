@@ -1,5 +1,7 @@
 //! A table's keys: what they must be, how rows are ordered by them.
 
+use compact_str::CompactString;
+
 use super::expression::Path;
 use super::refusal::Refusal;
 use super::value::{AttributeValue, Item};
@@ -77,7 +79,7 @@ enum Sort {
 enum Part {
     B(Vec<u8>),
     N(super::number::Number),
-    S(String),
+    S(CompactString),
 }
 
 impl Part {
@@ -195,13 +197,13 @@ impl Schema {
             return Err(mismatch());
         }
         let (_, partition) = key
-            .remove_entry(&self.partition.name)
+            .remove_entry(self.partition.name.as_str())
             .ok_or_else(mismatch)?;
         let partition = self.key_part(&self.partition, partition)?;
         let sort = match &self.sort {
             None => None,
             Some(sort) => {
-                let value = key.remove(&sort.name).ok_or_else(mismatch)?;
+                let value = key.remove(sort.name.as_str()).ok_or_else(mismatch)?;
                 Some(self.key_part(sort, value)?)
             }
         };
@@ -219,7 +221,7 @@ impl Schema {
     /// The key of an item to be put.
     pub(crate) fn key_of(&self, item: &Item) -> Result<Key, Refusal> {
         let part = |attribute: &KeyAttribute| {
-            let name = &attribute.name;
+            let name = attribute.name.as_str();
             let value = item.get(name).ok_or_else(|| {
                 Refusal::invalid_value(format!("Missing the key {name} in the item"))
             })?;
@@ -241,7 +243,7 @@ impl Schema {
     /// The key of an item's entry in an index; nothing for an item that is not in it.
     pub(crate) fn entry_key(&self, item: &Item) -> Option<Key> {
         let part = |attribute: &KeyAttribute| {
-            let value = item.get(&attribute.name)?;
+            let value = item.get(attribute.name.as_str())?;
             let fits = value.type_name() == attribute.kind.name();
             fits.then(|| Part::take(value.clone())).flatten()
         };
@@ -258,7 +260,7 @@ impl Schema {
     pub(crate) fn check_entry(&self, item: &Item, index: &str) -> Result<(), Refusal> {
         for attribute in self.attributes() {
             let KeyAttribute { name, kind } = attribute;
-            let Some(value) = item.get(name) else {
+            let Some(value) = item.get(name.as_str()) else {
                 continue;
             };
             let (expected, actual) = (kind.name(), value.type_name());
@@ -286,7 +288,7 @@ impl Schema {
         let sort = self.sort.iter().zip(key.sort_value());
         std::iter::once((&self.partition, key.partition.value()))
             .chain(sort)
-            .map(|(attribute, value)| (attribute.name.clone(), value))
+            .map(|(attribute, value)| (attribute.name.as_str().into(), value))
             .collect()
     }
 

@@ -7,6 +7,7 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
+use compact_str::CompactString;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::number::Number;
@@ -15,14 +16,15 @@ mod load;
 
 pub(crate) use load::{Loaded, LoadedItem};
 
-/// What a row holds: values by attribute name.
-pub type Item = BTreeMap<String, AttributeValue>;
+/// What a row holds: values by attribute name. Short texts stand in the row itself, so that a copy of a
+/// row is cheap: every update makes one.
+pub type Item = BTreeMap<CompactString, AttributeValue>;
 
 /// One value, as the service types it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AttributeValue {
     /// Text.
-    S(String),
+    S(CompactString),
     /// A number.
     N(Number),
     /// Bytes.

@@ -205,13 +205,13 @@ fn put(path: &Path<'_>, value: AttributeValue, item: &mut Item) {
         // A name that is there already is not allocated again.
         match item.get_mut(path.head) {
             Some(slot) => *slot = value,
-            None => drop(item.insert(path.head.to_owned(), value)),
+            None => drop(item.insert(path.head.into(), value)),
         }
         return;
     };
     match (path.parent_mut(item), last) {
         (Some(AttributeValue::M(map)), Step::Name(name)) => {
-            map.insert((*name).to_owned(), value);
+            map.insert((*name).into(), value);
         }
         (Some(AttributeValue::L(list)), Step::Index(index)) => {
             if let Some(slot) = list.get_mut(*index) {

@@ -104,7 +104,7 @@ fn contains(tested: &AttributeValue, part: &AttributeValue) -> bool {
         (AttributeValue::B(bytes), AttributeValue::B(part)) => {
             part.is_empty() || bytes.windows(part.len()).any(|window| window == part)
         }
-        (AttributeValue::Ss(set), AttributeValue::S(member)) => set.contains(member),
+        (AttributeValue::Ss(set), AttributeValue::S(member)) => set.contains(member.as_str()),
         (AttributeValue::Ns(set), AttributeValue::N(member)) => set.contains(member),
         (AttributeValue::Bs(set), AttributeValue::B(member)) => set.contains(member),
         (AttributeValue::L(list), member) => list.contains(member),

@@ -51,7 +51,9 @@ impl<'a> KeyRange<'a> {
                     && order(high).is_some_and(|order| order != Ordering::Greater)
             }
             Self::BeginsWith(prefix) => match (key, prefix) {
-                (AttributeValue::S(key), AttributeValue::S(prefix)) => key.starts_with(prefix),
+                (AttributeValue::S(key), AttributeValue::S(prefix)) => {
+                    key.starts_with(prefix.as_str())
+                }
                 (AttributeValue::B(key), AttributeValue::B(prefix)) => key.starts_with(prefix),
                 _ => false,
             },

@@ -49,7 +49,7 @@ pub(crate) fn project(paths: &[Path<'_>], item: &Item) -> Item {
     }
     parts
         .into_iter()
-        .map(|(name, part)| (name.to_owned(), part.build()))
+        .map(|(name, part)| (name.into(), part.build()))
         .collect()
 }
 
@@ -70,7 +70,7 @@ impl Part<'_> {
             let names = self.names.into_iter();
             return AttributeValue::M(
                 names
-                    .map(|(name, part)| (name.to_owned(), part.build()))
+                    .map(|(name, part)| (name.into(), part.build()))
                     .collect(),
             );
         }

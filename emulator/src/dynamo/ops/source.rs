@@ -166,13 +166,15 @@ impl Source {
 
     /// The place that an ExclusiveStartKey names; nothing if it has other attributes than the keys.
     pub(super) fn start(&self, start: &Item) -> Result<Option<Start>, Refusal> {
-        let is_key = |name: &String| self.schema().has(name) || self.table.schema.has(name);
+        let is_key = |name: &str| self.schema().has(name) || self.table.schema.has(name);
         let keys = self
             .schema()
             .attributes()
             .chain(self.table.schema.attributes());
-        let is_complete = keys.into_iter().all(|key| start.contains_key(&key.name));
-        if !is_complete || !start.keys().all(is_key) {
+        let is_complete = keys
+            .into_iter()
+            .all(|key| start.contains_key(key.name.as_str()));
+        if !is_complete || !start.keys().all(|name| is_key(name)) {
             return Ok(None);
         }
         let of = |schema: &Schema| {

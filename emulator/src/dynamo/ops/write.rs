@@ -2,7 +2,8 @@
 //! the condition, and the two steps of a write.
 //!
 //! First a write is weighed: admitted, held against its condition, computed. Nothing changes. Then it
-//! is applied, which cannot fail. So a transaction weighs all its writes before it applies one.
+//! is applied, which cannot fail. So a transaction weighs all its writes before it applies one. What
+//! is dear about weighing is foreseen without the table's lock, which all writers of it want.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -90,6 +91,23 @@ pub(super) enum Action<'w> {
     Check,
 }
 
+/// What a condition and an update come to for one state of their row.
+struct Foreseen {
+    old: Option<Arc<Item>>,
+    outcome: Result<Option<Arc<Item>>, Refusal>,
+}
+
+impl Foreseen {
+    /// Whether the row is still in that state.
+    fn is_of(&self, old: Option<&Arc<Item>>) -> bool {
+        match (&self.old, old) {
+            (Some(seen), Some(old)) => Arc::ptr_eq(seen, old),
+            (None, None) => true,
+            _ => false,
+        }
+    }
+}
+
 /// A write, ready to be carried out.
 pub(super) struct Write<'w> {
     pub(super) table: Arc<Table>,
@@ -138,8 +156,9 @@ impl<'w> Write<'w> {
 
     /// Carries out a single call, and writes its reply.
     pub(super) fn call(&self, caller: &Caller<'_>, choices: &Choices) -> Result<Vec<u8>, Refusal> {
+        let foreseen = self.foresee(self.table.rows.read().get(&self.key).cloned());
         let mut rows = self.table.rows.write();
-        let weighed = self.weigh(caller, &rows, is_wanted(choices.capacity))?;
+        let weighed = self.weigh_foreseen(caller, &rows, is_wanted(choices.capacity), foreseen)?;
         self.apply(caller.when, &mut rows, &weighed);
         let has_local = rows
             .indexes()
@@ -168,21 +187,27 @@ impl<'w> Write<'w> {
         rows: &Rows,
         wants_units: bool,
     ) -> Result<Weighed, Refusal> {
+        let foreseen = self.foresee(rows.get(&self.key).cloned());
+        self.weigh_foreseen(caller, rows, wants_units, foreseen)
+    }
+
+    fn weigh_foreseen(
+        &self,
+        caller: &Caller<'_>,
+        rows: &Rows,
+        wants_units: bool,
+        foreseen: Foreseen,
+    ) -> Result<Weighed, Refusal> {
         let Caller { when, .. } = caller;
+        // ORDER: throughput that is used up is refused before a condition that does not hold.
         let mut is_metered = caller.admit(|| self.table.admit(Side::Write, when.now))?;
-        let old = rows.get(&self.key).cloned();
-        if let Some(condition) = self.condition
-            && !condition.holds(old.as_deref().unwrap_or(&NO_ITEM))
-        {
-            let asked = self.on_failure == Some(ReturnOnFailure::AllOld);
-            return Err(Refusal::condition_failed(old.filter(|_| asked)));
-        }
-        let new = match &self.action {
-            Action::Check => old.clone(),
-            Action::Delete => None,
-            Action::Put(item) => Some(Arc::clone(item)),
-            Action::Update(update) => self.updated(*update, old.as_ref())?,
+        let current = rows.get(&self.key);
+        let Foreseen { old, outcome } = if foreseen.is_of(current) {
+            foreseen
+        } else {
+            self.foresee(current.cloned())
         };
+        let new = outcome?;
         if let Some(new) = &new
             && !matches!(self.action, Action::Check)
         {
@@ -202,6 +227,27 @@ impl<'w> Write<'w> {
             units,
             is_metered,
         })
+    }
+
+    /// What becomes of the row if it is `old`.
+    fn foresee(&self, old: Option<Arc<Item>>) -> Foreseen {
+        let outcome = self.outcome(old.as_ref());
+        Foreseen { old, outcome }
+    }
+
+    fn outcome(&self, old: Option<&Arc<Item>>) -> Result<Option<Arc<Item>>, Refusal> {
+        if let Some(condition) = self.condition
+            && !condition.holds(old.map_or(&NO_ITEM, |old| old))
+        {
+            let asked = self.on_failure == Some(ReturnOnFailure::AllOld);
+            return Err(Refusal::condition_failed(old.filter(|_| asked).cloned()));
+        }
+        match &self.action {
+            Action::Check => Ok(old.cloned()),
+            Action::Delete => Ok(None),
+            Action::Put(item) => Ok(Some(Arc::clone(item))),
+            Action::Update(update) => self.updated(*update, old),
+        }
     }
 
     fn updated(

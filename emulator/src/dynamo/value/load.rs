@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use compact_str::CompactString;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use super::{AttributeValue, Item};
@@ -77,7 +78,7 @@ impl<'de> Visitor<'de> for ItemVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<LoadedItem, A::Error> {
         let mut loaded = LoadedItem::default();
-        while let Some((name, value)) = map.next_entry::<String, Option<Loaded>>()? {
+        while let Some((name, value)) = map.next_entry::<CompactString, Option<Loaded>>()? {
             match value {
                 Some(Loaded(Ok(value))) => {
                     loaded.item.insert(name, value);
@@ -115,7 +116,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
             let value = match kind {
                 Kind::S => map
                     .next_value::<Option<Text<'de>>>()?
-                    .map(|text| Ok(AttributeValue::S(text.0.into_owned()))),
+                    .map(|text| Ok(AttributeValue::S(text.0.into()))),
                 Kind::N => map
                     .next_value::<Option<Text<'de>>>()?
                     .map(|text| Number::parse(&text.0).map(AttributeValue::N)),
