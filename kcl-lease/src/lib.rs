@@ -71,6 +71,8 @@ pub mod contract;
 mod holdings;
 mod keeper;
 mod leases;
+#[cfg(test)]
+mod model;
 mod ownership;
 mod plan;
 mod planner;

@@ -38,7 +38,8 @@ final class Moves {
                 continue;
             }
             Optional<Event> next = startOfOther(request);
-            if (next.isPresent() && lostBetween(request, next.get()) && next.get().at() < until) {
+            if (next.isPresent() && lostBetween(request, next.get()) && next.get().at() < until
+                    && !startedAgain(request, next.get())) {
                 check(request.get("last").equals("none") || request.get("last").equals(next.get().get("checkpoint")),
                         "a shard was handed over elsewhere than it was left", List.of(request, next.get()));
                 millis.add((next.get().at() - request.at()) / 1000);
@@ -165,6 +166,12 @@ final class Moves {
     private boolean lostBetween(Event request, Event next) {
         return of("lost", request.by()).stream().anyMatch(event -> event.shard().equals(request.shard())
                 && event.at() >= request.at() && event.at() <= next.at() + 10_000_000);
+    }
+
+    /** Whether a worker got back what it was asked to give up, before another had it. */
+    private boolean startedAgain(Event request, Event next) {
+        return of("started", request.by()).stream().anyMatch(event -> event.shard().equals(request.shard())
+                && event.at() > request.at() && event.at() < next.at());
     }
 
     private Optional<Event> lastOf(String name, String worker, String shard, long until) {
