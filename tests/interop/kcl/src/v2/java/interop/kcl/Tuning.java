@@ -8,12 +8,6 @@ final class Tuning {
     /** Every worker of this line takes leases for itself, without a leader. */
     static final boolean HAS_LEADER = false;
 
-    /**
-     * A graceful stop waits for the processors of finished shards too, which are gone, for as long as the
-     * worker holds their leases; so a program has to end the wait itself.
-     */
-    static final boolean STOPS_WITH_FINISHED_LEASES = false;
-
     private Tuning() {}
 
     static CoordinatorConfig of(CoordinatorConfig coordinator) {

@@ -8,9 +8,6 @@ final class Tuning {
     /** Leader election, graceful hand-off and the index by owner are of this line. */
     static final boolean HAS_LEADER = true;
 
-    /** A graceful stop comes to its end whatever the worker holds. */
-    static final boolean STOPS_WITH_FINISHED_LEASES = true;
-
     private Tuning() {}
 
     static CoordinatorConfig of(CoordinatorConfig coordinator) {
