@@ -4,11 +4,11 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use crate::client::{FIRST, NEW, OLD, Request};
 use crate::connection::{Connection, Error};
+use crate::turns::{Requests, take_turns};
 
 const TABLE: &str = "bench";
 const CONNECTIONS: usize = 16;
@@ -113,7 +113,7 @@ impl Case {
     ) -> Result<(f64, Vec<u8>), Error> {
         let mut control = Connection::open(address).await?;
         make_table(&mut control).await?;
-        let (requests, took) = self.measure(address, time).await?;
+        let (requests, took) = self.measure(address, time)?;
         self.check_stored(&mut control, requests).await?;
         // What one more such request is answered; after it the counters no longer matter.
         let answer = match self {
@@ -126,39 +126,13 @@ impl Case {
         Ok((requests as f64 / took.as_secs_f64(), answer))
     }
 
-    /// Sends over all connections for a while; how many requests, and how long it took.
-    pub(crate) async fn measure(
-        self,
-        address: &str,
-        time: Duration,
-    ) -> Result<(usize, Duration), Error> {
-        let mut connections = Vec::new();
-        for number in 0..CONNECTIONS {
-            connections.push((Connection::open(address).await?, self.request(number)));
-        }
-        let started = Instant::now();
-        let mut tasks: JoinSet<Result<usize, Error>> = JoinSet::new();
-        for (mut connection, mut request) in connections {
-            tasks.spawn(async move {
-                let mut count = 0;
-                while started.elapsed() < time {
-                    let answer = connection
-                        .exchange(request.at(FIRST + count as u64))
-                        .await?;
-                    if !self.is_right(answer) {
-                        let start = &answer[..answer.len().min(300)];
-                        return Err(format!("wrong: {}", String::from_utf8_lossy(start)).into());
-                    }
-                    count += 1;
-                }
-                Ok(count)
-            });
-        }
-        let mut requests = 0;
-        while let Some(ended) = tasks.join_next().await {
-            requests += ended??;
-        }
-        Ok((requests, started.elapsed()))
+    /// Sends over all connections for a while; how many requests, and how long it took. Blocks.
+    pub(crate) fn measure(self, address: &str, time: Duration) -> Result<(usize, Duration), Error> {
+        let rows = (0..CONNECTIONS).map(|number| Row {
+            case: self,
+            request: self.request(number),
+        });
+        take_turns(address, rows, time)
     }
 
     /// The counters of all rows say that every request was carried out, once.
@@ -180,6 +154,22 @@ impl Case {
             return Ok(());
         }
         Err(format!("{requests} requests were answered, {sum} are stored").into())
+    }
+}
+
+/// The requests for one row, each of which counts it up.
+struct Row {
+    case: Case,
+    request: Request,
+}
+
+impl Requests for Row {
+    fn next(&mut self, count: u64) -> &[u8] {
+        self.request.at(FIRST + count)
+    }
+
+    fn is_right(&self, answer: &[u8]) -> bool {
+        self.case.is_right(answer)
     }
 }
 

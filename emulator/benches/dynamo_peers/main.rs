@@ -21,6 +21,7 @@ mod connection;
 mod figures;
 mod report;
 mod servers;
+mod turns;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -130,7 +131,7 @@ async fn compare(
                 }
             }
         }
-        let (requests, took) = case.measure(&bare.address, options.time).await?;
+        let (requests, took) = case.measure(&bare.address, options.time)?;
         if round > 0 {
             floor.push(requests as f64 / took.as_secs_f64());
         }

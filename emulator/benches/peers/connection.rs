@@ -11,11 +11,46 @@ pub(crate) type Error = Box<dyn std::error::Error + Send + Sync>;
 pub(crate) struct Connection {
     address: String,
     socket: TcpStream,
-    /// The server said that it closes after its last answer.
-    is_closing: bool,
+    answer: Answer,
+}
+
+impl Connection {
+    pub(crate) async fn open(address: &str) -> Result<Self, Error> {
+        Ok(Self {
+            address: address.to_owned(),
+            socket: connect(address).await?,
+            answer: Answer::default(),
+        })
+    }
+
+    /// Sends the request and reads the whole answer; its body.
+    pub(crate) async fn exchange(&mut self, request: &[u8]) -> Result<&[u8], Error> {
+        if self.answer.is_last {
+            self.socket = connect(&self.address).await?;
+        }
+        self.answer.begin();
+        self.socket.write_all(request).await?;
+        loop {
+            let read = self.socket.read(self.answer.space()).await?;
+            if self.answer.take(read)? {
+                return Ok(self.answer.body());
+            }
+        }
+    }
+}
+
+/// An answer that comes in pieces.
+#[derive(Debug, Default)]
+pub(crate) struct Answer {
+    /// The server said that it closes after this answer.
+    pub(crate) is_last: bool,
     buffer: Vec<u8>,
-    /// The body of an answer that came in chunks.
+    filled: usize,
+    /// Where the head ends and how the body does, once the head is there.
+    found: Option<(usize, Length)>,
+    /// The body of an answer that comes in chunks, and how far they were looked at.
     joined: Vec<u8>,
+    seen: usize,
 }
 
 /// How the end of a body is found.
@@ -25,52 +60,50 @@ enum Length {
     Chunked,
 }
 
-impl Connection {
-    pub(crate) async fn open(address: &str) -> Result<Self, Error> {
-        Ok(Self {
-            address: address.to_owned(),
-            socket: connect(address).await?,
-            is_closing: false,
-            buffer: vec![0; 1 << 16],
-            joined: Vec::new(),
-        })
+impl Answer {
+    /// Forgets the answer before.
+    pub(crate) fn begin(&mut self) {
+        (self.filled, self.found, self.seen) = (0, None, 0);
+        self.joined.clear();
     }
 
-    /// Sends the request and reads the whole answer; its body.
-    pub(crate) async fn exchange(&mut self, request: &[u8]) -> Result<&[u8], Error> {
-        if self.is_closing {
-            self.socket = connect(&self.address).await?;
-            self.is_closing = false;
+    /// Where the next piece is to be read to.
+    pub(crate) fn space(&mut self) -> &mut [u8] {
+        let wanted = match self.found {
+            Some((head, Length::Known(length))) => head + length,
+            Some((_, Length::Chunked)) | None => self.filled + 1,
+        };
+        if wanted > self.buffer.len() {
+            self.buffer
+                .resize(wanted.max(self.filled * 2).max(1 << 16), 0);
         }
-        self.socket.write_all(request).await?;
-        let (mut filled, mut found, mut seen) = (0, None, 0);
-        self.joined.clear();
-        loop {
-            if filled == self.buffer.len() {
-                self.buffer.resize(filled * 2, 0);
+        &mut self.buffer[self.filled..]
+    }
+
+    /// Takes as many bytes as were read; whether the answer is whole.
+    pub(crate) fn take(&mut self, read: usize) -> Result<bool, Error> {
+        if read == 0 {
+            return Err("the server closed the connection".into());
+        }
+        self.filled += read;
+        if self.found.is_none() {
+            self.found = head(&self.buffer[..self.filled], &mut self.is_last)?;
+        }
+        match self.found {
+            Some((head, Length::Known(length))) => Ok(self.filled >= head + length),
+            Some((head, Length::Chunked)) => {
+                let body = &self.buffer[head..self.filled];
+                join_chunks(body, &mut self.seen, &mut self.joined)
             }
-            let read = self.socket.read(&mut self.buffer[filled..]).await?;
-            if read == 0 {
-                return Err("the server closed the connection".into());
-            }
-            filled += read;
-            if found.is_none() {
-                found = head(&self.buffer[..filled], &mut self.is_closing)?;
-                if let Some((head, Length::Known(length))) = found {
-                    self.buffer.resize(self.buffer.len().max(head + length), 0);
-                }
-            }
-            match found {
-                Some((head, Length::Known(length))) if filled >= head + length => {
-                    return Ok(&self.buffer[head..head + length]);
-                }
-                Some((head, Length::Chunked)) => {
-                    if join_chunks(&self.buffer[head..filled], &mut seen, &mut self.joined)? {
-                        return Ok(&self.joined);
-                    }
-                }
-                Some(_) | None => {}
-            }
+            None => Ok(false),
+        }
+    }
+
+    /// The body of a whole answer.
+    pub(crate) fn body(&self) -> &[u8] {
+        match self.found {
+            Some((head, Length::Known(length))) => &self.buffer[head..head + length],
+            Some((_, Length::Chunked)) | None => &self.joined,
         }
     }
 }
@@ -82,22 +115,26 @@ async fn connect(address: &str) -> Result<TcpStream, Error> {
 }
 
 /// Where the head ends and how its body does, once the head is there.
-fn head(bytes: &[u8], is_closing: &mut bool) -> Result<Option<(usize, Length)>, Error> {
-    let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else {
+fn head(bytes: &[u8], is_last: &mut bool) -> Result<Option<(usize, Length)>, Error> {
+    let Some(end) = memchr::memmem::find(bytes, b"\r\n\r\n") else {
         return Ok(None);
     };
-    let text = std::str::from_utf8(&bytes[..end])?.to_ascii_lowercase();
-    if !text.starts_with("http/1.1 200") {
+    if !bytes.starts_with(b"HTTP/1.1 200") {
         return Err(format!("refused: {}", String::from_utf8_lossy(bytes)).into());
     }
-    *is_closing = text.contains("connection: close");
-    if text.contains("transfer-encoding: chunked") {
-        return Ok(Some((end + 4, Length::Chunked)));
+    *is_last = false;
+    let mut length = None;
+    for line in std::str::from_utf8(&bytes[..end])?.split("\r\n").skip(1) {
+        let (name, value) = line.split_once(": ").ok_or("a header without a value")?;
+        if name.eq_ignore_ascii_case("content-length") {
+            length = Some(Length::Known(value.parse()?));
+        } else if name.eq_ignore_ascii_case("transfer-encoding") {
+            length = Some(Length::Chunked);
+        } else if name.eq_ignore_ascii_case("connection") {
+            *is_last = value.eq_ignore_ascii_case("close");
+        }
     }
-    let mut lines = text.lines();
-    let length = lines.find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
-    let length = length.ok_or("an answer without a length")?;
-    Ok(Some((end + 4, Length::Known(length))))
+    Ok(Some((end + 4, length.ok_or("an answer without a length")?)))
 }
 
 /// Takes the chunks that are whole; whether the last is among them. `seen` is how far earlier calls

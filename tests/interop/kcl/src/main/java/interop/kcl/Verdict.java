@@ -102,9 +102,11 @@ final class Verdict {
         long processed = judge.of("record").size();
         long unsent = judge.of("record").stream().filter(event -> event.by().equals(kill.get("worker"))
                 && event.at() > kill.at() - UNSENT_MICROS).count();
+        long resumed = judge.of("started").stream()
+                .filter(event -> Character.isDigit(event.get("checkpoint").charAt(0))).count();
         ok(figures.metrics());
-        ok(figures.records(processed, unsent));
-        refuses("fewer records than were counted", () -> figures.records(unsent, unsent));
-        refuses("more records than were counted", () -> figures.records(processed + unsent + 1, unsent));
+        ok(figures.records(processed, resumed, unsent));
+        refuses("fewer records than were counted", () -> figures.records(unsent, resumed, unsent));
+        refuses("more records than were counted", () -> figures.records(processed + resumed + unsent + 1, resumed, unsent));
     }
 }
