@@ -1,14 +1,16 @@
 //! What can happen next.
 
 use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
 use std::time::Duration;
 
+use foldhash::fast::FixedState;
 use kcl_core::model::{Checkpoint, HashKeyRange, SequenceNumber, Shard, ShardId, WorkerId};
 use tokio::time::Instant;
 
 use super::state::{
     Bounds, Bug, Done, Fence, Grant, LEASE, LIVES, LeaseRow, Life, Lineage, Local, Met, Pass, Pick,
-    Pulse, SHARDS, Standing, WORKERS, Watched, World, Write,
+    Pulse, RECORDS, SHARDS, Standing, WORKERS, Watched, World, Write,
 };
 use super::table::Outcome;
 use crate::plan::lineage::{self, Known, Start};
@@ -75,7 +77,7 @@ pub(super) struct Game {
     bounds: Bounds,
     bug: Option<Bug>,
     epoch: Instant,
-    plans: HashMap<Question, Pass>,
+    plans: HashMap<Question, Rc<Pass>, FixedState>,
 }
 
 const TICK: Duration = Duration::from_secs(5);
@@ -87,7 +89,7 @@ impl Game {
             bounds,
             bug,
             epoch: Instant::now(),
-            plans: HashMap::new(),
+            plans: HashMap::default(),
         }
     }
 
@@ -154,14 +156,14 @@ impl Game {
         }
     }
 
-    fn plan(&mut self, world: &World, worker: usize) -> Option<Pass> {
+    fn plan(&mut self, world: &World, worker: usize) -> Option<Rc<Pass>> {
         let me = world.workers[worker].pulse?.life;
         let question = (worker, relevant(world, worker));
         if let Some(known) = self.plans.get(&question) {
-            return Some(known.clone());
+            return Some(Rc::clone(known));
         }
-        let pass = self.plan_anew(world, worker, me);
-        self.plans.insert(question, pass.clone());
+        let pass = Rc::new(self.plan_anew(world, worker, me));
+        self.plans.insert(question, Rc::clone(&pass));
         Some(pass)
     }
 
@@ -234,6 +236,11 @@ impl Game {
         }
     }
 
+    /// How many records a shard has.
+    fn records(&self, shard: usize) -> u8 {
+        if shard == 0 { self.bounds.records } else { 1 }
+    }
+
     fn row(&self, shard: usize, row: LeaseRow) -> Row {
         let parents: &[usize] = if self.bug == Some(Bug::ChildrenDoNotWait) {
             &[]
@@ -246,9 +253,8 @@ impl Game {
         };
         let checkpoint = match row.done {
             Done::Nothing => Checkpoint::TrimHorizon,
-            Done::Record => {
-                SequenceNumber::new("1").map_or(Checkpoint::TrimHorizon, Checkpoint::at)
-            }
+            Done::One => SequenceNumber::new("1").map_or(Checkpoint::TrimHorizon, Checkpoint::at),
+            Done::Two => SequenceNumber::new("2").map_or(Checkpoint::TrimHorizon, Checkpoint::at),
             Done::End => Checkpoint::ShardEnd,
         };
         Row {
@@ -276,14 +282,17 @@ impl Game {
 
 impl Pass {
     /// It without what can lead to nothing any more; nothing if that is all of it.
-    fn left(mut self, trusts: bool) -> Option<Self> {
+    fn left(mut self: Rc<Self>) -> Option<Rc<Self>> {
         if self.evict.is_empty() {
-            let dead = &self.dead;
-            self.take
-                .retain(|pick| trusts || pick.after.is_none_or(|life| dead.contains(&life)));
-        }
-        if self.evict.is_empty() && self.take.is_empty() {
-            self.dead = Vec::new();
+            let leads_on =
+                |pick: &Pick, dead: &[Life]| pick.after.is_none_or(|life| dead.contains(&life));
+            if !self.take.iter().all(|pick| leads_on(pick, &self.dead)) {
+                let Self { take, dead, .. } = Rc::make_mut(&mut self);
+                take.retain(|pick| leads_on(pick, dead));
+            }
+            if self.take.is_empty() && !self.dead.is_empty() {
+                Rc::make_mut(&mut self).dead = Vec::new();
+            }
         }
         let is_over = self.evict.is_empty() && self.take.is_empty() && self.give_up.is_empty();
         (!is_over).then_some(self)
@@ -297,7 +306,7 @@ fn relevant(world: &World, worker: usize) -> World {
         let grant = grant?;
         Some(Grant {
             known: Done::Nothing,
-            processed: false,
+            processed: 0,
             fence: Fence {
                 shard: 0,
                 holder: Life {
@@ -526,7 +535,8 @@ impl Turn<'_> {
         if is.done < was.done {
             self.breaks("S2: a checkpoint went back");
         }
-        if is.done > Done::Nothing && self.world.processed[shard] == 0 {
+        let covered = usize::from(is.done.records(self.game.records(shard)));
+        if self.world.processed[shard][..covered].contains(&0) {
             self.breaks("S1: a checkpoint covers what nobody processed");
         }
         let children = self.game.lineage.children(shard);
@@ -547,13 +557,13 @@ impl Turn<'_> {
     // --- the keeper ---
 
     fn join(&mut self, worker: usize, fate: Fate) -> bool {
-        let bounds = self.game.bounds;
+        let lives = self.game.bounds.lives[worker];
         let local = self.me(worker);
         if local.pulse.is_some() {
             return false;
         }
         if local.joining.is_none() {
-            if local.lives >= bounds.lives {
+            if local.lives >= lives {
                 return false;
             }
             let life = Life {
@@ -725,9 +735,10 @@ impl Turn<'_> {
 
     /// The next write of a pass, or its end.
     fn go_on(&mut self, worker: usize, fate: Fate) -> bool {
-        let Some(mut pass) = self.me(worker).pass.take() else {
+        let Some(pass) = self.me(worker).pass.take() else {
             return false;
         };
+        let mut pass = Rc::unwrap_or_clone(pass);
         if let Some((life, counter)) = pass.evict.pop() {
             match self.send(Write::Evict { life, counter }, fate) {
                 Some(Outcome::Applied) => {
@@ -741,12 +752,11 @@ impl Turn<'_> {
                 }
                 Some(Outcome::Refused(_, None)) | None => {}
             }
-            self.me(worker).pass = Some(pass);
+            self.me(worker).pass = Some(Rc::new(pass));
             return true;
         }
-        let trusts = self.has(Bug::TakesWithoutProof);
         while let Some(pick) = pass.take.pop() {
-            let is_proven = pick.after.is_none_or(|life| pass.dead.contains(&life)) || trusts;
+            let is_proven = pick.after.is_none_or(|life| pass.dead.contains(&life));
             let waits = (0..SHARDS).any(|parent| {
                 pick.unseen & 1 << parent != 0
                     && self.world.table.leases[parent].is_some_and(|row| row.done != Done::End)
@@ -758,7 +768,7 @@ impl Turn<'_> {
                 return false;
             }
             self.take_lease(worker, &pass, pick, fate);
-            self.me(worker).pass = Some(pass);
+            self.me(worker).pass = Some(Rc::new(pass));
             return true;
         }
         // The end of it, which is no write.
@@ -823,7 +833,7 @@ impl Turn<'_> {
         self.me(worker).grants[usize::from(shard)] = Some(Grant {
             fence,
             known: row.done,
-            processed: row.done != Done::Nothing,
+            processed: row.done.records(self.game.records(usize::from(shard))),
             standing: Standing::Held,
         });
     }
@@ -838,7 +848,10 @@ impl Turn<'_> {
         let Some(grant) = self.grant(worker, shard) else {
             return false;
         };
-        if grant.processed || grant.standing != Standing::Held || !self.may_start(worker) {
+        if grant.processed >= self.game.records(shard)
+            || grant.standing != Standing::Held
+            || !self.may_start(worker)
+        {
             return false;
         }
         if !self
@@ -851,12 +864,14 @@ impl Turn<'_> {
         if !self.game.lineage.parents(shard).is_empty() {
             self.met.push(Met::ChildStarted);
         }
-        if self.world.processed[shard] > 0 {
+        let times = &mut self.world.processed[shard][usize::from(grant.processed)];
+        let is_again = *times > 0;
+        *times = (*times + 1).min(2);
+        if is_again {
             self.met.push(Met::ProcessedAgain);
         }
-        self.world.processed[shard] = (self.world.processed[shard] + 1).min(2);
         self.me(worker).grants[shard] = Some(Grant {
-            processed: true,
+            processed: grant.processed + 1,
             ..grant
         });
         true
@@ -872,25 +887,20 @@ impl Turn<'_> {
         let Some(grant) = self.grant(worker, shard) else {
             return false;
         };
-        if !grant.processed || grant.known != Done::Nothing {
+        if grant.processed <= grant.known.records(self.game.records(shard)) {
             return false;
         }
+        let to = Done::after(grant.processed);
         let write = Write::Commit {
             fence: grant.fence,
             from: grant.known,
-            to: Done::Record,
+            to,
         };
         let believes = self.has(Bug::BelievesWhatWasRefused);
         let next = match self.send(write, fate) {
             None => Some(grant),
-            Some(Outcome::Applied) => Some(Grant {
-                known: Done::Record,
-                ..grant
-            }),
-            Some(Outcome::Refused(..)) if believes => Some(Grant {
-                known: Done::Record,
-                ..grant
-            }),
+            Some(Outcome::Applied) => Some(Grant { known: to, ..grant }),
+            Some(Outcome::Refused(..)) if believes => Some(Grant { known: to, ..grant }),
             Some(Outcome::Refused(row, _)) => {
                 self.judged(grant, row, Met::CommitReadBack, Met::CommitFenced)
             }
@@ -928,7 +938,8 @@ impl Turn<'_> {
         };
         let children = self.game.lineage.children(shard);
         let is_closed = self.world.is_resharded && !children.is_empty();
-        if !grant.processed && !self.has(Bug::FinishesBeforeProcessing)
+        let is_processed = grant.processed >= self.game.records(shard);
+        if !is_processed && !self.has(Bug::FinishesBeforeProcessing)
             || !is_closed && !self.has(Bug::FinishesAnOpenShard)
         {
             return false;
@@ -973,7 +984,7 @@ impl Turn<'_> {
         let Some(grant) = self.grant(worker, shard) else {
             return false;
         };
-        let is_durable = !grant.processed || grant.known != Done::Nothing;
+        let is_durable = grant.processed <= grant.known.records(self.game.records(shard));
         if grant.standing != Standing::HandOver
             || !is_durable && !self.has(Bug::ReleasesWithoutCommit)
         {
@@ -1003,11 +1014,11 @@ impl Turn<'_> {
     /// Drops what nothing depends on any more, so that states that differ in it alone are one.
     fn forget(&mut self) {
         let lives = self.game.bounds.lives;
-        let trusts = self.has(Bug::TakesWithoutProof);
         for (worker, local) in self.world.workers.iter_mut().enumerate() {
+            let lives = lives[worker];
             // Nobody judges himself.
             local.watched[worker] = [None; LIVES];
-            local.pass = local.pass.take().and_then(|pass| pass.left(trusts));
+            local.pass = local.pass.take().and_then(|pass| pass.left());
             let is_over = local.lives >= lives && local.pulse.is_none() && local.joining.is_none();
             if is_over && local.pass.is_none() {
                 *local = Local {
@@ -1017,7 +1028,8 @@ impl Turn<'_> {
             }
         }
         if self.world.is_disturbed {
-            self.world.processed = self.world.processed.map(|count| count.min(1));
+            let once = |times: [u8; RECORDS]| times.map(|count| count.min(1));
+            self.world.processed = self.world.processed.map(once);
         }
     }
 
@@ -1047,13 +1059,13 @@ impl Turn<'_> {
                 return self.breaks("S4: a worker was evicted in its time");
             }
         }
-        if !world.is_disturbed && world.processed.iter().any(|count| *count > 1) {
+        if !world.is_disturbed && world.processed.iter().flatten().any(|count| *count > 1) {
             return self.breaks("S10: a record came twice though nothing went wrong");
         }
         let is_done = |shard: usize| {
             world.table.leases[shard].is_some_and(|row| {
                 let is_parent = !self.game.lineage.children(shard).is_empty();
-                row.done == if is_parent { Done::End } else { Done::Record }
+                row.done == if is_parent { Done::End } else { Done::One }
             })
         };
         if (0..SHARDS).all(is_done) {

@@ -1,9 +1,11 @@
 //! Goes through all states, nearest first, so that what breaks a rule is told by its shortest way.
 
-use std::collections::hash_map::{DefaultHasher, Entry};
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::fmt::Write as _;
-use std::hash::{Hash, Hasher};
+use std::hash::BuildHasher;
+
+use foldhash::quality::FixedState;
 
 use super::actions::{Game, Step};
 use super::state::{Bounds, Bug, Lineage, Met, World};
@@ -22,7 +24,7 @@ pub(super) struct Explored {
 
 /// How a state was first come to.
 struct Came {
-    from: u128,
+    from: u64,
     by: Option<Step>,
 }
 
@@ -36,13 +38,9 @@ pub(super) fn explore(lineage: Lineage, bounds: Bounds, bug: Option<Bug>) -> Exp
         broken: None,
     };
     let start = game.start();
-    let mut seen = HashMap::from([(
-        name(&start),
-        Came {
-            from: name(&start),
-            by: None,
-        },
-    )]);
+    let mut seen = HashMap::with_hasher(FixedState::with_seed(0));
+    let from = name(&start);
+    seen.insert(from, Came { from, by: None });
     let mut queue = VecDeque::from([start]);
     let mut next = Vec::new();
     while let Some(world) = queue.pop_front() {
@@ -82,18 +80,19 @@ pub(super) fn explore(lineage: Lineage, bounds: Bounds, bug: Option<Bug>) -> Exp
     explored
 }
 
-/// What stands for a state: two independent hashes. That two of some ten million states share one is
-/// less likely than a fault of the memory.
-fn name(world: &World) -> u128 {
-    let mut one = DefaultHasher::new();
-    world.hash(&mut one);
-    let mut other = DefaultHasher::new();
-    1_u8.hash(&mut other);
-    world.hash(&mut other);
-    u128::from(one.finish()) << 64 | u128::from(other.finish())
+/// What stands for a state. That any two of ten million states share one is less likely than one in a
+/// hundred thousand.
+fn name(world: &World) -> u64 {
+    FixedState::with_seed(1).hash_one(world)
 }
 
-fn way(seen: &HashMap<u128, Came>, mut at: u128, last: Step, rule: &str, world: &World) -> String {
+fn way(
+    seen: &HashMap<u64, Came, FixedState>,
+    mut at: u64,
+    last: Step,
+    rule: &str,
+    world: &World,
+) -> String {
     let mut steps = vec![last];
     while let Some(Came { from, by: Some(by) }) = seen.get(&at) {
         steps.push(*by);

@@ -1,10 +1,14 @@
 //! What a state of the small world is.
 
+use std::rc::Rc;
+
 /// Shards by their place; workers likewise.
 pub(super) const SHARDS: usize = 3;
 pub(super) const WORKERS: usize = 2;
 /// Lives that one worker can have.
-pub(super) const LIVES: usize = 3;
+pub(super) const LIVES: usize = 2;
+/// Records that one shard can have.
+pub(super) const RECORDS: usize = 2;
 /// The lease time, in ticks.
 pub(super) const LEASE: u8 = 2;
 
@@ -46,8 +50,10 @@ pub(super) struct Bounds {
     pub(super) renewals: u8,
     /// How often one lease changes hands.
     pub(super) epochs: u8,
-    /// Lives of one worker.
-    pub(super) lives: u8,
+    /// Lives of each worker.
+    pub(super) lives: [u8; WORKERS],
+    /// Records of the first shard. The others have one.
+    pub(super) records: u8,
     /// States after which it is given up.
     pub(super) states: usize,
 }
@@ -59,13 +65,41 @@ impl Bounds {
         crashes: 0,
         renewals: 0,
         epochs: 2,
-        lives: 1,
-        states: 1_000_000,
+        lives: [1, 1],
+        records: 1,
+        states: 30_000_000,
     };
     /// Besides, any one write has any fate.
-    pub(super) const FAULTS: Self = Self {
+    pub(super) const FAULT: Self = Self {
         faults: 1,
-        states: 20_000_000,
+        ..Self::STALLS
+    };
+    /// The same with a renewal, and one hand of each lease.
+    pub(super) const FAULT_AND_RENEWAL: Self = Self {
+        renewals: 1,
+        epochs: 1,
+        ..Self::FAULT
+    };
+    /// The same with a second record, so that a checkpoint can go back.
+    pub(super) const FAULT_AND_RECORDS: Self = Self {
+        records: 2,
+        epochs: 1,
+        ..Self::FAULT
+    };
+    /// A lease that was handed over is taken again.
+    pub(super) const HAND_OVERS: Self = Self {
+        epochs: 3,
+        ..Self::STALLS
+    };
+    /// A worker dies.
+    pub(super) const CRASH: Self = Self {
+        crashes: 1,
+        ..Self::STALLS
+    };
+    /// A worker that ended, or died, begins again under another name.
+    pub(super) const LIVES: Self = Self {
+        crashes: 1,
+        lives: [2, 1],
         ..Self::STALLS
     };
 }
@@ -77,12 +111,30 @@ pub(super) struct Life {
     pub(super) number: u8,
 }
 
-/// What is durable of a shard. Each has one record.
+/// What is durable of a shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Done {
     Nothing,
-    Record,
+    One,
+    Two,
     End,
+}
+
+impl Done {
+    /// With so many records behind it.
+    pub(super) fn after(records: u8) -> Self {
+        [Self::Nothing, Self::One, Self::Two][usize::from(records)]
+    }
+
+    /// How many records are behind it, of so many.
+    pub(super) fn records(self, all: u8) -> u8 {
+        match self {
+            Self::Nothing => 0,
+            Self::One => 1,
+            Self::Two => 2,
+            Self::End => all,
+        }
+    }
 }
 
 /// The row of a shard.
@@ -164,8 +216,8 @@ pub(super) struct Grant {
     pub(super) fence: Fence,
     /// What is known to be durable.
     pub(super) known: Done,
-    /// Whether this grant has processed the record, or its predecessors' checkpoint covers it.
-    pub(super) processed: bool,
+    /// How many records this grant has processed, or its predecessors' checkpoint covers.
+    pub(super) processed: u8,
     pub(super) standing: Standing,
 }
 
@@ -220,7 +272,7 @@ pub(super) struct Local {
     pub(super) lives: u8,
     pub(super) grants: [Option<Grant>; SHARDS],
     pub(super) watched: [[Option<Watched>; LIVES]; WORKERS],
-    pub(super) pass: Option<Pass>,
+    pub(super) pass: Option<Rc<Pass>>,
 }
 
 /// All there is.
@@ -230,8 +282,8 @@ pub(super) struct World {
     pub(super) workers: [Local; WORKERS],
     /// Whether the shards have been split or merged.
     pub(super) is_resharded: bool,
-    /// How often the record of each shard was processed, up to two; to one where more is no fault.
-    pub(super) processed: [u8; SHARDS],
+    /// How often each record of each shard was processed, up to two; to one where more is no fault.
+    pub(super) processed: [[u8; RECORDS]; SHARDS],
     /// A write that is on its way for any time.
     pub(super) late: Option<Write>,
     pub(super) faults: u8,
@@ -282,7 +334,6 @@ all! {
 all! {
     /// What the rules are tried with.
     Bug {
-        TakesWithoutProof,
         TakesWhateverTheOwner,
         RenewalCountsFromTheReply,
         GoesOnAfterItsTime,
@@ -301,36 +352,43 @@ all! {
 }
 
 impl Met {
-    /// What comes up though every write is applied and answered.
-    pub(super) const BY_STALLS: [Self; 13] = [
-        Self::DeadEvicted,
-        Self::TakenFromTheDead,
-        Self::LifeEndedAfterStall,
-        Self::TakenForNobody,
-        Self::CommitFenced,
-        Self::CommitAppliedThenLost,
-        Self::FinishFenced,
-        Self::ChildWaitsForParent,
-        Self::MergeWaitsForOneParent,
-        Self::ChildStarted,
-        Self::HandedOver,
-        Self::ProcessedAgain,
-        Self::AllDone,
+    /// What comes up only if a write is lost, or its answer, or it is late.
+    pub(super) const BY_FAULTS: &'static [Self] = &[
+        Self::EvictionRefused,
+        Self::StrayTakenAgain,
+        Self::CommitReadBack,
+        Self::FinishReadBack,
+        Self::ReleaseReadBack,
+        Self::LateWriteApplied,
+        Self::LateWriteRefused,
     ];
+    /// What comes up only if leases are taken from one worker by the other.
+    pub(super) const BY_SECOND_HANDS: &'static [Self] = &[
+        Self::TakenFromTheDead,
+        Self::StrayTakenAgain,
+        Self::ProcessedAgain,
+    ];
+    /// What comes up only if, besides, workers renew.
+    pub(super) const BY_RENEWALS: &'static [Self] = &[Self::RenewalProvenByItsRow];
 }
 
 impl Bug {
-    /// Whether it breaks no rule as long as every write is applied and answered, by the first life of a
-    /// worker, and leases change hands twice at most.
-    pub(super) fn needs_more_than_stalls(self) -> bool {
-        matches!(
-            self,
-            Self::TakesWithoutProof
-                | Self::RenewalCountsFromTheReply
-                | Self::KeepsGrantsInTheNextLife
-                | Self::CommitsFromAnywhere
-                | Self::ReleasesWithoutCommit
-                | Self::BelievesWhatWasRefused
-        )
+    /// Where it breaks a rule.
+    pub(super) fn shown_within(self) -> Bounds {
+        match self {
+            Self::RenewalCountsFromTheReply => Bounds::FAULT_AND_RENEWAL,
+            Self::KeepsGrantsInTheNextLife => Bounds::LIVES,
+            Self::CommitsFromAnywhere | Self::BelievesWhatWasRefused => Bounds::FAULT_AND_RECORDS,
+            Self::ReleasesWithoutCommit => Bounds::HAND_OVERS,
+            Self::TakesWhateverTheOwner
+            | Self::GoesOnAfterItsTime
+            | Self::CommitsWithoutFence
+            | Self::FinishesWithoutFence
+            | Self::FinishesBeforeProcessing
+            | Self::FinishesAnOpenShard
+            | Self::ReleasesWithoutFence
+            | Self::ChildrenDoNotWait
+            | Self::FinishesWithoutChildren => Bounds::STALLS,
+        }
     }
 }
