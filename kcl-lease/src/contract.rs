@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 
 use kcl_core::model::{Checkpoint, Epoch, HashKeyRange, SequenceNumber, Shard, ShardId, WorkerId};
 
-use crate::row::{Fence, Incarnation, LeaseRow, Row, WorkerKey, WorkerRow};
+use crate::row::{Fence, Incarnation, LeaseRow, Row, WatchRow, WorkerKey, WorkerRow};
 use crate::store::{Freshness, LeaseStore, Outcome, StoreError, Take};
 
 /// Checks a store. `fresh` makes one with an empty table.
@@ -37,6 +37,7 @@ pub async fn lease_store<S: LeaseStore>(fresh: impl AsyncFn() -> S) {
     life_is_proven_in_steps_of_one(&ready().await).await;
     an_eviction_needs_a_row_that_stands_still(&ready().await).await;
     the_start_is_fixed_once(&ready().await).await;
+    the_watch_changes_hands_as_it_was_seen(&ready().await).await;
     a_scan_brings_every_row(&ready().await).await;
 }
 
@@ -409,6 +410,67 @@ async fn the_start_is_fixed_once<S: LeaseStore>(store: &S) {
     assert_eq!(rows, [Row::Start(first)]);
 }
 
+async fn the_watch_changes_hands_as_it_was_seen<S: LeaseStore>(store: &S) {
+    let (one, other) = (worker("a", 1), worker("b", 2));
+    assert_eq!(ok(store.read_watch().await), None);
+    ok(store.ring().await);
+    assert_eq!(
+        ok(store.read_watch().await),
+        None,
+        "a bell alone is no watch"
+    );
+    assert_eq!(refused(store.keep_watch(0).await), None);
+    let first = applied(store.claim_watch(None, &one).await);
+    let expected = WatchRow {
+        owner: one.clone(),
+        term: 1,
+        looks: 0,
+        bell: 1,
+    };
+    assert_eq!(first, expected);
+    assert_eq!(
+        refused(store.claim_watch(None, &other).await),
+        Some(first.clone()),
+        "there is one"
+    );
+    applied(store.keep_watch(1).await);
+    ok(store.ring().await);
+    let kept = WatchRow {
+        looks: 1,
+        bell: 2,
+        ..first.clone()
+    };
+    assert_eq!(ok(store.read_watch().await), Some(kept.clone()));
+    // What it counts meanwhile is no reason to refuse.
+    let second = applied(store.claim_watch(Some(&first), &other).await);
+    let expected = WatchRow {
+        owner: other,
+        term: 2,
+        bell: 3,
+        ..kept
+    };
+    assert_eq!(second, expected);
+    assert_eq!(
+        refused(store.keep_watch(1).await),
+        Some(second.clone()),
+        "another has it"
+    );
+    assert_eq!(
+        refused(store.claim_watch(Some(&first), &one).await),
+        Some(second.clone()),
+        "a late copy of a claim"
+    );
+    assert_eq!(
+        ok(store.scan(Freshness::Consistent).await),
+        [Row::Watch(second)]
+    );
+
+    let row = worker_row(one.clone());
+    assert_eq!(ok(store.read_worker(&one).await), None);
+    applied(store.join(&row).await);
+    assert_eq!(ok(store.read_worker(&one).await), Some(row));
+}
+
 async fn a_scan_brings_every_row<S: LeaseStore>(store: &S) {
     let mut expected = BTreeSet::new();
     for n in 0..60 {
@@ -426,6 +488,7 @@ async fn a_scan_brings_every_row<S: LeaseStore>(store: &S) {
             Row::Lease(row) => row.shard.to_string(),
             Row::Worker(row) => row.key.row_key(),
             Row::Start(_) => "start".to_owned(),
+            Row::Watch(_) => "watch".to_owned(),
         };
         assert_eq!(rows.len(), expected.len());
         assert_eq!(rows.iter().map(name).collect::<BTreeSet<_>>(), expected);

@@ -4,6 +4,7 @@
 //! the rights (which give them back) meet. A plain lock around a few lines; nothing awaits here.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use kcl_core::model::{Shard, ShardId};
@@ -32,6 +33,10 @@ pub(crate) struct Holdings {
     pub(crate) plan: Notify,
     /// Rung for the sync: a shard ended, or a child has no row.
     pub(crate) sync: Notify,
+    /// Whether this worker keeps the watch, as its planner last knew.
+    pub(crate) keeps_watch: AtomicBool,
+    /// Whether the row of the present life says that it leaves, and nobody was told yet.
+    pub(crate) leaving_is_news: AtomicBool,
 }
 
 #[derive(Debug, Default)]

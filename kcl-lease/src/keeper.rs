@@ -4,6 +4,7 @@
 //! thousand takes can make the worker look dead.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use kcl_core::error::{Error, ErrorKind};
@@ -190,13 +191,13 @@ impl<S: LeaseStore> Keeper<S> {
         };
         match outcome {
             Ok(Outcome::Applied(())) => {
-                pulse.told_leaving = leaving;
+                self.told(pulse, leaving);
                 self.proven(pulse, sent);
             }
             // Only this worker writes this counter: an earlier copy of the renewal was applied,
             // at the earliest when the first one was sent.
             Ok(Outcome::Refused(Some(row))) if row.counter == pulse.counter + 1 => {
-                pulse.told_leaving = row.leaving;
+                self.told(pulse, row.leaving);
                 self.proven(pulse, first_sent);
             }
             Ok(Outcome::Refused(_)) => return Err(End::Dead(None)),
@@ -214,6 +215,15 @@ impl<S: LeaseStore> Keeper<S> {
             }
         }
         Ok(())
+    }
+
+    /// The row says that this worker leaves, or does not. The others are to look at it.
+    fn told(&self, pulse: &mut Pulse, leaving: bool) {
+        if leaving && !pulse.told_leaving {
+            self.holdings.leaving_is_news.store(true, Ordering::Relaxed);
+            self.holdings.plan.notify_one();
+        }
+        pulse.told_leaving = leaving;
     }
 
     fn proven(&self, pulse: &mut Pulse, at: Instant) {

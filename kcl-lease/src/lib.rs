@@ -51,7 +51,9 @@
 //! share hands shards over: it drains them, commits and releases, so nothing is read twice. Every
 //! write carries the proof that the lease is still held and the checkpoint it follows on, so a
 //! worker that lost a shard without knowing it cannot write, and checkpoints never go back. The
-//! protocol and its reasons are in `docs/decisions/0001-a-worker-proves-its-life-once.md`.
+//! protocol and its reasons are in `docs/decisions/0001-a-worker-proves-its-life-once.md`. One worker of
+//! all keeps the watch over the whole table and rings for the others, so that what the table costs at rest
+//! does not grow with shards (`docs/decisions/0005-one-worker-keeps-the-watch.md`).
 //!
 //! # What is where
 //!
@@ -86,7 +88,9 @@ mod trouble;
 
 pub use leases::{DynamoLeases, MemoryLeases};
 pub use ownership::Leases;
-pub use row::{Fence, Incarnation, LeaseRow, Owner, Row, WorkerKey, WorkerRow, whole_millis};
+pub use row::{
+    Fence, Incarnation, LeaseRow, Owner, Row, WatchRow, WorkerKey, WorkerRow, whole_millis,
+};
 pub use settings::LeaseSettings;
 pub use shards::{KinesisShards, ShardList};
 pub use store::dynamo::DynamoTable;

@@ -15,7 +15,8 @@
 //!
 //! Not told here: reads of the table that are old and clocks that run at different rates, against which
 //! a worker's row is deleted before its leases are taken; user code that is running when its lease
-//! ends; the service forgetting shards. The simulation of the whole stack has those.
+//! ends; the service forgetting shards; and who keeps the watch, as here everybody may look at any time. The
+//! simulation of the whole stack has those.
 
 mod actions;
 mod explore;

@@ -18,6 +18,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::holdings::{Holdings, Phase};
 use crate::keeper::{Joined, Keeper};
 use crate::plan::view::Observer;
+use crate::plan::watch::Watching;
 use crate::planner::Planner;
 use crate::settings::LeaseSettings;
 use crate::shards::ShardList;
@@ -104,6 +105,12 @@ impl<S: LeaseStore, L: ShardList> Ownership for Leases<S, L> {
             rng: start.env.rng(),
             observer: Observer::default(),
             rung_for: BTreeSet::new(),
+            watching: Watching::default(),
+            term: None,
+            kept: None,
+            is_settled: false,
+            must_ring: false,
+            life: None,
         };
         let sync = Sync {
             store: Arc::clone(&store),

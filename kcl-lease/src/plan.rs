@@ -5,6 +5,7 @@
 //! * [`balance`]: whose share is how large, and who gets which free lease.
 //! * [`lineage`]: which rows must exist; parents before children.
 //! * [`cleanup`]: which rows of finished shards may go.
+//! * [`watch`]: who looks at the whole table, and when the others have to.
 //!
 //! The planner task carries plans out; nothing here awaits.
 
@@ -13,6 +14,7 @@ pub(crate) mod cleanup;
 pub(crate) mod expiry;
 pub(crate) mod lineage;
 pub(crate) mod view;
+pub(crate) mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -56,6 +58,15 @@ pub(crate) struct Plan {
     pub(crate) wake_at: Option<Instant>,
     /// Whether leases are about to come free for this worker, so that looking often pays.
     pub(crate) expecting: bool,
+}
+
+impl Plan {
+    /// Whether nothing is under way that this worker has part in, so that it need not look again until
+    /// something changes.
+    pub(crate) fn is_settled(&self) -> bool {
+        let is_idle = self.evict.is_empty() && self.take.is_empty() && self.give_up.is_empty();
+        is_idle && self.offers.is_empty() && !self.expecting
+    }
 }
 
 /// A lease to take.

@@ -1,10 +1,14 @@
 //! The planner: one task that reads the table, plans, and carries the plan out.
 //!
+//! One worker of all keeps the watch and reads the table every interval; the others read two rows, and the
+//! table only when something is new, see [`plan::watch`](crate::plan::watch).
+//!
 //! It decides nothing itself (`plan` does) and nothing rests on how fresh its reads are: each write
 //! it sends is refused if the row is not as it was seen.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -17,6 +21,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::holdings::{Holdings, Life, Phase};
 use crate::plan::view::{Observer, View};
+use crate::plan::watch::{Duty, Watching};
 use crate::plan::{self, Me, Pick, Plan};
 use crate::right::{LeaseRight, Retry};
 use crate::row::{Fence, LeaseRow, WorkerKey};
@@ -36,22 +41,34 @@ pub(crate) struct Planner<S: LeaseStore> {
     pub(crate) observer: Observer,
     /// The children without a row that the sync was last rung for.
     pub(crate) rung_for: BTreeSet<ShardId>,
+    pub(crate) watching: Watching,
+    /// The term in which this worker keeps the watch, if it does.
+    pub(crate) term: Option<u64>,
+    /// When it last told that it does.
+    pub(crate) kept: Option<Instant>,
+    /// Whether this worker need not look until something changes.
+    pub(crate) is_settled: bool,
+    /// Whether the others must be told to look.
+    pub(crate) must_ring: bool,
+    /// The life they were last told of.
+    pub(crate) life: Option<WorkerKey>,
 }
 
 /// An offer that stands for so many scans goes to the next in line.
 const OFFER_SCANS: u32 = 3;
 /// Who let an offer stand is passed over for so many lease times.
 const REST_LEASE_TIMES: u32 = 3;
+/// Who keeps the watch and has not looked for so many lease times has lost it.
+const WATCH_LEASE_TIMES: u32 = 1;
 
 impl<S: LeaseStore> Planner<S> {
     /// The task. Ends with the worker, or with the reason why it cannot go on.
     pub(crate) async fn run(mut self) -> Result<(), Error> {
         let mut trouble = Trouble::new(self.settings.duration * 3);
-        // What we were rung for is a write of our own: an old read would not show it.
-        let mut freshness = Freshness::Consistent;
+        let mut is_rung = true;
         loop {
             let phase = *self.phase.borrow_and_update();
-            let next = match self.pass(phase, freshness).await {
+            let next = match self.turn(phase, is_rung).await {
                 Ok(next) => {
                     trouble.over();
                     next
@@ -64,35 +81,139 @@ impl<S: LeaseStore> Planner<S> {
             if phase == Phase::Stopped {
                 return Ok(());
             }
-            let regular = if self.settings.consistent_scans {
-                Freshness::Consistent
-            } else {
-                Freshness::Eventual
-            };
             let woken = tokio::select! {
                 biased;
-                changed = self.phase.changed() => changed.ok().map(|()| regular),
-                () = self.holdings.plan.notified() => Some(Freshness::Consistent),
-                () = sleep_until(next) => Some(regular),
+                changed = self.phase.changed() => changed.ok().map(|()| true),
+                () = self.holdings.plan.notified() => Some(true),
+                () = sleep_until(next) => Some(false),
             };
             match woken {
-                Some(next) => freshness = next,
+                Some(rung) => is_rung = rung,
                 None => return Ok(()),
             }
         }
     }
 
-    /// One look at the table and what follows. Answers when to look again.
-    async fn pass(&mut self, phase: Phase, freshness: Freshness) -> Result<Instant, StoreError> {
+    /// Looks at the table if that is due. Answers when to come back.
+    async fn turn(&mut self, phase: Phase, is_rung: bool) -> Result<Instant, StoreError> {
+        // What we were rung for stays due until a look has succeeded.
+        self.is_settled &= !is_rung;
         self.release_orphans().await?;
         let Some(life) = self.holdings.life().filter(|_| phase != Phase::Stopped) else {
             return Ok(Instant::now() + self.settings.scan_every());
         };
+        let is_new = self.life.as_ref() != Some(&life.key);
+        let leaves = self.holdings.leaving_is_news.swap(false, Ordering::Relaxed);
+        if is_new || leaves {
+            self.life = Some(life.key.clone());
+            self.must_ring = true;
+        }
+        let (duty, bell) = self.consult(&life, phase).await?;
+        self.ring_if_due().await;
+        let freshness = match duty {
+            Duty::Rest(at) if self.is_settled => return Ok(at.min(self.after_a_scan())),
+            // What we were rung for is a write: an old read would not show it.
+            Duty::Look => Freshness::Consistent,
+            Duty::Keep | Duty::Claim(_) | Duty::Rest(_)
+                if is_rung || self.settings.consistent_scans =>
+            {
+                Freshness::Consistent
+            }
+            Duty::Keep | Duty::Claim(_) | Duty::Rest(_) => Freshness::Eventual,
+        };
+        let next = self.pass(&life, phase, (freshness, is_rung)).await?;
+        if let Some(bell) = bell {
+            self.watching.heard(bell);
+        }
+        self.keep_watch().await;
+        self.ring_if_due().await;
+        Ok(next)
+    }
+
+    /// Reads how the watch stands, and claims it if nobody keeps it. With the bell as it stood.
+    async fn consult(
+        &mut self,
+        life: &Life,
+        phase: Phase,
+    ) -> Result<(Duty, Option<u64>), StoreError> {
+        let row = self.store.read_watch().await?;
+        let keeper = match &row {
+            Some(row) if row.owner != life.key => self.store.read_worker(&row.owner).await?,
+            Some(_) | None => None,
+        };
+        let now = Instant::now();
+        let bell = row.as_ref().map(|row| row.bell);
+        let mut term = row.as_ref().map(|row| row.term);
+        let patience = self.settings.duration * WATCH_LEASE_TIMES;
+        let mut duty = self
+            .watching
+            .judge(row, keeper.as_ref(), &life.key, now, patience);
+        if let Duty::Claim(seen) = &duty
+            && phase == Phase::Sharing
+        {
+            // A claim that gets no answer is not sent again here: the next turn shows it.
+            match self.store.claim_watch(seen.as_ref(), &life.key).await? {
+                Outcome::Applied(row) => {
+                    tracing::info!(worker = %life.key, term = row.term, "this worker keeps the watch over the lease table");
+                    if let Some((keeper, counter, since)) = self.watching.last_keeper() {
+                        self.observer.watched(keeper, counter, since);
+                    }
+                    term = Some(row.term);
+                    duty = Duty::Keep;
+                }
+                // Somebody else was first.
+                Outcome::Refused(_) => duty = Duty::Look,
+            }
+        }
+        self.term = term.filter(|_| duty == Duty::Keep);
+        self.holdings
+            .keeps_watch
+            .store(self.term.is_some(), Ordering::Relaxed);
+        Ok((duty, bell))
+    }
+
+    /// Tells from time to time that the watch is kept, after a look.
+    async fn keep_watch(&mut self) {
+        let Some(term) = self.term else {
+            self.kept = None;
+            return;
+        };
+        let now = Instant::now();
+        let due = |at: Instant| now >= at + self.settings.renew_every();
+        if !self.kept.is_none_or(due) {
+            return;
+        }
+        match self.store.keep_watch(term).await {
+            Ok(Outcome::Applied(()) | Outcome::Refused(_)) => self.kept = Some(now),
+            Err(failure) => {
+                tracing::debug!(error = %failure.into_error(), "cannot tell that the watch is kept");
+            }
+        }
+    }
+
+    async fn ring_if_due(&mut self) {
+        if self.must_ring {
+            match self.store.ring().await {
+                Ok(()) => self.must_ring = false,
+                Err(failure) => {
+                    tracing::debug!(error = %failure.into_error(), "cannot ring for the others yet");
+                }
+            }
+        }
+    }
+
+    /// One look at the table and what follows. Answers when to look again.
+    async fn pass(
+        &mut self,
+        life: &Life,
+        phase: Phase,
+        (freshness, is_rung): (Freshness, bool),
+    ) -> Result<Instant, StoreError> {
         let view = self.look(freshness).await?;
         for seen in view.leases.values() {
             self.holdings.seen(&seen.row);
         }
-        let me = self.me(&life, phase);
+        let me = self.me(life, phase);
         let mut plan = plan::plan(&view, &me, Instant::now());
         if self.note_offers(&view, &plan, &me) {
             let view = View {
@@ -102,12 +223,19 @@ impl<S: LeaseStore> Planner<S> {
             plan = plan::plan(&view, &me, Instant::now());
         }
         self.ring_for_children(&view);
+        if self.term.is_some() && self.watching.is_news(&view) {
+            self.must_ring = true;
+        }
+        // What a change of our own makes free for others, they need not wait for the watch to see.
+        self.must_ring |= is_rung && plan.offers.values().any(|to| *to != life.key);
         let dead = self.evict(&plan).await;
-        self.take(&life, &plan, &dead).await;
+        self.must_ring |= !dead.is_empty();
+        self.take(life, &plan, &dead).await;
         for shard in &plan.give_up {
             tracing::info!(%shard, "lease to be handed over: another worker has fewer");
             self.holdings.hand_over(shard);
         }
+        self.is_settled = plan.is_settled();
         Ok(self.next_look(&plan))
     }
 
@@ -155,13 +283,24 @@ impl<S: LeaseStore> Planner<S> {
     fn next_look(&mut self, plan: &Plan) -> Instant {
         let now = Instant::now();
         let scan = self.settings.scan_every();
-        let pause = if plan.expecting { scan / 4 } else { scan };
-        // A tenth of jitter, so that the workers of a fleet do not all scan at once.
-        let pause = pause.mul_f64(self.rng.f64().mul_add(0.1, 0.95));
-        let next = now + pause;
+        let next = if plan.expecting {
+            now + self.jittered(scan / 4)
+        } else {
+            self.after_a_scan()
+        };
+        // Who does not keep the watch has not seen since when the others stand still.
+        let wake_at = plan.wake_at.filter(|_| self.term.is_some());
         // Not at once even if something is due: an eviction may have been refused.
-        plan.wake_at
-            .map_or(next, |at| next.min(at.max(now + scan / 20)))
+        wake_at.map_or(next, |at| next.min(at.max(now + scan / 20)))
+    }
+
+    fn after_a_scan(&mut self) -> Instant {
+        Instant::now() + self.jittered(self.settings.scan_every())
+    }
+
+    /// A tenth of jitter, so that the workers of a fleet do not all come at once.
+    fn jittered(&mut self, pause: Duration) -> Duration {
+        pause.mul_f64(self.rng.f64().mul_add(0.1, 0.95))
     }
 
     /// Declares workers dead; answers who is proven so.

@@ -209,6 +209,21 @@ pub struct WorkerRow {
     pub leases_max: Option<u32>,
 }
 
+/// The row of the watch: which worker looks at the whole table, so that the others need not.
+///
+/// It decides nothing: whoever sees that there is something to do does it, by conditional writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WatchRow {
+    /// Who watches, or watched last.
+    pub owner: WorkerKey,
+    /// Grows by one whenever the watch changes hands.
+    pub term: u64,
+    /// Grows while the watch is kept: whole looks at the table were taken.
+    pub looks: u64,
+    /// Grows when there is something to see for everybody.
+    pub bell: u64,
+}
+
 /// Any row of the table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Row {
@@ -218,6 +233,8 @@ pub enum Row {
     Worker(WorkerRow),
     /// Where shards start that nobody has read, fixed to a time once.
     Start(SystemTime),
+    /// Of the watch.
+    Watch(WatchRow),
 }
 
 /// The proof of a grant, which every write on behalf of it carries.

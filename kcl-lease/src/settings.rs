@@ -15,10 +15,11 @@ pub struct LeaseSettings {
     /// worker all its shards. Too high: the shards of a crashed worker wait that long. Workers
     /// with different values can share an application: each is judged by its own.
     pub duration: Duration,
-    /// How often the table is read. Default: a tenth of `duration`.
+    /// How often one worker of all reads the whole table, and the others two rows of it. Default: a tenth
+    /// of `duration`.
     ///
-    /// Too low: the table is read for nothing (each read costs one unit per 8 KB of rows). Too
-    /// high: free shards wait that long. Less than half of `duration`.
+    /// Too low: the table is read for nothing (each read of the whole costs one unit per 8 KB of rows).
+    /// Too high: free shards wait that long, or twice. Less than half of `duration`.
     pub scan_interval: Option<Duration>,
     /// How often the stream is asked for shards nobody knows yet. Default 60 s.
     ///

@@ -1,4 +1,4 @@
-//! The port to the lease table: a few conditional writes, each on one row, and two reads.
+//! The port to the lease table: a few conditional writes, each on one row, and a few reads.
 //!
 //! The conditions are the whole protocol (docs/decisions/0001). An implementation must apply each
 //! write at most once per call that reports `Applied`, evaluate condition and write as one step,
@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use kcl_core::error::Error;
 use kcl_core::model::{Checkpoint, ShardId};
 
-use crate::row::{Fence, LeaseRow, Owner, Row, WorkerKey, WorkerRow};
+use crate::row::{Fence, LeaseRow, Owner, Row, WatchRow, WorkerKey, WorkerRow};
 
 /// The table of one application.
 ///
@@ -89,6 +89,26 @@ pub trait LeaseStore: Send + Sync + std::fmt::Debug + 'static {
         key: &WorkerKey,
         counter: Option<u64>,
     ) -> Result<Outcome<WorkerRow>, StoreError>;
+
+    /// The row of a worker as it is now.
+    async fn read_worker(&self, key: &WorkerKey) -> Result<Option<WorkerRow>, StoreError>;
+
+    /// The row of the watch as it is now.
+    async fn read_watch(&self) -> Result<Option<WatchRow>, StoreError>;
+
+    /// Gives the watch to a worker, with the next term, and rings; answers the new row. If the term is
+    /// as observed; without an observed row, only if there is none.
+    async fn claim_watch(
+        &self,
+        seen: Option<&WatchRow>,
+        to: &WorkerKey,
+    ) -> Result<Outcome<WatchRow, WatchRow>, StoreError>;
+
+    /// Adds one to the looks. If the term is `term`.
+    async fn keep_watch(&self, term: u64) -> Result<Outcome<WatchRow>, StoreError>;
+
+    /// Adds one to the bell. If there is a watch.
+    async fn ring(&self) -> Result<(), StoreError>;
 
     /// Fixes where shards start that nobody has read. The first one to ask decides; the answer is
     /// what is fixed, to the millisecond.

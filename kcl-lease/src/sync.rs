@@ -1,10 +1,12 @@
 //! The sync: one task that sees to it that every shard has a row that needs one.
 //!
-//! Every worker runs it; creations are conditional, so it does not matter who is first. What to
+//! Every worker runs it when it starts and when its bell rings, and the one that keeps the watch also from
+//! time to time; creations are conditional, so it does not matter who is first. What to
 //! create is decided in `plan::lineage`, what may go in `plan::cleanup`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use futures::StreamExt as _;
 use futures::stream;
@@ -50,36 +52,42 @@ impl<S: LeaseStore, L: ShardList> Sync<S, L> {
     pub(crate) async fn run(mut self, listed: Vec<Shard>) -> Result<(), Error> {
         let mut rng = self.env.rng();
         let mut listed = Some(by_id(listed));
+        let mut is_rung = true;
         let mut trouble = Trouble::new(self.settings.duration * 3);
         loop {
             let mut pause = self
                 .settings
                 .sync_interval
                 .mul_f64(rng.f64().mul_add(0.2, 0.9));
-            match self.pass(listed.take()).await {
+            let is_due =
+                std::mem::take(&mut is_rung) || self.holdings.keeps_watch.load(Ordering::Relaxed);
+            let passed = if is_due {
+                self.pass(listed.take()).await
+            } else {
+                Ok(())
+            };
+            match passed {
                 Ok(()) => trouble.over(),
                 Err(failure) => {
                     trouble.weigh("the shards cannot be brought up to date", failure)?;
+                    is_rung = true;
                     pause = self.settings.scan_every();
                 }
             }
             // Not more often than the floor, however often the bell rings.
             let floor = Instant::now() + self.settings.scan_every() / PASSES_PER_SCAN;
             let next = Instant::now() + pause;
-            let gone = tokio::select! {
+            tokio::select! {
                 biased;
                 changed = self.phase.wait_for(|phase| *phase == Phase::Stopped) => {
                     let _either_way = changed;
-                    true
+                    return Ok(());
                 }
                 () = async {
                     sleep_until(floor).await;
                     self.holdings.sync.notified().await;
-                } => false,
-                () = sleep_until(next) => false,
-            };
-            if gone {
-                return Ok(());
+                } => is_rung = true,
+                () = sleep_until(next) => {}
             }
         }
     }
@@ -112,7 +120,7 @@ impl<S: LeaseStore, L: ShardList> Sync<S, L> {
         let all = self.store.scan(Freshness::Consistent).await?;
         let leases = all.into_iter().filter_map(|row| match row {
             Row::Lease(row) => Some((row.shard.clone(), row)),
-            Row::Worker(_) | Row::Start(_) => None,
+            Row::Worker(_) | Row::Start(_) | Row::Watch(_) => None,
         });
         Ok(leases.collect())
     }

@@ -9,8 +9,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use kcl_core::error::ErrorKind;
-use kcl_core::model::{Checkpoint, InitialPosition};
+use kcl_core::model::{Checkpoint, Epoch, InitialPosition};
 use kcl_core::port::{CommitError, Standing};
+use kcl_lease::{Fence, LeaseStore as _};
 use support::world::{Event, World, at};
 use tokio::time::sleep;
 
@@ -56,6 +57,53 @@ async fn a_fleet_settles_and_then_nothing_moves() {
     sleep(SECOND * 600).await;
     assert_eq!(moves(&world), before, "leases moved in a settled fleet");
     world.check();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_settled_fleet_looks_at_its_table_through_one_worker() {
+    let mut cost = Vec::new();
+    for shards in [8, 200] {
+        let world = World::new(12, shards, 0);
+        let mut fleet = Vec::new();
+        for name in ["a", "b", "c", "d"] {
+            fleet.push(world.start(name).await);
+        }
+        sleep(SECOND * 30).await;
+        let before = world.network.calls();
+        sleep(SECOND * 60).await;
+        let after = world.network.calls();
+        let calls = |name| after.get(name).unwrap_or(&0) - before.get(name).unwrap_or(&0);
+        // Its planner once a second, its sync once a minute.
+        assert!((55..=66).contains(&calls("scan")), "{}", calls("scan"));
+        assert_eq!(calls("ring") + calls("claim_watch") + calls("evict"), 0);
+        let watch = calls("keep_watch");
+        assert!((15..=18).contains(&watch), "{watch}");
+        cost.push(["renew", "read_watch", "read_worker"].map(calls));
+    }
+    let [few, many] = [cost[0], cost[1]];
+    for (few, many) in few.into_iter().zip(many) {
+        assert!(few.abs_diff(many) * 20 <= few, "{few} and {many}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_watch_sees_it_tells_to_those_who_must_act() {
+    let world = World::new(13, 4, 0);
+    let _keeper = world.start("a").await;
+    let _other = world.start("b").await;
+    sleep(SECOND * 15).await;
+    let shard = held_by(&world, "b").into_iter().next().unwrap();
+    let row = world.network.leases().await.remove(&shard).unwrap();
+    let fence = Fence {
+        shard: shard.clone(),
+        holder: row.owner.unwrap().key().unwrap(),
+        epoch: Epoch::new(row.counter),
+    };
+    // As a late copy of a release would, without anybody who knows of it.
+    world.network.table().release(&fence).await.unwrap();
+    sleep(SECOND * 5 / 2).await;
+    assert!(held_by(&world, "b").contains(&shard), "it has it back");
+    assert_eq!(world.shares().await.values().sum::<usize>(), 4);
 }
 
 #[tokio::test(start_paused = true)]

@@ -39,6 +39,8 @@ pub(crate) struct Observer {
     offers: BTreeMap<ShardId, Offer>,
     held: BTreeMap<WorkerKey, usize>,
     idle: BTreeMap<WorkerKey, Instant>,
+    /// When offers were last weighed.
+    weighed: Option<Instant>,
     /// Where shards start, once that is fixed.
     pub(crate) start: Option<SystemTime>,
 }
@@ -69,6 +71,7 @@ impl Observer {
                     view.workers.insert(row.key.clone(), Seen { row, since });
                 }
                 Row::Start(time) => self.start = Some(time),
+                Row::Watch(_) => {}
             }
         }
         self.written
@@ -106,6 +109,14 @@ impl Observer {
         self.workers.insert(row.key.clone(), (row.counter, since));
     }
 
+    /// Remembers what was seen of a worker's row between two reads of the table.
+    pub(crate) fn watched(&mut self, key: &WorkerKey, counter: u64, since: Instant) {
+        let is_known = |(known, _): &(u64, Instant)| *known == counter;
+        if !self.workers.get(key).is_some_and(is_known) {
+            self.workers.insert(key.clone(), (counter, since));
+        }
+    }
+
     /// Who is passed over, and until when.
     pub(crate) const fn idle(&self) -> &BTreeMap<WorkerKey, Instant> {
         &self.idle
@@ -123,6 +134,11 @@ impl Observer {
         (patience, rest): (Duration, Duration),
     ) -> bool {
         let mut passed_over = false;
+        // Who has not looked for a while does not know how long an offer has been standing.
+        let before = self.weighed.replace(now);
+        if before.is_none_or(|before| now.duration_since(before) > patience * 2) {
+            self.offers.clear();
+        }
         let mut standing = BTreeMap::new();
         let had = std::mem::replace(&mut self.held, plan.held.clone());
         let is_taking = |key| plan.held.get(key) > had.get(key);

@@ -22,11 +22,11 @@ use kcl_core::error::{Error, ErrorKind};
 use kcl_core::model::{Checkpoint, ShardId};
 
 use self::codec::{
-    CHECKPOINT, CHILDREN, COUNTER, INCARNATION, Item, KEY, LEAVING, OWNER, START_KEY, SUBSEQUENCE,
-    SWITCHES, number, text,
+    BELL, CHECKPOINT, CHILDREN, COUNTER, ENTITY, ENTITY_WATCH, INCARNATION, Item, KEY, LEAVING,
+    LOOKS, OWNER, START_KEY, SUBSEQUENCE, SWITCHES, WATCH_KEY, number, text,
 };
 use self::expression::Words;
-use crate::row::{Fence, LeaseRow, Row, WorkerKey, WorkerRow};
+use crate::row::{Fence, LeaseRow, Row, WatchRow, WorkerKey, WorkerRow};
 use crate::store::{Freshness, LeaseStore, Outcome, StoreError, Take};
 
 /// The lease table of one application in DynamoDB.
@@ -219,6 +219,29 @@ impl DynamoTable {
             }
             Err(failure) => Err(self.failed("UpdateItem", failure)),
         }
+    }
+
+    /// Adds one to a number of the row of the watch.
+    async fn count_up(
+        &self,
+        attribute: &'static str,
+        condition: String,
+        mut words: Words,
+    ) -> Result<Outcome<WatchRow>, StoreError> {
+        let change = format!("ADD {}", words.pair(attribute, number(1_u64)));
+        let update = Update {
+            key: text(WATCH_KEY),
+            condition,
+            change,
+            words,
+            answer: ReturnValue::None,
+        };
+        Ok(
+            match self.update_if(&self.client, update, codec::watch).await? {
+                Outcome::Applied(_) => Outcome::Applied(()),
+                Outcome::Refused(row) => Outcome::Refused(row),
+            },
+        )
     }
 
     /// An update on behalf of a grant.
@@ -491,6 +514,70 @@ impl LeaseStore for DynamoTable {
         }
         self.delete_if(text(key.row_key()), Some(condition), words, codec::worker)
             .await
+    }
+
+    async fn read_worker(&self, key: &WorkerKey) -> Result<Option<WorkerRow>, StoreError> {
+        let item = self.read(text(key.row_key())).await?;
+        item.as_ref()
+            .map(codec::worker)
+            .transpose()
+            .map_err(StoreError::Fatal)
+    }
+
+    async fn read_watch(&self) -> Result<Option<WatchRow>, StoreError> {
+        let item = self.read(text(WATCH_KEY)).await?;
+        item.as_ref()
+            .map(codec::watch)
+            .transpose()
+            .map_err(StoreError::Fatal)
+    }
+
+    async fn claim_watch(
+        &self,
+        seen: Option<&WatchRow>,
+        to: &WorkerKey,
+    ) -> Result<Outcome<WatchRow, WatchRow>, StoreError> {
+        let mut words = Words::default();
+        let condition = words.equals_or_missing(COUNTER, seen.map(|row| number(row.term)));
+        let change = format!(
+            "SET {}, {}, {}, {} ADD {}",
+            words.equals(ENTITY, text(ENTITY_WATCH)),
+            words.equals(OWNER, text(&to.worker)),
+            words.equals(INCARNATION, text(to.incarnation.as_str())),
+            words.equals(COUNTER, number(seen.map_or(0, |row| row.term) + 1)),
+            words.pair(BELL, number(1_u64)),
+        );
+        let update = Update {
+            key: text(WATCH_KEY),
+            condition,
+            change,
+            words,
+            answer: ReturnValue::AllNew,
+        };
+        match self.update_if(&self.client, update, codec::watch).await? {
+            Outcome::Applied(output) => {
+                let item = output.attributes.unwrap_or_default();
+                codec::watch(&item)
+                    .map(Outcome::Applied)
+                    .map_err(StoreError::Fatal)
+            }
+            Outcome::Refused(row) => Ok(Outcome::Refused(row)),
+        }
+    }
+
+    async fn keep_watch(&self, term: u64) -> Result<Outcome<WatchRow>, StoreError> {
+        let mut words = Words::default();
+        let condition = words.equals(COUNTER, number(term));
+        self.count_up(LOOKS, condition, words).await
+    }
+
+    async fn ring(&self) -> Result<(), StoreError> {
+        let mut words = Words::default();
+        let condition = format!("attribute_exists({})", words.name(KEY));
+        match self.count_up(BELL, condition, words).await? {
+            // Refused: there is no watch, and nobody who would hear it.
+            Outcome::Applied(()) | Outcome::Refused(_) => Ok(()),
+        }
     }
 
     async fn fix_start(&self, time: SystemTime) -> Result<SystemTime, StoreError> {

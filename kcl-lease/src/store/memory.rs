@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use async_trait::async_trait;
 use kcl_core::model::{ApplicationName, Checkpoint, ShardId};
 
-use crate::row::{Fence, LeaseRow, Row, WorkerKey, WorkerRow, whole_millis};
+use crate::row::{Fence, LeaseRow, Row, WatchRow, WorkerKey, WorkerRow, whole_millis};
 use crate::store::{Freshness, LeaseStore, Outcome, StoreError, Take};
 
 /// Lease tables in memory, shared by the workers of one process. Clones share the tables.
@@ -44,6 +44,7 @@ struct Rows {
     leases: BTreeMap<ShardId, LeaseRow>,
     workers: BTreeMap<WorkerKey, WorkerRow>,
     start: Option<SystemTime>,
+    watch: Option<WatchRow>,
 }
 
 impl MemoryTable {
@@ -94,6 +95,7 @@ impl LeaseStore for MemoryTable {
         Ok(leases
             .chain(workers)
             .chain(rows.start.map(Row::Start))
+            .chain(rows.watch.clone().map(Row::Watch))
             .collect())
     }
 
@@ -232,6 +234,52 @@ impl LeaseStore for MemoryTable {
                 Ok(Outcome::Applied(()))
             }
         }
+    }
+
+    async fn read_worker(&self, key: &WorkerKey) -> Result<Option<WorkerRow>, StoreError> {
+        Ok(self.rows().workers.get(key).cloned())
+    }
+
+    async fn read_watch(&self) -> Result<Option<WatchRow>, StoreError> {
+        Ok(self.rows().watch.clone())
+    }
+
+    async fn claim_watch(
+        &self,
+        seen: Option<&WatchRow>,
+        to: &WorkerKey,
+    ) -> Result<Outcome<WatchRow, WatchRow>, StoreError> {
+        let watch = &mut self.rows().watch;
+        if watch.as_ref().map(|row| row.term) != seen.map(|row| row.term) {
+            return Ok(Outcome::Refused(watch.clone()));
+        }
+        let before = watch.take();
+        let (term, looks, bell) = before.map_or((0, 0, 0), |row| (row.term, row.looks, row.bell));
+        let row = WatchRow {
+            owner: to.clone(),
+            term: term + 1,
+            looks,
+            bell: bell + 1,
+        };
+        *watch = Some(row.clone());
+        Ok(Outcome::Applied(row))
+    }
+
+    async fn keep_watch(&self, term: u64) -> Result<Outcome<WatchRow>, StoreError> {
+        match &mut self.rows().watch {
+            Some(row) if row.term == term => {
+                row.looks += 1;
+                Ok(Outcome::Applied(()))
+            }
+            other => Ok(Outcome::Refused(other.clone())),
+        }
+    }
+
+    async fn ring(&self) -> Result<(), StoreError> {
+        if let Some(row) = &mut self.rows().watch {
+            row.bell += 1;
+        }
+        Ok(())
     }
 
     async fn fix_start(&self, time: SystemTime) -> Result<SystemTime, StoreError> {

@@ -11,8 +11,8 @@ use async_trait::async_trait;
 use kcl_core::error::{Error, ErrorKind};
 use kcl_core::model::{Checkpoint, ShardId};
 use kcl_lease::{
-    Fence, Freshness, LeaseRow, LeaseStore, MemoryTable, Outcome, Row, StoreError, Take, WorkerKey,
-    WorkerRow,
+    Fence, Freshness, LeaseRow, LeaseStore, MemoryTable, Outcome, Row, StoreError, Take, WatchRow,
+    WorkerKey, WorkerRow,
 };
 use tokio::time::Instant;
 
@@ -68,6 +68,9 @@ enum Write {
     Leave(WorkerKey),
     Evict(WorkerKey, Option<u64>),
     FixStart(SystemTime),
+    ClaimWatch(Option<WatchRow>, WorkerKey),
+    KeepWatch(u64),
+    Ring,
 }
 
 #[derive(Debug)]
@@ -77,6 +80,9 @@ enum Reply {
     Worker(Outcome<WorkerRow>),
     Left,
     Start(SystemTime),
+    Claimed(Outcome<WatchRow, WatchRow>),
+    Kept(Outcome<WatchRow>),
+    Rung,
 }
 
 impl Write {
@@ -93,6 +99,9 @@ impl Write {
             Self::Leave(_) => "leave",
             Self::Evict(..) => "evict",
             Self::FixStart(_) => "fix_start",
+            Self::ClaimWatch(..) => "claim_watch",
+            Self::KeepWatch(_) => "keep_watch",
+            Self::Ring => "ring",
         }
     }
 }
@@ -163,7 +172,7 @@ impl Network {
         let rows = self.table.scan(Freshness::Consistent).await.unwrap();
         let lease = |row| match row {
             Row::Lease(row) => Some((row.shard.clone(), row)),
-            Row::Worker(_) | Row::Start(_) => None,
+            Row::Worker(_) | Row::Start(_) | Row::Watch(_) => None,
         };
         rows.into_iter().filter_map(lease).collect()
     }
@@ -172,7 +181,7 @@ impl Network {
         let rows = self.table.scan(Freshness::Consistent).await.unwrap();
         let worker = |row| match row {
             Row::Worker(row) => Some(row),
-            Row::Lease(_) | Row::Start(_) => None,
+            Row::Lease(_) | Row::Start(_) | Row::Watch(_) => None,
         };
         rows.into_iter().filter_map(worker).collect()
     }
@@ -210,6 +219,14 @@ impl Network {
             }
             Write::Evict(key, counter) => Reply::Worker(table.evict(&key, counter).await?),
             Write::FixStart(time) => Reply::Start(table.fix_start(time).await?),
+            Write::ClaimWatch(seen, to) => {
+                Reply::Claimed(table.claim_watch(seen.as_ref(), &to).await?)
+            }
+            Write::KeepWatch(term) => Reply::Kept(table.keep_watch(term).await?),
+            Write::Ring => {
+                table.ring().await?;
+                Reply::Rung
+            }
         };
         self.watch().await;
         Ok(reply)
@@ -354,21 +371,17 @@ impl Flaky {
     }
 
     async fn lease(&self, write: Write) -> Result<Outcome<LeaseRow>, StoreError> {
-        match self.send(write).await? {
-            Reply::Lease(outcome) => Ok(outcome),
-            other @ (Reply::Taken(_) | Reply::Worker(_) | Reply::Left | Reply::Start(_)) => {
-                panic!("{other:?}")
-            }
-        }
+        let Reply::Lease(outcome) = self.send(write).await? else {
+            panic!("not the answer to this write");
+        };
+        Ok(outcome)
     }
 
     async fn worker(&self, write: Write) -> Result<Outcome<WorkerRow>, StoreError> {
-        match self.send(write).await? {
-            Reply::Worker(outcome) => Ok(outcome),
-            other @ (Reply::Lease(_) | Reply::Taken(_) | Reply::Left | Reply::Start(_)) => {
-                panic!("{other:?}")
-            }
-        }
+        let Reply::Worker(outcome) = self.send(write).await? else {
+            panic!("not the answer to this write");
+        };
+        Ok(outcome)
     }
 }
 
@@ -405,12 +418,10 @@ impl LeaseStore for Flaky {
     }
 
     async fn take(&self, take: &Take) -> Result<Outcome<LeaseRow, LeaseRow>, StoreError> {
-        match self.send(Write::Take(take.clone())).await? {
-            Reply::Taken(outcome) => Ok(outcome),
-            other @ (Reply::Lease(_) | Reply::Worker(_) | Reply::Left | Reply::Start(_)) => {
-                panic!("{other:?}")
-            }
-        }
+        let Reply::Taken(outcome) = self.send(Write::Take(take.clone())).await? else {
+            panic!("not the answer to this write");
+        };
+        Ok(outcome)
     }
 
     async fn commit(
@@ -472,12 +483,47 @@ impl LeaseStore for Flaky {
     }
 
     async fn fix_start(&self, time: SystemTime) -> Result<SystemTime, StoreError> {
-        match self.send(Write::FixStart(time)).await? {
-            Reply::Start(time) => Ok(time),
-            other @ (Reply::Lease(_) | Reply::Taken(_) | Reply::Worker(_) | Reply::Left) => {
-                panic!("{other:?}")
-            }
+        let Reply::Start(time) = self.send(Write::FixStart(time)).await? else {
+            panic!("not the answer to this write");
+        };
+        Ok(time)
+    }
+
+    async fn read_worker(&self, key: &WorkerKey) -> Result<Option<WorkerRow>, StoreError> {
+        match self.travel("read_worker").await? {
+            0 => self.network.table.read_worker(key).await,
+            _ => Err(no_answer("read_worker")),
         }
+    }
+
+    async fn read_watch(&self) -> Result<Option<WatchRow>, StoreError> {
+        match self.travel("read_watch").await? {
+            0 => self.network.table.read_watch().await,
+            _ => Err(no_answer("read_watch")),
+        }
+    }
+
+    async fn claim_watch(
+        &self,
+        seen: Option<&WatchRow>,
+        to: &WorkerKey,
+    ) -> Result<Outcome<WatchRow, WatchRow>, StoreError> {
+        let write = Write::ClaimWatch(seen.cloned(), to.clone());
+        let Reply::Claimed(outcome) = self.send(write).await? else {
+            panic!("not the answer to this write");
+        };
+        Ok(outcome)
+    }
+
+    async fn keep_watch(&self, term: u64) -> Result<Outcome<WatchRow>, StoreError> {
+        let Reply::Kept(outcome) = self.send(Write::KeepWatch(term)).await? else {
+            panic!("not the answer to this write");
+        };
+        Ok(outcome)
+    }
+
+    async fn ring(&self) -> Result<(), StoreError> {
+        self.send(Write::Ring).await.map(drop)
     }
 }
 
@@ -491,6 +537,7 @@ impl Flaky {
                     Row::Lease(row) => row.shard.to_string(),
                     Row::Worker(row) => row.key.row_key(),
                     Row::Start(_) => "start".to_owned(),
+                    Row::Watch(_) => "watch".to_owned(),
                 };
                 keys.entry(key).or_insert_with(Vec::new).push(row.clone());
             }

@@ -10,7 +10,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use kcl_core::error::{Error, ErrorKind};
 use kcl_core::model::{Checkpoint, HashKeyRange, SequenceNumber, ShardId, WorkerId};
 
-use crate::row::{Incarnation, LeaseRow, Owner, Row, WorkerKey, WorkerRow};
+use crate::row::{Incarnation, LeaseRow, Owner, Row, WatchRow, WorkerKey, WorkerRow};
 
 /// The key of every row: a shard id, or the key of a worker row.
 pub(crate) const KEY: &str = "leaseKey";
@@ -26,7 +26,9 @@ const PARENTS: &str = "parentShardId";
 pub(crate) const CHILDREN: &str = "childShardIds";
 const RANGE_START: &str = "startingHashKey";
 const RANGE_END: &str = "endingHashKey";
-const ENTITY: &str = "entityType";
+pub(crate) const ENTITY: &str = "entityType";
+pub(crate) const LOOKS: &str = "looks";
+pub(crate) const BELL: &str = "bell";
 pub(crate) const LEAVING: &str = "leaving";
 const LEASE_TIME: &str = "leaseTimeMillis";
 const LEASES_MAX: &str = "leasesMax";
@@ -34,8 +36,11 @@ const LEASES_MAX: &str = "leasesMax";
 const ENTITY_LEASE: &str = "LEASE";
 const ENTITY_WORKER: &str = "WORKER";
 const ENTITY_START: &str = "START";
+pub(crate) const ENTITY_WATCH: &str = "WATCH";
 /// The key of the one start row. No shard is named like this.
 pub(crate) const START_KEY: &str = "start/";
+/// The key of the one row of the watch.
+pub(crate) const WATCH_KEY: &str = "watch/";
 
 /// No counter that this library wrote comes near: one change a millisecond for 35,000 years.
 const COUNTER_MAX: u64 = 1 << 50;
@@ -160,6 +165,7 @@ pub(crate) fn row(item: &Item) -> Result<Option<Row>, Error> {
         Some(ENTITY_START) => Ok(Some(Row::Start(
             reader.required(TIMESTAMP, reader.time()?)?,
         ))),
+        Some(ENTITY_WATCH) => reader.watch().map(Row::Watch).map(Some),
         // The first versions of the KCL write no kind.
         Some(ENTITY_LEASE) | None => reader.lease().map(Row::Lease).map(Some),
         Some(_) => Ok(None),
@@ -190,11 +196,20 @@ pub(crate) fn start(item: &Item) -> Result<SystemTime, Error> {
     }
 }
 
+/// Reads the row of the watch.
+pub(crate) fn watch(item: &Item) -> Result<WatchRow, Error> {
+    match row(item)? {
+        Some(Row::Watch(row)) => Ok(row),
+        other => Err(unexpected_kind(item, "the watch", other.as_ref())),
+    }
+}
+
 fn unexpected_kind(item: &Item, wanted: &str, found: Option<&Row>) -> Error {
     let found = match found {
         Some(Row::Lease(_)) => "a lease",
         Some(Row::Worker(_)) => "a worker",
         Some(Row::Start(_)) => "the start",
+        Some(Row::Watch(_)) => "the watch",
         None => "another kind",
     };
     match Reader::new(item) {
@@ -255,6 +270,17 @@ impl<'a> Reader<'a> {
                 Some(max) => u32::try_from(max).ok(),
                 None => None,
             },
+        })
+    }
+
+    fn watch(&self) -> Result<WatchRow, Error> {
+        let owner = self.owner()?.and_then(|owner| owner.key());
+        let count = |name| Ok::<_, Error>(self.number(name, COUNTER_MAX)?.unwrap_or(0));
+        Ok(WatchRow {
+            owner: self.required(OWNER, owner)?,
+            term: self.counter()?,
+            looks: count(LOOKS)?,
+            bell: count(BELL)?,
         })
     }
 
