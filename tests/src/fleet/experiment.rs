@@ -1,126 +1,15 @@
-//! The three experiments with real processes: a cold start, kills and graceful stops.
+//! Experiments that are repeated, with a time per round: a cold start, kills, graceful stops, joins.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use aws_sdk_kinesis::Client;
 use tokio::time::{Instant, sleep};
 
-use super::{EmulatorProcess, Output, Printer, PrinterSettings, Producer, preload};
-
-type Error = Box<dyn std::error::Error + Send + Sync>;
-
-/// How often the experiments look at what was delivered.
-const LOOK: Duration = Duration::from_millis(5);
-/// How long anything may take before an experiment is given up.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// A stream of four shards on an emulator process of its own.
-struct Stage {
-    emulator: EmulatorProcess,
-    client: Client,
-    settings: PrinterSettings,
-    output: Output,
-}
+use super::stage::{Error, LOOK, PATIENCE, Stage, patience};
+use super::{Delivery, Printer, Producer, preload};
 
 const SHARDS: usize = 4;
-
-impl Stage {
-    async fn set(binaries: &Path) -> Result<Self, Error> {
-        let emulator = EmulatorProcess::start(binaries).await?;
-        let client = Client::new(&emulator.sdk_config());
-        client
-            .create_stream()
-            .stream_name("fleet")
-            .shard_count(SHARDS as i32)
-            .send()
-            .await?;
-        let mut waited = Instant::now();
-        loop {
-            let reply = client
-                .describe_stream_summary()
-                .stream_name("fleet")
-                .send()
-                .await?;
-            let summary = reply.stream_description_summary().ok_or("no description")?;
-            if summary.stream_status().as_str() == "ACTIVE" {
-                break;
-            }
-            patience(&mut waited, "the stream does not become active")?;
-            sleep(LOOK).await;
-        }
-        let settings = PrinterSettings {
-            binaries: binaries.to_owned(),
-            endpoint: emulator.endpoint().to_owned(),
-            stream: "fleet".to_owned(),
-            application: "fleet-app".to_owned(),
-        };
-        Ok(Self {
-            emulator,
-            client,
-            settings,
-            output: Output::default(),
-        })
-    }
-
-    fn printer(&self, worker: &str) -> Result<Printer, Error> {
-        Printer::start(&self.settings, worker, &self.output)
-    }
-
-    /// Waits until each of the workers has lately delivered from half of the shards.
-    async fn balanced(
-        &self,
-        workers: &[&str],
-    ) -> Result<BTreeMap<String, BTreeSet<String>>, Error> {
-        let since = Instant::now();
-        let mut from = self.output.len();
-        loop {
-            sleep(Duration::from_millis(1500)).await;
-            let mut holds: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-            let mut last: BTreeMap<String, String> = BTreeMap::new();
-            let fresh = self.output.since(from);
-            from += fresh.len();
-            for delivery in fresh {
-                last.insert(delivery.shard, delivery.worker);
-            }
-            for (shard, worker) in last {
-                holds.entry(worker).or_default().insert(shard);
-            }
-            let share = SHARDS / workers.len();
-            if workers
-                .iter()
-                .all(|w| holds.get(*w).is_some_and(|shards| shards.len() == share))
-            {
-                return Ok(holds);
-            }
-            if since.elapsed() > PATIENCE {
-                let logs = self.output.last_logs(30).join("\n");
-                return Err(format!("not balanced, holds {holds:?}\n{logs}").into());
-            }
-        }
-    }
-
-    /// Waits until nothing that was sent is missing.
-    async fn drained(&self, sent: &BTreeSet<String>) -> usize {
-        let since = Instant::now();
-        loop {
-            let missing = self.output.missing(sent).len();
-            if missing == 0 || since.elapsed() > PATIENCE {
-                return missing;
-            }
-            sleep(Duration::from_millis(100)).await;
-        }
-    }
-}
-
-fn patience(since: &mut Instant, what: &str) -> Result<(), Error> {
-    if since.elapsed() > PATIENCE {
-        Err(what.into())
-    } else {
-        Ok(())
-    }
-}
 
 /// What an experiment found. Times are per round.
 #[derive(Debug, Default)]
@@ -181,7 +70,7 @@ impl std::fmt::Display for Findings {
 pub async fn cold_start(binaries: PathBuf, rounds: usize) -> Result<Findings, Error> {
     let mut findings = Findings::default();
     for _ in 0..rounds {
-        let stage = Stage::set(&binaries).await?;
+        let stage = Stage::set(&binaries, SHARDS).await?;
         let sent = preload(&stage.client, "fleet", 1_000, 100).await?;
         let printer = stage.printer("cold")?;
         let mut started = printer.started();
@@ -198,29 +87,31 @@ pub async fn cold_start(binaries: PathBuf, rounds: usize) -> Result<Findings, Er
     Ok(findings)
 }
 
-/// `kill -9` of one of two under load. The time of a round: from the kill until the last of the
-/// victim's shards is delivered from again.
+/// `kill -9` of one of two under load, in turn the one that came last and the one that keeps the watch
+/// over the leases. The time of a round: from the kill until the last of the victim's shards is delivered
+/// from again.
 ///
 /// # Errors
 /// If a process cannot be started or the fleet does not come to rest.
 pub async fn kills(binaries: PathBuf, rounds: usize) -> Result<Findings, Error> {
-    let stage = Stage::set(&binaries).await?;
+    let stage = Stage::set(&binaries, SHARDS).await?;
     let producer = Producer::start(stage.client.clone(), "fleet", 8, Duration::from_millis(20));
     let mut findings = Findings::default();
-    let survivor = stage.printer("survivor")?;
-    for round in 0..rounds {
-        let name = format!("victim-{round}");
-        let victim = stage.printer(&name)?;
-        let holds = stage.balanced(&["survivor", &name]).await?;
+    let mut old = stage.printer("worker-0")?;
+    for round in 1..=rounds {
+        let new = stage.printer(&format!("worker-{round}"))?;
+        let holds = stage.balanced(&[old.worker(), new.worker()]).await?;
+        let keeps_watch = round % 2 == 0;
+        let (victim, survivor) = if keeps_watch { (old, new) } else { (new, old) };
+        let mut waiting = holds.get(victim.worker()).cloned().unwrap_or_default();
         victim.kill().await?;
         let killed = Instant::now();
-        let mut waiting = holds.get(&name).cloned().unwrap_or_default();
         let mut from = stage.output.len();
         let mut longest = Duration::ZERO;
         while !waiting.is_empty() {
             for delivery in stage.output.since(from) {
                 from += 1;
-                if delivery.worker == "survivor" && waiting.remove(&delivery.shard) {
+                if delivery.worker == survivor.worker() && waiting.remove(&delivery.shard) {
                     longest = longest.max(delivery.at - killed);
                 }
             }
@@ -228,9 +119,11 @@ pub async fn kills(binaries: PathBuf, rounds: usize) -> Result<Findings, Error> 
             sleep(LOOK).await;
         }
         findings.times.push(longest);
-        println!("  kill {:>2}: {:.3} s", round + 1, longest.as_secs_f64());
+        let who = if keeps_watch { "the watch" } else { "another" };
+        println!("  kill {round:>2}, {who}: {:.3} s", longest.as_secs_f64());
+        old = survivor;
     }
-    conclude(findings, stage, producer, vec![survivor]).await
+    conclude(findings, stage, producer, vec![old]).await
 }
 
 /// SIGTERM of one of two under load. The time of a round: the longest silence of any shard from
@@ -239,7 +132,7 @@ pub async fn kills(binaries: PathBuf, rounds: usize) -> Result<Findings, Error> 
 /// # Errors
 /// If a process cannot be started or the fleet does not come to rest.
 pub async fn stops(binaries: PathBuf, rounds: usize) -> Result<Findings, Error> {
-    let stage = Stage::set(&binaries).await?;
+    let stage = Stage::set(&binaries, SHARDS).await?;
     let producer = Producer::start(stage.client.clone(), "fleet", 8, Duration::from_millis(20));
     let mut findings = Findings::default();
     let survivor = stage.printer("survivor")?;
@@ -261,8 +154,41 @@ pub async fn stops(binaries: PathBuf, rounds: usize) -> Result<Findings, Error> 
     conclude(findings, stage, producer, vec![survivor]).await
 }
 
+/// A fourth worker joins three that share twelve shards under load. The time of a round: from the start of
+/// its process until each worker delivers from a quarter of the shards.
+///
+/// # Errors
+/// If a process cannot be started or the fleet does not come to rest.
+pub async fn joins(binaries: PathBuf, rounds: usize) -> Result<Findings, Error> {
+    const MANY: usize = 12;
+    let stage = Stage::set(&binaries, MANY).await?;
+    let producer = Producer::start(stage.client.clone(), "fleet", 12, Duration::from_millis(20));
+    let mut findings = Findings::default();
+    let old = ["one", "two", "three"];
+    let printers = old.iter().map(|name| stage.printer(name));
+    let printers = printers.collect::<Result<Vec<_>, _>>()?;
+    for round in 0..rounds {
+        stage.balanced(&old).await?;
+        let name = format!("joiner-{round}");
+        let from = stage.output.len();
+        let joiner = stage.printer(&name)?;
+        let all = [old[0], old[1], old[2], &name];
+        let settled = stage.settled(&all, from, MANY).await?;
+        findings.times.push(settled - joiner.started());
+        println!(
+            "  join {:>2}: {:.3} s",
+            round + 1,
+            (settled - joiner.started()).as_secs_f64()
+        );
+        if joiner.stop(PATIENCE).await? != Some(0) {
+            findings.bad_exits += 1;
+        }
+    }
+    conclude(findings, stage, producer, printers).await
+}
+
 /// The longest time between two deliveries of one shard, the edges of the window included.
-fn longest_silence(deliveries: &[super::Delivery], from: Instant, to: Instant) -> Duration {
+fn longest_silence(deliveries: &[Delivery], from: Instant, to: Instant) -> Duration {
     let mut last: BTreeMap<&str, Instant> = BTreeMap::new();
     let mut longest = Duration::ZERO;
     for delivery in deliveries {
