@@ -112,14 +112,10 @@ impl<S: LeaseStore> Planner<S> {
         self.ring_if_due().await;
         let freshness = match duty {
             Duty::Rest(at) if self.is_settled => return Ok(at.min(self.after_a_scan())),
-            // What we were rung for is a write: an old read would not show it.
-            Duty::Look => Freshness::Consistent,
-            Duty::Keep | Duty::Claim(_) | Duty::Rest(_)
-                if is_rung || self.settings.consistent_scans =>
-            {
-                Freshness::Consistent
-            }
-            Duty::Keep | Duty::Claim(_) | Duty::Rest(_) => Freshness::Eventual,
+            Duty::Keep if !is_rung && !self.settings.consistent_scans => Freshness::Eventual,
+            // What it was rung for is a write, which an old read would not show; and who goes to rest on an old
+            // read may miss its part for good.
+            Duty::Keep | Duty::Claim(_) | Duty::Look | Duty::Rest(_) => Freshness::Consistent,
         };
         let next = self.pass(&life, phase, (freshness, is_rung)).await?;
         if let Some(bell) = bell {
@@ -235,7 +231,7 @@ impl<S: LeaseStore> Planner<S> {
             tracing::info!(%shard, "lease to be handed over: another worker has fewer");
             self.holdings.hand_over(shard);
         }
-        self.is_settled = plan.is_settled();
+        self.is_settled = plan.is_settled() && freshness == Freshness::Consistent;
         Ok(self.next_look(&plan))
     }
 

@@ -30,7 +30,8 @@ pub struct LeaseSettings {
     ///
     /// If all workers are full, the shards that are left wait.
     pub leases_max: Option<u32>,
-    /// Whether the regular reads of the table are consistent. Default no.
+    /// Whether the regular reads of the table, by the one worker that keeps the watch, are consistent.
+    /// Default no.
     ///
     /// Twice the price, and decisions that are based on fresher rows. Correctness does not rest on
     /// it: every write has its condition.
