@@ -37,6 +37,9 @@ pub const MUST_SEE: &[&str] = &[
     "state: shard finished",
     "state: takeover from the dead",
     "state: unknown outcome resolved",
+    "state: watch claimed after its keeper was gone",
+    "state: watch claimed from one that lives or is not known to be dead",
+    "state: watch rung",
     "state: worker evicted",
     "state: write applied, outcome unknown",
 ];
@@ -47,6 +50,8 @@ pub struct Coverage {
     seen: BTreeMap<String, u64>,
     /// Writes that were applied and whose writer does not know: who, which shard, which epoch.
     doubts: BTreeSet<(Process, ShardId, Option<u64>)>,
+    /// The watch as it was: who kept it, its term, its bell.
+    watch: Option<(String, u64, u64)>,
 }
 
 impl Coverage {
@@ -118,12 +123,34 @@ impl Coverage {
                     self.saw("state: row of a dead worker made again");
                 }
             }
+            Event::Watch {
+                incarnation,
+                term,
+                bell,
+                ..
+            } => self.count_watch(ledger, (incarnation.clone(), *term, *bell)),
             Event::ShardMade { .. }
             | Event::ShardClosed { .. }
             | Event::Produced { .. }
             | Event::Acknowledges { .. }
             | Event::Healed
             | Event::Finished => {}
+        }
+    }
+
+    fn count_watch(&mut self, ledger: &Ledger, now: (String, u64, u64)) {
+        let Some((keeper, term, bell)) = self.watch.replace(now.clone()) else {
+            return;
+        };
+        if now.1 > term {
+            let is_dead = ledger.buried.contains(&keeper);
+            self.saw(if is_dead {
+                "state: watch claimed after its keeper was gone"
+            } else {
+                "state: watch claimed from one that lives or is not known to be dead"
+            });
+        } else if now.2 > bell {
+            self.saw("state: watch rung");
         }
     }
 

@@ -150,6 +150,17 @@ pub enum Event {
         /// The counter now; nothing if the row is gone.
         counter: Option<u64>,
     },
+    /// The row of the watch changed in the table.
+    Watch {
+        /// Whose request did it.
+        by: Process,
+        /// The incarnation of who keeps it.
+        incarnation: String,
+        /// How often it has changed hands.
+        term: u64,
+        /// How often it rang.
+        bell: u64,
+    },
     /// A lease row changed in the table.
     Lease {
         /// Whose request did it.
@@ -246,6 +257,14 @@ impl fmt::Display for Event {
                 counter,
             } => {
                 write!(f, "{by} worker row {incarnation} {counter:?}")
+            }
+            Self::Watch {
+                by,
+                incarnation,
+                term,
+                bell,
+            } => {
+                write!(f, "{by} watch of {incarnation} term {term} bell {bell}")
             }
             Self::Lease {
                 by,

@@ -319,6 +319,7 @@ impl Ledger {
             Event::Acknowledged { .. }
             | Event::Sent { .. }
             | Event::Refused { .. }
+            | Event::Watch { .. }
             | Event::Incident(_) => {}
         }
     }

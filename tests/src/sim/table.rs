@@ -22,6 +22,15 @@ pub enum Row {
         /// `leaseCounter`.
         counter: u64,
     },
+    /// Of the watch.
+    Watch {
+        /// The incarnation of who keeps it.
+        incarnation: String,
+        /// `leaseCounter`.
+        term: u64,
+        /// `bell`.
+        bell: u64,
+    },
     /// Of another kind, or a row that cannot be read.
     Other,
 }
@@ -46,6 +55,13 @@ fn row(item: &Item) -> Option<Row> {
         return Some(Row::Worker {
             incarnation: incarnation.to_owned(),
             counter,
+        });
+    }
+    if key == "watch/" {
+        return Some(Row::Watch {
+            incarnation: text(item, "leaseOwnerIncarnation")?.to_owned(),
+            term: number(item, "leaseCounter")?,
+            bell: number(item, "bell")?,
         });
     }
     if key.contains('/') {

@@ -62,6 +62,7 @@ pub(super) fn the_dead_do_nothing(ledger: &Ledger, event: &Event) -> Verdict {
         | Event::Refused { .. }
         | Event::Incident(_)
         | Event::WorkerRow { .. }
+        | Event::Watch { .. }
         | Event::Lease { .. }
         | Event::Acknowledges { .. }
         | Event::Acknowledged { .. }
@@ -93,6 +94,7 @@ fn delivery(event: &Event) -> Option<(&ShardId, u64, &[RecordId])> {
         | Event::Refused { .. }
         | Event::Incident(_)
         | Event::WorkerRow { .. }
+        | Event::Watch { .. }
         | Event::Lease { .. }
         | Event::Acknowledges { .. }
         | Event::Acknowledged { .. }

@@ -108,11 +108,26 @@ impl Watch {
                         counter: None,
                     });
                 }
+                (
+                    _,
+                    Some(Row::Watch {
+                        incarnation,
+                        term,
+                        bell,
+                    }),
+                ) => {
+                    self.history.add(Event::Watch {
+                        by,
+                        incarnation: incarnation.clone(),
+                        term: *term,
+                        bell: *bell,
+                    });
+                }
                 (was, is) => {
                     let shard = ShardId::new(key);
                     let row = |row: Option<&Row>| match row {
                         Some(Row::Lease(row)) => Some(row.clone()),
-                        Some(Row::Worker { .. } | Row::Other) | None => None,
+                        Some(Row::Worker { .. } | Row::Watch { .. } | Row::Other) | None => None,
                     };
                     let (before, after) = (row(was), row(is));
                     if before != after {
