@@ -90,21 +90,29 @@ impl DynamoTable {
         Ok(reply.item)
     }
 
+    async fn read_row<R>(
+        &self,
+        key: AttributeValue,
+        decode: impl FnOnce(&Item) -> Result<R, Error> + Send,
+    ) -> Result<Option<R>, StoreError> {
+        let item = self.read(key).await?;
+        item.as_ref()
+            .map(decode)
+            .transpose()
+            .map_err(StoreError::Fatal)
+    }
+
     /// The row that made a condition fail. Stores that do not send it along are asked for it.
     async fn refused<R>(
         &self,
         image: Option<Item>,
         key: AttributeValue,
-        decode: impl FnOnce(&Item) -> Result<R, Error>,
+        decode: impl FnOnce(&Item) -> Result<R, Error> + Send,
     ) -> Result<Option<R>, StoreError> {
-        let item = match image {
-            Some(item) => Some(item),
-            None => self.read(key).await?,
-        };
-        item.as_ref()
-            .map(decode)
-            .transpose()
-            .map_err(StoreError::Fatal)
+        match image {
+            Some(item) => decode(&item).map(Some).map_err(StoreError::Fatal),
+            None => self.read_row(key, decode).await,
+        }
     }
 
     async fn put_new<R>(
@@ -331,11 +339,7 @@ impl LeaseStore for DynamoTable {
     }
 
     async fn read_lease(&self, shard: &ShardId) -> Result<Option<LeaseRow>, StoreError> {
-        let item = self.read(text(shard.as_str())).await?;
-        item.as_ref()
-            .map(codec::lease)
-            .transpose()
-            .map_err(StoreError::Fatal)
+        self.read_row(text(shard.as_str()), codec::lease).await
     }
 
     async fn create_lease(&self, row: &LeaseRow) -> Result<Outcome<LeaseRow>, StoreError> {
@@ -517,19 +521,11 @@ impl LeaseStore for DynamoTable {
     }
 
     async fn read_worker(&self, key: &WorkerKey) -> Result<Option<WorkerRow>, StoreError> {
-        let item = self.read(text(key.row_key())).await?;
-        item.as_ref()
-            .map(codec::worker)
-            .transpose()
-            .map_err(StoreError::Fatal)
+        self.read_row(text(key.row_key()), codec::worker).await
     }
 
     async fn read_watch(&self) -> Result<Option<WatchRow>, StoreError> {
-        let item = self.read(text(WATCH_KEY)).await?;
-        item.as_ref()
-            .map(codec::watch)
-            .transpose()
-            .map_err(StoreError::Fatal)
+        self.read_row(text(WATCH_KEY), codec::watch).await
     }
 
     async fn claim_watch(

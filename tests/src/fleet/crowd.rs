@@ -165,9 +165,8 @@ pub async fn crowd(shards: usize, workers: usize, dead: usize) -> Result<Crowd, 
 }
 
 async fn await_all(board: &Shared, shards: usize, since: Instant) -> Result<(), Error> {
-    let mut since = since;
     while board.with(|board| board.holders.len()) < shards {
-        patience(&mut since, "not every shard is read")?;
+        patience(since, "not every shard is read")?;
         sleep(LOOK).await;
     }
     Ok(())

@@ -73,9 +73,9 @@ pub async fn cold_start(binaries: PathBuf, rounds: usize) -> Result<Findings, Er
         let stage = Stage::set(&binaries, SHARDS).await?;
         let sent = preload(&stage.client, "fleet", 1_000, 100).await?;
         let printer = stage.printer("cold")?;
-        let mut started = printer.started();
+        let started = printer.started();
         while stage.output.is_empty() {
-            patience(&mut started, &stage.output.last_logs(30).join("\n"))?;
+            patience(started, &stage.output.last_logs(30).join("\n"))?;
             sleep(Duration::from_millis(1)).await;
         }
         let first = stage.output.since(0)[0].at;
@@ -115,7 +115,7 @@ pub async fn kills(binaries: PathBuf, rounds: usize) -> Result<Findings, Error> 
                     longest = longest.max(delivery.at - killed);
                 }
             }
-            patience(&mut killed.clone(), &stage.output.last_logs(30).join("\n"))?;
+            patience(killed, &stage.output.last_logs(30).join("\n"))?;
             sleep(LOOK).await;
         }
         findings.times.push(longest);
@@ -173,7 +173,7 @@ pub async fn joins(binaries: PathBuf, rounds: usize) -> Result<Findings, Error> 
         let from = stage.output.len();
         let joiner = stage.printer(&name)?;
         let all = [old[0], old[1], old[2], &name];
-        let settled = stage.settled(&all, from, MANY).await?;
+        let settled = stage.settled(&all, from).await?;
         findings.times.push(settled - joiner.started());
         println!(
             "  join {:>2}: {:.3} s",

@@ -70,9 +70,9 @@ pub async fn cost(binaries: PathBuf, shards: usize, time: Duration) -> Result<Ca
     let printers = workers.iter().map(|name| stage.printer(name));
     let printers = printers.collect::<Result<Vec<Printer>, _>>()?;
     let table = aws_sdk_dynamodb::Client::new(&stage.emulator.sdk_config());
-    let mut began = Instant::now();
+    let began = Instant::now();
     while !is_shared(&table, &stage.settings.application, shards, workers.len()).await? {
-        patience(&mut began, "the shards are not shared evenly")?;
+        patience(began, "the shards are not shared evenly")?;
         sleep(LOOK * 20).await;
     }
     // What comes after a change is not what rest costs.

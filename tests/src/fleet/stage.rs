@@ -35,7 +35,7 @@ impl Stage {
             .shard_count(i32::try_from(shards)?)
             .send()
             .await?;
-        let mut waited = Instant::now();
+        let waited = Instant::now();
         loop {
             let reply = client
                 .describe_stream_summary()
@@ -46,7 +46,7 @@ impl Stage {
             if summary.stream_status().as_str() == "ACTIVE" {
                 break;
             }
-            patience(&mut waited, "the stream does not become active")?;
+            patience(waited, "the stream does not become active")?;
             sleep(LOOK).await;
         }
         let settings = PrinterSettings {
@@ -107,9 +107,8 @@ impl Stage {
         &self,
         workers: &[&str],
         mut from: usize,
-        shards: usize,
     ) -> Result<Instant, Error> {
-        let mut began = Instant::now();
+        let began = Instant::now();
         let mut last: BTreeMap<String, String> = BTreeMap::new();
         loop {
             for delivery in self.output.since(from) {
@@ -117,13 +116,13 @@ impl Stage {
                 last.insert(delivery.shard, delivery.worker);
                 let has_share = |worker: &&str| {
                     let held = last.values().filter(|holder| holder == worker).count();
-                    held == shards / workers.len()
+                    held == self.shards / workers.len()
                 };
-                if last.len() == shards && workers.iter().all(has_share) {
+                if last.len() == self.shards && workers.iter().all(has_share) {
                     return Ok(delivery.at);
                 }
             }
-            patience(&mut began, &self.output.last_logs(30).join("\n"))?;
+            patience(began, &self.output.last_logs(30).join("\n"))?;
             sleep(LOOK).await;
         }
     }
@@ -141,7 +140,7 @@ impl Stage {
     }
 }
 
-pub(super) fn patience(since: &mut Instant, what: &str) -> Result<(), Error> {
+pub(super) fn patience(since: Instant, what: &str) -> Result<(), Error> {
     if since.elapsed() > PATIENCE {
         Err(what.into())
     } else {
