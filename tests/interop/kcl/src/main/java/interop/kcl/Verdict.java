@@ -68,7 +68,7 @@ final class Verdict {
     private void moves(Map<String, List<Table.Row>> seen) {
         Moves moves = new Moves(events, KinesisStream.children(parents).keySet());
         ok(Tuning.HAS_LEADER ? moves.handedOver(seen, stop.at()) : moves.taken(stop.at()));
-        ok(moves.afterStop(stop));
+        ok(moves.afterStop(stop, seen));
         ok(moves.afterKill(kill));
         ok("the judge refuses moves with one fault: " + moves.mustRefuse(seen, stop, kill));
     }
