@@ -5,14 +5,19 @@
 //! requests (there the SDK reads its own); randomness only for jitter and names.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::time::SystemTime;
 
-/// The wall clock and the random numbers of one worker. Cheap to clone; clones share the generator.
+/// The wall clock and the random numbers of one worker, and what its tasks run under. Cheap to clone;
+/// clones share the generator.
 #[derive(Clone)]
 pub struct Env {
     wall: Arc<dyn Fn() -> SystemTime + Send + Sync>,
     rng: Arc<Mutex<fastrand::Rng>>,
+    gate: Option<Gate>,
 }
 
 impl Env {
@@ -27,6 +32,7 @@ impl Env {
         Self {
             wall: Arc::new(wall),
             rng: Arc::new(Mutex::new(fastrand::Rng::new())),
+            gate: None,
         }
     }
 
@@ -36,6 +42,34 @@ impl Env {
         Self {
             wall: Arc::new(wall),
             rng: Arc::new(Mutex::new(fastrand::Rng::with_seed(seed))),
+            gate: None,
+        }
+    }
+
+    /// With a gate, through which a simulation can hold up the whole worker.
+    #[must_use]
+    pub fn with_gate(mut self, gate: Gate) -> Self {
+        self.gate = Some(gate);
+        self
+    }
+
+    /// The body of a task of this worker. Every task is made of one, so that none runs on while the
+    /// worker is held up; without a gate it is `future` itself.
+    pub fn task<F>(&self, future: F) -> impl Future<Output = F::Output> + use<F>
+    where
+        F: Future,
+    {
+        let gate = self.gate.clone();
+        async move {
+            let Some(gate) = gate else {
+                return future.await;
+            };
+            let mut future = pin!(future);
+            poll_fn(|context| match gate.poll(context) {
+                Poll::Ready(()) => future.as_mut().poll(context),
+                Poll::Pending => Poll::Pending,
+            })
+            .await
         }
     }
 
@@ -55,8 +89,95 @@ impl Env {
     }
 }
 
+/// Holds up all tasks of a worker at once, as a machine does that is suspended or swaps: nothing of it
+/// runs, its timers pass unheard, answers wait. Cheap to clone. Open at first.
+#[derive(Clone, Debug, Default)]
+pub struct Gate(Arc<Mutex<GateState>>);
+
+#[derive(Debug, Default)]
+struct GateState {
+    is_closed: bool,
+    /// Who wanted to run meanwhile, in that order.
+    waiting: Vec<Waker>,
+}
+
+impl Gate {
+    /// From now on no task gets on.
+    pub fn close(&self) {
+        self.state().is_closed = true;
+    }
+
+    /// All tasks get on, in the order in which they first wanted to.
+    pub fn open(&self) {
+        let mut state = self.state();
+        state.is_closed = false;
+        let waiting = std::mem::take(&mut state.waiting);
+        drop(state);
+        waiting.into_iter().for_each(Waker::wake);
+    }
+
+    fn poll(&self, context: &Context<'_>) -> Poll<()> {
+        let mut state = self.state();
+        if !state.is_closed {
+            return Poll::Ready(());
+        }
+        let waker = context.waker();
+        if !state.waiting.iter().any(|known| known.will_wake(waker)) {
+            state.waiting.push(waker.clone());
+        }
+        Poll::Pending
+    }
+
+    fn state(&self) -> MutexGuard<'_, GateState> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl fmt::Debug for Env {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Env").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::sync::mpsc;
+    use tokio::time::{Instant, sleep};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_closed_gate_holds_up_all_tasks_until_it_opens() {
+        let gate = Gate::default();
+        let env = Env::simulated(|| SystemTime::UNIX_EPOCH, 1).with_gate(gate.clone());
+        let (sender, mut ticks) = mpsc::channel(16);
+        let start = Instant::now();
+        for name in ["a", "b"] {
+            let sender = sender.clone();
+            tokio::spawn(env.task(async move {
+                for _ in 0..2 {
+                    sleep(Duration::from_secs(1)).await;
+                    drop(sender.send((name, start.elapsed().as_secs())).await);
+                }
+            }));
+        }
+        sleep(Duration::from_millis(1_500)).await;
+        gate.close();
+        sleep(Duration::from_secs(10)).await;
+        gate.open();
+        drop(sender);
+        let mut seen = Vec::new();
+        while let Some(tick) = ticks.recv().await {
+            seen.push(tick);
+        }
+        assert_eq!(seen, [("a", 1), ("b", 1), ("a", 11), ("b", 11)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_a_gate_a_task_is_its_future() {
+        let env = Env::simulated(|| SystemTime::UNIX_EPOCH, 1);
+        assert_eq!(env.task(async { 7 }).await, 7);
     }
 }

@@ -181,10 +181,10 @@ impl RecordSource for Polling {
 
     fn open(&self, request: OpenFeed) -> Feed {
         let (client, settings) = (self.client.clone(), self.settings.clone());
+        let env = request.env.clone();
         Feed::spawn(settings.prefetch_bytes_max, |sender| {
-            feed::Reader::new(client, settings, request, sender)
-                .run()
-                .in_current_span()
+            let reader = feed::Reader::new(client, settings, request, sender);
+            env.task(reader.run().in_current_span())
         })
     }
 }

@@ -123,9 +123,9 @@ impl<S: LeaseStore, L: ShardList> Ownership for Leases<S, L> {
             env: start.env.clone(),
         };
         let mut tasks = JoinSet::new();
-        tasks.spawn(keeper.run(joined));
-        tasks.spawn(sync.run(listed));
-        tasks.spawn(planner.run());
+        tasks.spawn(start.env.task(keeper.run(joined)));
+        tasks.spawn(start.env.task(sync.run(listed)));
+        tasks.spawn(start.env.task(planner.run()));
         let control = Control {
             store,
             settings,

@@ -244,7 +244,7 @@ impl Root {
         self.shards.insert(shard.clone(), stop);
         let span = tracing::info_span!("shard", %shard, epoch = %grant.epoch);
         let task = shard::run(self.shared.clone(), grant, context, stopped).instrument(span);
-        let id = self.tasks.spawn(task).id();
+        let id = self.tasks.spawn(self.shared.env.task(task)).id();
         self.names.insert(id, shard);
         if self.drain.is_some() {
             // It came too late, and only passes through to be given back.

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use clap::Parser;
-use tests::sim::coverage::MUST_SEE;
+use tests::sim::coverage::{MUST_SEE, must_strike};
 use tests::sim::processor::PANIC;
 use tests::sim::scenario::{Plan, Sabotage};
 use tests::sim::{Outcome, run_plan, warm_up};
@@ -188,10 +188,11 @@ impl Campaign {
             );
         }
         // A few seeds cannot see everything; many that miss something prove nothing about it.
-        let unseen = MUST_SEE
-            .iter()
-            .filter(|what| !totals.seen.contains_key(**what));
-        let unseen: Vec<_> = unseen.filter(|_| seeds >= ALL_IS_SEEN_IN).collect();
+        let wanted = MUST_SEE.iter().map(|what| (*what).to_owned());
+        let unseen: Vec<_> = wanted
+            .chain(must_strike())
+            .filter(|what| seeds >= ALL_IS_SEEN_IN && !totals.seen.contains_key(what))
+            .collect();
         if !unseen.is_empty() {
             eprintln!("never seen: {unseen:?}");
         }

@@ -1,29 +1,20 @@
 //! Counts how often faults struck and critical states were reached. A campaign that never saw one
 //! of them proves nothing about it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use kcl_core::model::ShardId;
 
 use super::history::{Call, Ending, Event, LeaseRow, Process, Step};
-use super::ledger::Ledger;
+use super::ledger::{Ledger, RIVAL};
+use super::moment::Moment;
+use super::net::Fate;
+use super::strike::Strike;
+use super::subject::Subject;
 
-/// What a campaign of many seeds must have seen.
+/// What a campaign of many seeds must have seen, besides all cells of [`must_strike`].
 pub const MUST_SEE: &[&str] = &[
     "call: lease_lost",
-    "incident: Cut",
-    "incident: Kill",
-    "incident: Merge",
-    "incident: Split",
-    "incident: Stop",
-    "net: failed",
-    "net: late",
-    "net: lost reply",
-    "net: lost request",
-    "net: reset after",
-    "net: reset before",
-    "net: throttled",
-    "net: twice",
     "processor: cancelled",
     "processor: checkpoint",
     "processor: checkpoint refused",
@@ -44,12 +35,59 @@ pub const MUST_SEE: &[&str] = &[
     "state: write applied, outcome unknown",
 ];
 
+/// The name of a cell: a fault in a critical moment.
+fn cell(strike: Strike, moment: Moment) -> String {
+    format!("cell: {strike} while {moment}")
+}
+
+/// The name of a cell: what the network does to a request.
+fn fate_cell(fate: &str, subject: Subject) -> String {
+    format!("cell: {subject} {fate}")
+}
+
+/// Every cell that a campaign of many seeds must have struck: every fault in every critical moment,
+/// and everything that the network does to every request.
+#[must_use]
+pub fn must_strike() -> Vec<String> {
+    let strikes = Strike::ALL.into_iter();
+    let moments = strikes.flat_map(|strike| Moment::ALL.map(|moment| (strike, moment)));
+    let moments = moments.filter(|(strike, moment)| can_be(*strike, *moment));
+    let fates = Fate::NAMES.into_iter();
+    let requests = fates.flat_map(|fate| Subject::ALL.map(|subject| (fate, subject)));
+    let moments = moments.map(|(strike, moment)| cell(strike, moment));
+    moments
+        .chain(requests.map(|(fate, subject)| fate_cell(fate, subject)))
+        .collect()
+}
+
+/// Whether such a fault can strike in such a moment at all.
+const fn can_be(strike: Strike, moment: Moment) -> bool {
+    match strike {
+        // What is frozen asks for nothing, and what stops is not asked to once more.
+        Strike::StaleScan | Strike::StaleList | Strike::ExpiredIterator => {
+            !matches!(moment, Moment::Frozen)
+        }
+        Strike::Stop | Strike::Deploy => !matches!(moment, Moment::Stops),
+        Strike::Freeze => !matches!(moment, Moment::Frozen),
+        Strike::Kill
+        | Strike::ClockJump
+        | Strike::Refused
+        | Strike::Deaf
+        | Strike::Mute
+        | Strike::Held
+        | Strike::Sluggish
+        | Strike::NoStream
+        | Strike::Outage
+        | Strike::Theft
+        | Strike::Reshard
+        | Strike::Storm => true,
+    }
+}
+
 /// The counts of one run.
 #[derive(Debug, Default)]
 pub struct Coverage {
     seen: BTreeMap<String, u64>,
-    /// Writes that were applied and whose writer does not know: who, which shard, which epoch.
-    doubts: BTreeSet<(Process, ShardId, Option<u64>)>,
     /// The watch as it was: who kept it, its term, its bell.
     watch: Option<(String, u64, u64)>,
 }
@@ -68,7 +106,12 @@ impl Coverage {
     /// Counts what a campaign must have seen to mean anything.
     pub fn count(&mut self, ledger: &Ledger, event: &Event) {
         match event {
-            Event::Sent { fate, .. } => self.saw(format!("net: {fate}")),
+            Event::Sent { subject, fate, .. } => {
+                if *fate != Fate::Fine.name() {
+                    self.saw(fate_cell(fate, *subject));
+                }
+            }
+            Event::Struck { strike, process } => self.count_strike(ledger, *strike, *process),
             Event::Refused {
                 error, operation, ..
             } => {
@@ -78,9 +121,15 @@ impl Coverage {
                 let kind = text.split([' ', '(']).next().unwrap_or_default();
                 self.saw(format!("incident: {kind}"));
             }
-            Event::Lease { before, after, .. } => {
-                self.count_lease(before.as_ref(), after.as_ref());
-                self.count_doubt(ledger, event);
+            Event::Lease {
+                before, after, by, ..
+            } => {
+                if *by == RIVAL {
+                    self.saw("state: lease stolen");
+                } else {
+                    self.count_lease(before.as_ref(), after.as_ref());
+                    self.count_doubt(ledger, event);
+                }
             }
             Event::WorkerRow {
                 by,
@@ -98,6 +147,8 @@ impl Coverage {
                 Step::Started => "life: started",
                 Step::Killed => "life: killed",
                 Step::StopAsked => "life: stop asked",
+                Step::Frozen => "life: frozen",
+                Step::Thawed => "life: thawed",
                 Step::Exited(Ok(())) => "life: stopped",
                 Step::Exited(Err(_)) => "life: failed",
             }),
@@ -133,8 +184,25 @@ impl Coverage {
             | Event::ShardClosed { .. }
             | Event::Produced { .. }
             | Event::Acknowledges { .. }
+            | Event::Answered { .. }
             | Event::Healed
             | Event::Finished => {}
+        }
+    }
+
+    fn count_strike(&mut self, ledger: &Ledger, strike: Strike, process: Option<Process>) {
+        let running = || {
+            let running = ledger.processes.iter().filter(|(_, known)| known.running);
+            running.map(|(process, _)| *process)
+        };
+        let is_struck = |it: &Process| process.is_none_or(|process| process == *it);
+        for moment in Moment::ALL {
+            if running()
+                .filter(is_struck)
+                .any(|it| moment.is_now(ledger, it))
+            {
+                self.saw(cell(strike, moment));
+            }
         }
     }
 
@@ -176,8 +244,6 @@ impl Coverage {
         }
     }
 
-    /// A write whose answer is lost leaves its writer in doubt, until it writes again in the same
-    /// grant and hears of it.
     fn count_doubt(&mut self, ledger: &Ledger, event: &Event) {
         let Event::Lease {
             by,
@@ -190,16 +256,9 @@ impl Coverage {
             return;
         };
         let epoch = before.as_ref().map(|row| row.epoch);
-        let held = before
-            .as_ref()
-            .is_some_and(|row| ledger.holder(row) == Some(*by));
-        let doubt = (*by, shard.clone(), epoch);
         if !heard {
             self.saw("state: write applied, outcome unknown");
-            if held {
-                self.doubts.insert(doubt);
-            }
-        } else if self.doubts.remove(&doubt) {
+        } else if ledger.doubts.contains(&(*by, shard.clone(), epoch)) {
             self.saw("state: unknown outcome resolved");
         }
     }

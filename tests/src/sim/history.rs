@@ -8,9 +8,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use kcl_core::model::{Checkpoint, SequenceNumber, ShardId};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::checkers::{Oracle, Violation};
+use super::moment::Moment;
+use super::strike::Strike;
+use super::subject::Subject;
 use super::trace::Trace;
 
 /// A running worker: which one, and which of its lives. A restart is a new life.
@@ -80,6 +84,10 @@ pub enum Step {
     Killed,
     /// It was asked to stop.
     StopAsked,
+    /// From now on nothing of it runs.
+    Frozen,
+    /// It runs on.
+    Thawed,
     /// Its `run` returned.
     Exited(Result<(), String>),
 }
@@ -123,10 +131,24 @@ pub enum Event {
     Sent {
         /// Which.
         process: Process,
-        /// Such as `GetRecords`.
-        operation: String,
+        /// What about.
+        subject: Subject,
         /// What the net will do to it.
         fate: &'static str,
+    },
+    /// A process heard what became of a write that it sent, or that the connection broke.
+    Answered {
+        /// Which.
+        process: Process,
+        /// The number of the event that the write was sent.
+        sent: u64,
+    },
+    /// A fault struck.
+    Struck {
+        /// Which.
+        strike: Strike,
+        /// Whom; nothing if it was not one process.
+        process: Option<Process>,
     },
     /// The service answered a request with an error of its own accord.
     Refused {
@@ -239,9 +261,18 @@ impl fmt::Display for Event {
             Self::Life { process, step } => write!(f, "{process} {step:?}"),
             Self::Sent {
                 process,
-                operation,
+                subject,
                 fate,
-            } => write!(f, "{process} {operation} {fate}"),
+            } => write!(f, "{process} {subject} {fate}"),
+            Self::Answered { process, sent } => write!(f, "{process} hears of #{sent}"),
+            Self::Struck {
+                strike,
+                process: Some(process),
+            } => write!(f, "{process} struck by {strike}"),
+            Self::Struck {
+                strike,
+                process: None,
+            } => write!(f, "all struck by {strike}"),
             Self::Refused {
                 process,
                 operation,
@@ -325,6 +356,59 @@ struct State {
     trace: Trace,
     oracle: Oracle,
     number: u64,
+    ambushes: Vec<Ambush>,
+}
+
+/// Somebody who waits for a process to be at a moment.
+#[derive(Debug)]
+struct Ambush {
+    moment: Moment,
+    tell: oneshot::Sender<Process>,
+}
+
+impl State {
+    /// Tells those who wait for a process to be where this event brings it.
+    fn spring(&mut self, event: &Event) {
+        if self.ambushes.is_empty() {
+            return;
+        }
+        let Some(process) = event.process() else {
+            return;
+        };
+        for ambush in std::mem::take(&mut self.ambushes) {
+            if ambush.moment.is_now(self.oracle.ledger(), process) {
+                let _is_awaited = ambush.tell.send(process).is_ok();
+            } else if !ambush.tell.is_closed() {
+                self.ambushes.push(ambush);
+            }
+        }
+    }
+}
+
+impl Event {
+    /// The process that did something.
+    const fn process(&self) -> Option<Process> {
+        match self {
+            Self::Life { process, .. }
+            | Self::Sent { process, .. }
+            | Self::Called { process, .. } => Some(*process),
+            Self::WorkerRow { by, .. } | Self::Watch { by, .. } | Self::Lease { by, .. } => {
+                Some(*by)
+            }
+            Self::ShardMade { .. }
+            | Self::ShardClosed { .. }
+            | Self::Produced { .. }
+            | Self::Answered { .. }
+            | Self::Struck { .. }
+            | Self::Refused { .. }
+            | Self::Incident(_)
+            | Self::Acknowledges { .. }
+            | Self::Acknowledged { .. }
+            | Self::Returned { .. }
+            | Self::Healed
+            | Self::Finished => None,
+        }
+    }
 }
 
 impl History {
@@ -335,6 +419,7 @@ impl History {
             trace,
             oracle,
             number: 0,
+            ambushes: Vec::new(),
         });
         Self(Arc::new(Inner {
             zero: Instant::now(),
@@ -360,7 +445,16 @@ impl History {
         state.trace.add(at, &event);
         let number = state.number;
         state.oracle.observe(at, number, &event);
+        state.spring(&event);
         number
+    }
+
+    /// Waits for the first process that is at this moment from now on.
+    #[must_use]
+    pub fn lie_in_wait(&self, moment: Moment) -> oneshot::Receiver<Process> {
+        let (tell, told) = oneshot::channel();
+        self.state().ambushes.push(Ambush { moment, tell });
+        told
     }
 
     /// Reads what the oracle knows.

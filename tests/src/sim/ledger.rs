@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 use kcl_core::model::{Checkpoint, SequenceNumber, ShardId};
 
 use super::history::{Call, Ending, Event, InstanceId, LeaseRow, Process, RecordId, Step};
+use super::subject::Subject;
 
 /// Where the application starts, and how strict the rules are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,6 +132,8 @@ pub struct GrantLedger {
     pub acknowledged: Option<usize>,
     /// Whether `shard_ended` returned `Ok`, or asked for the final checkpoint by hand.
     pub end_agreed: bool,
+    /// When the rival took it.
+    pub stolen: Option<Duration>,
 }
 
 /// A processor.
@@ -170,6 +173,10 @@ pub struct ProcessLedger {
     pub running: bool,
     /// Whether it was asked to stop.
     pub asked: Option<Duration>,
+    /// Whether it ever had a row.
+    pub joined: bool,
+    /// Whether it is frozen.
+    pub frozen: bool,
 }
 
 /// A partition key.
@@ -212,7 +219,19 @@ pub struct Ledger {
     pub finished: bool,
     /// Incarnations whose row was deleted.
     pub buried: BTreeSet<String>,
+    /// Writes that were sent and of which the sender has heard nothing, by the number of the event.
+    pub under_way: BTreeMap<u64, (Process, Subject, Duration)>,
+    /// Writes that were applied and whose writer does not know: who, which shard, which epoch.
+    pub doubts: BTreeSet<(Process, ShardId, Option<u64>)>,
+    /// The incarnation that keeps the watch.
+    pub watch: Option<String>,
 }
+
+/// The number that stands for the rival, which is no worker.
+pub const RIVAL: Process = Process {
+    worker: u8::MAX,
+    life: 0,
+};
 
 impl Ledger {
     /// Nothing is known yet.
@@ -233,7 +252,44 @@ impl Ledger {
             healed: None,
             finished: false,
             buried: BTreeSet::new(),
+            under_way: BTreeMap::new(),
+            doubts: BTreeSet::new(),
+            watch: None,
         }
+    }
+
+    /// The processors of a process that may still be called.
+    pub fn instances_of(&self, process: Process) -> impl Iterator<Item = &InstanceLedger> {
+        let of = self.instances.values();
+        of.filter(move |it| it.process == process && it.over.is_none())
+    }
+
+    /// The shards that a process holds, going by the rows.
+    pub fn held_by(&self, process: Process) -> impl Iterator<Item = (&ShardId, &ShardLedger)> {
+        self.shards.iter().filter(move |(_, of)| {
+            let row = of.row.as_ref();
+            row.is_some_and(|row| self.holder(row) == Some(process))
+        })
+    }
+
+    /// Whether the shard's end was ever durable.
+    #[must_use]
+    pub fn is_ended(&self, shard: &ShardId) -> bool {
+        self.shards.get(shard).is_some_and(|of| of.ended)
+    }
+
+    /// Who keeps the watch.
+    #[must_use]
+    pub fn watch_keeper(&self) -> Option<Process> {
+        self.incarnations.get(self.watch.as_ref()?).copied()
+    }
+
+    /// The process of this worker that runs.
+    #[must_use]
+    pub fn running(&self, worker: u8) -> Option<Process> {
+        let mut of = self.processes.iter().rev();
+        of.find(|(process, known)| process.worker == worker && known.running)
+            .map(|(process, _)| *process)
     }
 
     /// The records of a call, or nothing if one is unknown.
@@ -292,10 +348,26 @@ impl Ledger {
                 shard,
                 after,
                 before,
+                by,
+                heard,
                 ..
             } => {
-                self.lease(shard, before.as_ref(), after.as_ref());
+                self.doubt(*by, shard, before.as_ref(), *heard);
+                self.lease(*by, shard, before.as_ref(), after.as_ref());
             }
+            Event::Sent {
+                process, subject, ..
+            } if subject.is_write() => {
+                let (write, now) = ((*process, *subject, self.now), self.now);
+                // Of those that vanished nobody ever hears.
+                self.under_way
+                    .retain(|_, (_, _, since)| *since + Duration::from_secs(10) > now);
+                self.under_way.insert(self.number, write);
+            }
+            Event::Answered { sent, .. } => {
+                self.under_way.remove(sent);
+            }
+            Event::Watch { incarnation, .. } => self.watch = Some(incarnation.clone()),
             Event::Called {
                 process,
                 instance,
@@ -318,8 +390,8 @@ impl Ledger {
             Event::Finished => self.finished = true,
             Event::Acknowledged { .. }
             | Event::Sent { .. }
+            | Event::Struck { .. }
             | Event::Refused { .. }
-            | Event::Watch { .. }
             | Event::Incident(_) => {}
         }
     }
@@ -364,7 +436,24 @@ impl Ledger {
                 self.first_start.get_or_insert(self.now);
             }
             Step::StopAsked => known.asked = Some(self.now),
-            Step::Killed | Step::Exited(_) => known.running = false,
+            Step::Frozen => known.frozen = true,
+            Step::Thawed => known.frozen = false,
+            Step::Killed | Step::Exited(_) => {
+                known.running = false;
+                self.doubts.retain(|(by, ..)| *by != process);
+                self.under_way.retain(|_, (by, ..)| *by != process);
+            }
+        }
+    }
+
+    /// A write whose answer is lost leaves its writer in doubt, until it writes again in the same
+    /// grant and hears of it.
+    fn doubt(&mut self, by: Process, shard: &ShardId, before: Option<&LeaseRow>, heard: bool) {
+        let doubt = (by, shard.clone(), before.map(|row| row.epoch));
+        if heard {
+            self.doubts.remove(&doubt);
+        } else if before.is_some_and(|row| self.holder(row) == Some(by)) {
+            self.doubts.insert(doubt);
         }
     }
 
@@ -376,6 +465,9 @@ impl Ledger {
                 self.incarnations
                     .entry(incarnation.to_owned())
                     .or_insert(by);
+                if let Some(known) = self.processes.get_mut(&by) {
+                    known.joined = true;
+                }
                 self.workers.insert(incarnation.to_owned(), counter);
             }
             None => {
@@ -385,8 +477,20 @@ impl Ledger {
         }
     }
 
-    fn lease(&mut self, shard: &ShardId, before: Option<&LeaseRow>, after: Option<&LeaseRow>) {
+    fn lease(
+        &mut self,
+        by: Process,
+        shard: &ShardId,
+        before: Option<&LeaseRow>,
+        after: Option<&LeaseRow>,
+    ) {
         let of = self.shards.entry(shard.clone()).or_default();
+        if by == RIVAL
+            && let Some(before) = before
+            && let Some(grant) = of.grants.get_mut(&before.epoch)
+        {
+            grant.stolen = Some(self.now);
+        }
         if let Some(row) = after {
             of.first.get_or_insert_with(|| row.checkpoint.clone());
             of.ended |= row.checkpoint.is_end();
@@ -399,6 +503,7 @@ impl Ledger {
                         checkpoint: row.checkpoint.clone(),
                         acknowledged: None,
                         end_agreed: false,
+                        stolen: None,
                     };
                     of.grants.insert(row.epoch, grant);
                 }

@@ -5,6 +5,8 @@
 //! while its write is on the way. It owns no promise; `watch` tells the history what was applied.
 
 mod fate;
+mod old;
+mod rival;
 mod sabotage;
 mod watch;
 
@@ -20,17 +22,22 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::body::SdkBody;
 use fastrand::Rng;
 use kinesis_emulator::Service;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use fate::{Fate, Passage};
+use fate::Passage;
+use old::Old;
 use watch::Watch;
 
 use super::history::{Event, History, Process};
 use super::scenario::{Cut, Sabotage, Side, Weather};
+use super::subject::Subject;
+
+pub use fate::Fate;
 
 /// After this long without a byte the other end of a connection is taken for dead, whatever the SDK
 /// is set to: what a kernel does about unacknowledged data.
@@ -59,6 +66,7 @@ struct Inner {
     service: Arc<Service>,
     history: History,
     watch: Watch,
+    old: Old,
     state: Mutex<State>,
     tasks: Mutex<JoinSet<()>>,
 }
@@ -77,10 +85,12 @@ impl Net {
     #[must_use]
     pub fn new(service: Arc<Service>, history: History, table: &str, stream: &str) -> Self {
         let watch = Watch::new(service.clone(), history.clone(), table, stream);
+        let old = Old::new(service.clone(), history.clone());
         Self(Arc::new(Inner {
             service,
             history,
             watch,
+            old,
             state: Mutex::default(),
             tasks: Mutex::default(),
         }))
@@ -98,6 +108,7 @@ impl Net {
 
     /// Changes the weather for all requests to come.
     pub fn set_weather(&self, weather: Weather) {
+        self.0.old.set(&weather);
         self.state().weather = weather;
     }
 
@@ -120,6 +131,7 @@ impl Net {
 
     /// Ends all cuts and all weather but the latency. What is under way stays under way.
     pub fn heal(&self) {
+        self.0.old.heal();
         let mut state = self.state();
         state.cuts.clear();
         state.weather = Weather {
@@ -159,17 +171,12 @@ impl Net {
     }
 
     /// Carries one request there and its answer back. Dropping `reply` is silence.
-    async fn carry(self, parcel: Parcel, reply: oneshot::Sender<Answer>) {
-        let Parcel {
-            process,
-            peer,
-            passage,
-            ..
-        } = parcel;
+    async fn carry(self, mut parcel: Parcel, reply: oneshot::Sender<Answer>) {
+        let (process, peer, passage) = (parcel.process, parcel.peer, parcel.passage);
         match self.cut_of(process, peer) {
             Some((Cut::Refused, _)) => {
                 sleep(passage.there).await;
-                return hand_over(reply, Err(broken("connection refused")));
+                return self.hand_over(&parcel, reply, Err(broken("connection refused")));
             }
             Some((Cut::Deaf, _)) => return,
             Some((Cut::Held, until)) => sleep_until(until).await,
@@ -177,17 +184,19 @@ impl Net {
         }
         sleep(passage.there).await;
         match passage.fate {
-            Fate::ResetBefore => return hand_over(reply, Err(broken("connection reset"))),
+            Fate::ResetBefore => {
+                return self.hand_over(&parcel, reply, Err(broken("connection reset")));
+            }
             Fate::LostRequest => return,
             Fate::Throttled | Fate::Failed => {
                 let refusal = fate::refusal(passage.fate, peer);
                 sleep(passage.back).await;
-                return hand_over(reply, Ok(refusal));
+                return self.hand_over(&parcel, reply, Ok(refusal));
             }
             Fate::Late(by) => {
                 drop(reply);
                 sleep(by).await;
-                drop(self.apply(parcel, false).await);
+                drop(self.apply(&mut parcel, false).await);
                 return;
             }
             Fate::Fine | Fate::Twice(_) | Fate::ResetAfter | Fate::LostReply => {}
@@ -200,7 +209,7 @@ impl Net {
         };
         let mute = matches!(self.cut_of(process, peer), Some((Cut::Mute, _)));
         let heard = !mute && !matches!(passage.fate, Fate::ResetAfter | Fate::LostReply);
-        let response = self.apply(parcel, heard).await;
+        let response = self.apply(&mut parcel, heard).await;
         match self.cut_of(process, peer) {
             Some((Cut::Held, until)) => sleep_until(until).await,
             Some((Cut::Sluggish, _)) => sleep(SLUGGISH).await,
@@ -208,38 +217,43 @@ impl Net {
         }
         sleep(passage.back).await;
         if heard {
-            hand_over(reply, response);
+            self.hand_over(&parcel, reply, response);
         } else if passage.fate == Fate::ResetAfter && !mute {
-            hand_over(reply, Err(broken("connection reset by peer")));
+            self.hand_over(&parcel, reply, Err(broken("connection reset by peer")));
         } else {
             drop(reply);
         }
-        if let Some((by, copy)) = again {
+        if let Some((by, mut copy)) = again {
             sleep(by).await;
-            drop(self.apply(copy, false).await);
+            drop(self.apply(&mut copy, false).await);
         }
     }
 
-    async fn apply(&self, parcel: Parcel, heard: bool) -> Answer {
-        let Parcel {
-            process,
-            operation,
-            sent,
-            request,
-            ..
-        } = parcel;
+    /// Has the service carry a request out. A parcel is applied once.
+    async fn apply(&self, parcel: &mut Parcel, heard: bool) -> Answer {
+        let request = std::mem::replace(&mut parcel.request, HttpRequest::new(SdkBody::empty()));
         let dishonest = self.state().sabotage;
-        if let Some(forged) = sabotage::forge(dishonest, &operation, &request) {
+        if let Some(forged) = sabotage::forge(dishonest, &parcel.operation, &request) {
             return Ok(forged);
         }
         let request = sabotage::corrupt(dishonest, request);
         let response = self.0.service.exchange(request).await?;
-        let response = sabotage::distort(dishonest, &operation, response);
+        self.0.old.note(parcel.process, parcel.subject);
+        let response = sabotage::distort(dishonest, &parcel.operation, response);
         let watch = &self.0.watch;
+        let (process, sent) = (parcel.process, parcel.sent);
         watch
-            .applied(process, &operation, sent, heard, &response)
+            .applied(process, &parcel.operation, sent, heard, &response)
             .await;
         Ok(response)
+    }
+
+    /// A client that gave up or died does not hear its answer.
+    fn hand_over(&self, parcel: &Parcel, reply: oneshot::Sender<Answer>, answer: Answer) {
+        if reply.send(answer).is_ok() && parcel.subject.is_write() {
+            let (process, sent) = (parcel.process, parcel.sent);
+            self.0.history.add(Event::Answered { process, sent });
+        }
     }
 }
 
@@ -256,6 +270,7 @@ struct Parcel {
     process: Process,
     peer: Peer,
     operation: String,
+    subject: Subject,
     /// The number of the event that it was sent.
     sent: u64,
     passage: Passage,
@@ -268,6 +283,7 @@ impl Parcel {
             process: self.process,
             peer: self.peer,
             operation: self.operation.clone(),
+            subject: self.subject,
             sent: self.sent,
             passage: self.passage,
             request: self.request.try_clone()?,
@@ -277,11 +293,6 @@ impl Parcel {
 
 fn broken(what: &'static str) -> ConnectorError {
     ConnectorError::io(what.into())
-}
-
-/// A client that gave up or died does not hear its answer.
-fn hand_over(reply: oneshot::Sender<Answer>, answer: Answer) {
-    drop(reply.send(answer));
 }
 
 /// The line of one process: the SDK's HTTP client.
@@ -308,15 +319,17 @@ impl Line {
             state.exchanges += 1;
             fate::draw(&mut rng, &state.weather)
         };
+        let subject = Subject::of(&operation, request.body().bytes().unwrap_or_default());
         let sent = self.net.0.history.add(Event::Sent {
             process: self.process,
-            operation: operation.clone(),
+            subject,
             fate: passage.fate.name(),
         });
         let parcel = Parcel {
             process: self.process,
             peer,
             operation,
+            subject,
             sent,
             passage,
             request,

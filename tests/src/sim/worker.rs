@@ -3,7 +3,8 @@
 //! A life is an unmodified [`Worker`] with unmodified SDK clients; only their HTTP client, clock and
 //! sleep are the simulation's.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
@@ -16,11 +17,11 @@ use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
 use aws_types::region::Region;
 use fastrand::Rng;
-use kcl_core::env::Env;
-use kcl_core::{CheckpointPolicy, CommitSettings, Polling, Settings, Worker};
-use kcl_lease::DynamoLeases;
+use kcl_core::env::{Env, Gate};
+use kcl_core::{CheckpointPolicy, CommitSettings, PollSettings, Polling, Settings, Worker};
+use kcl_lease::{DynamoLeases, LeaseSettings};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::history::{Event, History, Process, Step};
 use super::ledger::Start;
@@ -44,6 +45,16 @@ pub enum Command {
         /// When it comes back, from its end.
         back_after: Duration,
     },
+    /// Held up.
+    Freeze {
+        /// For how long.
+        length: Duration,
+    },
+    /// Its wall clock is set.
+    ClockJump {
+        /// By so many milliseconds.
+        by: i64,
+    },
 }
 
 /// Keeps one worker running, and carries out commands.
@@ -61,8 +72,14 @@ pub struct Supervisor {
     pub rng: Rng,
     /// The start of the run.
     pub zero: Instant,
-    /// By how many milliseconds its wall clock is off.
+    /// By how many milliseconds its wall clock is off at first.
     pub skew: i64,
+    /// Its name.
+    pub name: String,
+    /// How long its leases last.
+    pub lease_time: Duration,
+    /// How long it waits after an empty page.
+    pub poll_idle: Duration,
     /// How long it waits between two checkpoints of a shard.
     pub commit_every: Duration,
     /// The SDK's time-out for the first byte, if set.
@@ -75,6 +92,7 @@ pub struct Supervisor {
 enum Woken {
     Exited(Result<Result<(), String>, tokio::task::JoinError>),
     Told(Option<Command>),
+    Thaw,
 }
 
 /// How a life ended.
@@ -87,33 +105,61 @@ impl Supervisor {
     /// Runs until the commands end, then stops the worker gracefully.
     pub async fn run(mut self, first: Duration, mut commands: mpsc::Receiver<Command>) {
         sleep(first).await;
+        let skew = Arc::new(AtomicI64::new(self.skew));
         for life in 0.. {
             let process = Process {
                 worker: self.worker,
                 life,
             };
-            match self.live(process, &mut commands).await {
+            let clock = WallClock {
+                zero: self.zero,
+                skew: Arc::clone(&skew),
+            };
+            match self.live(process, clock, &mut commands).await {
                 Ended::ForGood => return,
                 Ended::BackAfter(wait) => sleep(wait).await,
             }
         }
     }
 
-    async fn live(&mut self, process: Process, commands: &mut mpsc::Receiver<Command>) -> Ended {
+    async fn live(
+        &mut self,
+        process: Process,
+        clock: WallClock,
+        commands: &mut mpsc::Receiver<Command>,
+    ) -> Ended {
         self.add(process, Step::Started);
         let (stop, stopped) = oneshot::channel::<()>();
         let mut stop = Some(stop);
-        let run = self.start(process, stopped);
+        let gate = Gate::default();
+        let run = self.start(process, clock.clone(), gate.clone(), stopped);
         let mut task = tokio::spawn(run);
         let mut back_after = None;
         let mut last = false;
+        let mut thaws = None;
         loop {
             let woken = tokio::select! {
                 biased;
                 exited = &mut task => Woken::Exited(exited),
                 command = commands.recv(), if !last => Woken::Told(command),
+                () = at(thaws) => Woken::Thaw,
             };
             match woken {
+                Woken::Thaw => {
+                    thaws = None;
+                    self.add(process, Step::Thawed);
+                    gate.open();
+                }
+                Woken::Told(Some(Command::Freeze { length })) => {
+                    if thaws.is_none() {
+                        thaws = Some(Instant::now() + length);
+                        self.add(process, Step::Frozen);
+                        gate.close();
+                    }
+                }
+                Woken::Told(Some(Command::ClockJump { by })) => {
+                    clock.skew.fetch_add(by, Ordering::Relaxed);
+                }
                 Woken::Exited(exited) => {
                     let outcome = exited.unwrap_or_else(|error| Err(format!("panic: {error}")));
                     settle().await;
@@ -152,13 +198,11 @@ impl Supervisor {
     fn start(
         &mut self,
         process: Process,
+        clock: WallClock,
+        gate: Gate,
         stopped: oneshot::Receiver<()>,
     ) -> impl Future<Output = Result<(), String>> + Send + 'static {
-        let clock = WallClock {
-            zero: self.zero,
-            skew: self.skew,
-        };
-        let config = self.config(process, clock);
+        let config = self.config(process, clock.clone());
         let rng = Mutex::new(self.rng.fork());
         let processors = self.processors.clone();
         let policy = CheckpointPolicy::Automatic {
@@ -168,19 +212,28 @@ impl Supervisor {
             commit: CommitSettings { policy },
             ..Settings::default()
         };
+        let poll = PollSettings {
+            idle: self.poll_idle,
+            ..PollSettings::default()
+        };
+        let lease = LeaseSettings {
+            duration: self.lease_time,
+            ..LeaseSettings::default()
+        };
+        let env = Env::simulated(move || clock.now(), self.rng.u64(..)).with_gate(gate);
         let worker = Worker::builder(APPLICATION, STREAM)
             .with_settings(settings)
-            .with_worker_id(format!("worker-{}", process.worker))
-            .with_source(Polling::new(&config))
-            .with_ownership(DynamoLeases::new(&config))
+            .with_worker_id(&self.name)
+            .with_source(Polling::new(&config).with_settings(poll))
+            .with_ownership(DynamoLeases::new(&config).with_settings(lease))
             .with_initial_position(initial_position(self.start))
-            .with_env(Env::simulated(move || clock.now(), self.rng.u64(..)))
+            .with_env(env.clone())
             .with_processor(move |_| {
                 let rng = rng.lock().unwrap_or_else(PoisonError::into_inner).fork();
                 processors.make(process, rng)
             })
             .build();
-        async move {
+        env.task(async move {
             let worker = worker.map_err(|error| error.to_string())?;
             let shutdown = async {
                 // Dropping the sender is the signal.
@@ -191,7 +244,7 @@ impl Supervisor {
                 .await
                 .map(drop)
                 .map_err(|error| describe(&error))
-        }
+        })
     }
 
     fn config(&mut self, process: Process, clock: WallClock) -> SdkConfig {
@@ -226,18 +279,28 @@ fn describe(error: &kcl_core::error::Error) -> String {
     text
 }
 
+/// Nothing: never.
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// The wall clock of one worker.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct WallClock {
     zero: Instant,
-    skew: i64,
+    /// In milliseconds.
+    skew: Arc<AtomicI64>,
 }
 
 impl WallClock {
-    fn now(self) -> SystemTime {
-        let skew = Duration::from_millis(self.skew.unsigned_abs());
+    fn now(&self) -> SystemTime {
+        let off = self.skew.load(Ordering::Relaxed);
+        let skew = Duration::from_millis(off.unsigned_abs());
         let right = wall_zero() + self.zero.elapsed();
-        if self.skew < 0 {
+        if off < 0 {
             right - skew
         } else {
             right + skew
@@ -247,7 +310,7 @@ impl WallClock {
 
 impl TimeSource for WallClock {
     fn now(&self) -> SystemTime {
-        Self::now(*self)
+        Self::now(self)
     }
 }
 

@@ -18,8 +18,9 @@ use super::history::{Event, History};
 use super::ledger::{Expectations, Start};
 use super::net::Net;
 use super::processor::Processors;
-use super::scenario::{Incident, Kind, Plan};
+use super::scenario::{Kind, Plan};
 use super::stream::Stream;
+use super::striker::Striker;
 use super::trace::Trace;
 use super::worker::{Command, Supervisor};
 
@@ -105,7 +106,13 @@ impl World {
         self.feed(&mut side);
         let mut fleet = JoinSet::new();
         let commands = self.start_fleet(&mut fleet);
-        self.perform(&commands, &mut side).await;
+        let striker = Striker {
+            history: self.history.clone(),
+            net: self.net.clone(),
+            stream: self.stream.clone(),
+            commands,
+        };
+        self.perform(&striker, &mut side).await;
         sleep_until(self.zero + self.plan.heal).await;
         self.heal();
         sleep_until(self.zero + self.plan.length).await;
@@ -114,7 +121,7 @@ impl World {
         }
         self.net.refresh().await;
         self.history.add(Event::Finished);
-        drop(commands);
+        drop(striker);
         let stopped = tokio::time::timeout(STOP, async {
             while let Some(ended) = fleet.join_next().await {
                 ended.map_err(|error| format!("a supervisor: {error}"))?;
@@ -150,6 +157,9 @@ impl World {
                 rng: self.rng.fork(),
                 zero: self.zero,
                 skew: self.plan.skew[usize::from(worker)],
+                name: self.name(worker),
+                lease_time: self.plan.lease_times[usize::from(worker)],
+                poll_idle: self.plan.poll_idle,
                 commit_every: self.plan.commit_every,
                 read_timeout: self.plan.read_timeout,
                 start: self.plan.start,
@@ -160,59 +170,22 @@ impl World {
         commands
     }
 
-    async fn perform(
-        &self,
-        commands: &BTreeMap<u8, mpsc::Sender<Command>>,
-        side: &mut JoinSet<Result<(), String>>,
-    ) {
-        for (at, incident) in &self.plan.incidents {
-            sleep_until(self.zero + *at).await;
-            self.history.add(Event::Incident(format!("{incident:?}")));
-            let (worker, command) = match *incident {
-                Incident::Cut {
-                    worker,
-                    side,
-                    cut,
-                    length,
-                } => {
-                    self.net.cut(worker, side, cut, length);
-                    continue;
-                }
-                Incident::Split(place) => {
-                    self.reshard(side, move |stream| async move { stream.split(place).await });
-                    continue;
-                }
-                Incident::Merge(place) => {
-                    self.reshard(side, move |stream| async move { stream.merge(place).await });
-                    continue;
-                }
-                Incident::Kill { worker, back_after } => (worker, Command::Kill { back_after }),
-                Incident::Stop { worker, back_after } => (worker, Command::Stop { back_after }),
-            };
-            if let Some(sender) = commands.get(&worker)
-                && sender.try_send(command).is_err()
-            {
-                self.history
-                    .add(Event::Incident("Skipped: the supervisor is busy".into()));
-            }
+    fn name(&self, worker: u8) -> String {
+        if self.plan.one_name {
+            "worker".to_owned()
+        } else {
+            format!("worker-{worker}")
         }
     }
 
-    /// Reshards beside whatever else happens: it takes its time.
-    fn reshard<F>(
-        &self,
-        side: &mut JoinSet<Result<(), String>>,
-        reshard: impl FnOnce(Stream) -> F + Send + 'static,
-    ) where
-        F: Future<Output = bool> + Send + 'static,
-    {
-        let (stream, net, history) = (self.stream.clone(), self.net.clone(), self.history.clone());
-        side.spawn(async move {
-            let done = reshard(stream).await;
-            history.add(Event::Incident(format!("Resharded {done}")));
-            net.refresh().await;
-            Ok(())
-        });
+    async fn perform(&mut self, striker: &Striker, side: &mut JoinSet<Result<(), String>>) {
+        for planned in self.plan.incidents.clone() {
+            sleep_until(self.zero + planned.at).await;
+            let (striker, rng) = (striker.clone(), self.rng.fork());
+            let until = self.zero + self.plan.heal;
+            // Beside whatever else happens: it may have to wait, and reshards take their time.
+            side.spawn(striker.perform(planned, rng, until));
+        }
     }
 
     fn heal(&self) {

@@ -1,6 +1,7 @@
 //! Rules about calls into processors: C, K, S4, S5, S6, S10, S12.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use kcl_core::model::ShardId;
 
@@ -51,7 +52,7 @@ pub(super) fn calls_keep_their_order(ledger: &Ledger, event: &Event) -> Verdict 
     Ok(())
 }
 
-/// K: a killed or exited process sends nothing and calls nothing.
+/// K: a killed, exited or frozen process sends nothing and calls nothing.
 pub(super) fn the_dead_do_nothing(ledger: &Ledger, event: &Event) -> Verdict {
     let process = match event {
         Event::Called { process, .. } | Event::Sent { process, .. } => process,
@@ -64,6 +65,8 @@ pub(super) fn the_dead_do_nothing(ledger: &Ledger, event: &Event) -> Verdict {
         | Event::WorkerRow { .. }
         | Event::Watch { .. }
         | Event::Lease { .. }
+        | Event::Answered { .. }
+        | Event::Struck { .. }
         | Event::Acknowledges { .. }
         | Event::Acknowledged { .. }
         | Event::Returned { .. }
@@ -71,8 +74,8 @@ pub(super) fn the_dead_do_nothing(ledger: &Ledger, event: &Event) -> Verdict {
         | Event::Finished => return Ok(()),
     };
     match ledger.processes.get(process) {
-        Some(known) if known.running => Ok(()),
-        _ => Err(format!("{process} does not run any more, yet: {event}")),
+        Some(known) if known.running && !known.frozen => Ok(()),
+        _ => Err(format!("{process} does not run, yet: {event}")),
     }
 }
 
@@ -96,6 +99,8 @@ fn delivery(event: &Event) -> Option<(&ShardId, u64, &[RecordId])> {
         | Event::WorkerRow { .. }
         | Event::Watch { .. }
         | Event::Lease { .. }
+        | Event::Answered { .. }
+        | Event::Struck { .. }
         | Event::Acknowledges { .. }
         | Event::Acknowledged { .. }
         | Event::Returned { .. }
@@ -124,8 +129,13 @@ pub(super) fn records_come_from_their_shard(ledger: &Ledger, event: &Event) -> V
     Ok(())
 }
 
-/// S4: a delivery starts only while the table says that its epoch is the current one, its process
-/// the owner. No run here stalls a process, so there is no excuse.
+/// For how long a process may not know that a rival took its lease: the protocol gives no notice of what it
+/// does not allow, so this is how long a look at the table or a proof of life can take.
+const THEFT_UNNOTICED: Duration = Duration::from_secs(25);
+
+/// S4: a call starts only while the table says that its epoch is the current one, its process the owner;
+/// the call that was running when a process froze may end later. A lease that a rival took is excused for
+/// a while.
 pub(super) fn no_call_for_an_epoch_that_is_over(ledger: &Ledger, event: &Event) -> Verdict {
     let Event::Called {
         process,
@@ -147,6 +157,11 @@ pub(super) fn no_call_for_an_epoch_that_is_over(ledger: &Ledger, event: &Event) 
         ));
     };
     if row.epoch == *epoch && ledger.holder(row) == Some(*process) {
+        return Ok(());
+    }
+    let grant = ledger.shards.get(shard).and_then(|of| of.grants.get(epoch));
+    let stolen = grant.and_then(|grant| grant.stolen);
+    if stolen.is_some_and(|at| ledger.now < at + THEFT_UNNOTICED) {
         return Ok(());
     }
     Err(format!(

@@ -4,7 +4,7 @@ use kcl_core::model::{Checkpoint, ShardId};
 
 use super::Verdict;
 use crate::sim::history::{Event, LeaseRow, Process};
-use crate::sim::ledger::{Ledger, Start, millis};
+use crate::sim::ledger::{Ledger, RIVAL, Start, millis};
 
 /// A change of a lease row.
 struct Change<'a> {
@@ -135,7 +135,8 @@ pub(super) fn only_the_holder_writes(ledger: &Ledger, event: &Event) -> Verdict 
     }
 }
 
-/// S3: a lease changes from one owner to another only when the first one's worker row is gone.
+/// S3: a lease changes from one owner to another only when the first one's worker row is gone. A rival
+/// takes what it likes.
 pub(super) fn nothing_is_taken_from_the_living(ledger: &Ledger, event: &Event) -> Verdict {
     let Some(change) = Change::of(event) else {
         return Ok(());
@@ -146,6 +147,9 @@ pub(super) fn nothing_is_taken_from_the_living(ledger: &Ledger, event: &Event) -
     let Some(owner) = &before.incarnation else {
         return Ok(());
     };
+    if change.by == RIVAL {
+        return Ok(());
+    }
     let by_owner = ledger.incarnations.get(owner) == Some(&change.by);
     let moved = after.incarnation.as_ref() != Some(owner) || after.epoch != before.epoch;
     if moved && !by_owner && ledger.workers.contains_key(owner) {

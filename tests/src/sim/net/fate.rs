@@ -15,7 +15,7 @@ const SLOW: u64 = 1_500;
 
 /// What happens to a request and its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
+pub enum Fate {
     /// It arrives, and its answer too.
     Fine,
     /// The connection breaks before it arrives.
@@ -37,8 +37,21 @@ pub(super) enum Fate {
 }
 
 impl Fate {
+    /// The names of all but `Fine`.
+    pub const NAMES: [&'static str; 8] = [
+        Self::ResetBefore.name(),
+        Self::ResetAfter.name(),
+        Self::LostRequest.name(),
+        Self::LostReply.name(),
+        Self::Throttled.name(),
+        Self::Failed.name(),
+        Self::Late(Duration::ZERO).name(),
+        Self::Twice(Duration::ZERO).name(),
+    ];
+
     /// A short name for histories and counts.
-    pub(super) const fn name(self) -> &'static str {
+    #[must_use]
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Fine => "fine",
             Self::ResetBefore => "reset before",
@@ -133,6 +146,7 @@ mod tests {
             late: 100,
             twice: 100,
             late_max: 9,
+            ..Weather::default()
         };
         let mut rng = Rng::with_seed(3);
         let mut counts = std::collections::BTreeMap::<&str, u32>::new();

@@ -40,6 +40,11 @@ impl Watch {
         }
     }
 
+    /// The name of the table.
+    pub(super) fn table(&self) -> &str {
+        &self.table
+    }
+
     /// A request was applied. Called before its answer goes back, so that what the worker learns
     /// the history knows already.
     pub(super) async fn applied(

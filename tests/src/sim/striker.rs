@@ -1,0 +1,127 @@
+//! Makes happen what the plan says: when its time comes, or at the first critical moment after it.
+
+use std::collections::BTreeMap;
+
+use fastrand::Rng;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout_at};
+
+use super::history::{Event, History, Process};
+use super::net::Net;
+use super::scenario::{Blow, Incident, Planned};
+use super::stream::Stream;
+use super::strike::Strike;
+use super::worker::Command;
+
+/// The hand that strikes. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Striker {
+    /// Where it is written down.
+    pub history: History,
+    /// What is disturbed.
+    pub net: Net,
+    /// What is split and merged.
+    pub stream: Stream,
+    /// Who is stopped, killed and frozen.
+    pub commands: BTreeMap<u8, mpsc::Sender<Command>>,
+}
+
+impl Striker {
+    /// Performs one incident, or gives up waiting for its moment at `until`.
+    ///
+    /// # Errors
+    /// If the experiment itself fails.
+    pub async fn perform(
+        self,
+        planned: Planned,
+        mut rng: Rng,
+        until: Instant,
+    ) -> Result<(), String> {
+        let mut whom = None;
+        if let Some(moment) = planned.when {
+            let told = self.history.lie_in_wait(moment);
+            match timeout_at(until, told).await {
+                Ok(process) => whom = process.ok(),
+                Err(_elapsed) => return Ok(()),
+            }
+            // What freezes thaws before the end of all incidents.
+            if Instant::now() >= until {
+                return Ok(());
+            }
+        }
+        let incident = &planned.incident;
+        let text = format!("{incident:?} when {:?}", planned.when);
+        self.history.add(Event::Incident(text));
+        match *incident {
+            Incident::Worker { worker, blow } => self.strike(worker, whom, blow, until),
+            Incident::Outage { side, cut, length } => {
+                self.struck(Strike::Outage, None);
+                for worker in self.commands.keys() {
+                    self.net.cut(*worker, side, cut, length);
+                }
+            }
+            Incident::Theft { leases } => {
+                self.struck(Strike::Theft, None);
+                self.net.steal(leases, &mut rng).await?;
+            }
+            Incident::Split(place) => {
+                self.struck(Strike::Reshard, None);
+                self.reshard(place, true).await;
+            }
+            Incident::Merge(place) => {
+                self.struck(Strike::Reshard, None);
+                self.reshard(place, false).await;
+            }
+            Incident::Storm { reshards } => {
+                self.struck(Strike::Storm, None);
+                for _ in 0..reshards {
+                    if Instant::now() < until {
+                        self.reshard(rng.u8(..), rng.u8(..3) > 0).await;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn struck(&self, strike: Strike, process: Option<Process>) {
+        self.history.add(Event::Struck { strike, process });
+    }
+
+    fn strike(&self, worker: u8, whom: Option<Process>, blow: Blow, until: Instant) {
+        let worker = whom.map_or(worker, |process| process.worker);
+        let running = self
+            .history
+            .read(|oracle| oracle.ledger().running(worker));
+        let Some(process) = running else {
+            return;
+        };
+        self.struck(blow.strike(), Some(process));
+        let command = match blow {
+            Blow::Kill { back_after } => Command::Kill { back_after },
+            Blow::Stop { back_after } | Blow::Deploy { back_after } => Command::Stop { back_after },
+            Blow::Freeze { length } => Command::Freeze {
+                length: length.min(until.saturating_duration_since(Instant::now())),
+            },
+            Blow::ClockJump { by } => Command::ClockJump { by },
+            Blow::Cut { side, cut, length } => return self.net.cut(worker, side, cut, length),
+        };
+        if let Some(commands) = self.commands.get(&worker)
+            && commands.try_send(command).is_err()
+        {
+            let text = "skipped: the supervisor is busy".to_owned();
+            self.history.add(Event::Incident(text));
+        }
+    }
+
+    async fn reshard(&self, place: u8, is_split: bool) {
+        let done = if is_split {
+            self.stream.split(place).await
+        } else {
+            self.stream.merge(place).await
+        };
+        let text = format!("resharded {done}");
+        self.history.add(Event::Incident(text));
+        self.net.refresh().await;
+    }
+}
