@@ -29,6 +29,7 @@ impl Hand {
             start,
             clean,
             still: clean,
+            lease_max: Duration::from_secs(10),
         };
         let oracle = Oracle::new(expect);
         Self {

@@ -5,6 +5,7 @@
 //! must not do. The same rules judge hand-made histories in the tests of this package.
 
 mod delivery;
+mod pace;
 mod rest;
 mod table;
 
@@ -103,6 +104,8 @@ const RULES: &[(Rule, Check)] = &[
     (Rule::L, rest::leases_stand_still),
     (Rule::L, rest::shares_are_even),
     (Rule::L, rest::exits_are_clean),
+    (Rule::L, pace::nothing_lies_idle_for_long),
+    (Rule::L, pace::nothing_waits_for_long),
 ];
 
 /// Judges a history as it grows.

@@ -23,6 +23,8 @@ pub struct Expectations {
     pub clean: bool,
     /// Nothing happens to the fleet or the stream in this run either: no lease moves once settled.
     pub still: bool,
+    /// The longest lease time of the fleet.
+    pub lease_max: Duration,
 }
 
 /// Where unread shards start.
@@ -78,6 +80,10 @@ pub struct ShardLedger {
     pub grants: BTreeMap<u64, GrantLedger>,
     /// When the row last changed hands.
     pub moved: Option<Duration>,
+    /// When records of it were last delivered.
+    pub delivered: Option<Duration>,
+    /// How many of its records, from the first one, were delivered.
+    pub reached: usize,
 }
 
 impl ShardLedger {
@@ -177,6 +183,8 @@ pub struct ProcessLedger {
     pub joined: bool,
     /// Whether it is frozen.
     pub frozen: bool,
+    /// When it ended, if it has.
+    pub ended: Option<Duration>,
 }
 
 /// A partition key.
@@ -440,6 +448,7 @@ impl Ledger {
             Step::Thawed => known.frozen = false,
             Step::Killed | Step::Exited(_) => {
                 known.running = false;
+                known.ended = Some(self.now);
                 self.doubts.retain(|(by, ..)| *by != process);
                 self.under_way.retain(|_, (by, ..)| *by != process);
             }
@@ -539,6 +548,10 @@ impl Ledger {
             };
             record.deliveries += 1;
             known.reached = Some(record.place + 1);
+            if let Some(of) = self.shards.get_mut(shard) {
+                of.delivered = Some(self.now);
+                of.reached = of.reached.max(record.place + 1);
+            }
             if record.deliveries == 1 {
                 self.keys.entry(record.key).or_default().next = Some(record.key_place + 1);
             }

@@ -60,6 +60,7 @@ impl World {
             start: plan.start,
             clean: plan.kind != Kind::Chaos,
             still: plan.kind == Kind::Still,
+            lease_max: plan.lease_times.iter().max().copied().unwrap_or_default(),
         };
         let clock = Clock::starting_at(wall_zero());
         let history = History::new(Trace::new(show), Oracle::new(expect));

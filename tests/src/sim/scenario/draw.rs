@@ -32,7 +32,7 @@ impl Plan {
             starts: (0..workers).map(|_| ms(&mut rng, 0, 20_000)).collect(),
             shards: rng.u8(1..5),
             start: start(&mut rng),
-            produce_every: Duration::from_millis(rng.u64(40..400)),
+            produce_every: Duration::from_millis(rng.u64(80..800)),
             keys: rng.u32(1..60),
             weather: weather(&mut rng, kind),
             temper: temper(&mut rng, kind),
@@ -249,9 +249,9 @@ impl Draw<'_> {
 
     fn reshard(&mut self) -> Vec<Planned> {
         let place = self.rng.u8(..);
-        let incident = match self.rng.u8(..3) {
-            0 => Incident::Merge(place),
-            _ => Incident::Split(place),
+        let incident = match self.rng.bool() {
+            true => Incident::Merge(place),
+            false => Incident::Split(place),
         };
         self.planned(incident)
     }

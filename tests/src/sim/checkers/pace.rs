@@ -1,0 +1,110 @@
+//! Rules about how fast the fleet recovers once nothing happens any more: L1, L5.
+
+use std::time::Duration;
+
+use super::Verdict;
+use crate::sim::history::Event;
+use crate::sim::ledger::{InstanceLedger, Ledger, ShardLedger};
+use crate::sim::subject::Subject;
+
+/// How long a lease may lie free that somebody could take: two looks at the table, and then some.
+const FREE_MAX: Duration = Duration::from_secs(7);
+
+/// How long a backlog may stand still that somebody reads: the longest idle poll of a plan, and then some.
+const STILL_MAX: Duration = Duration::from_secs(15);
+
+/// How long after the healing the rules begin: what was under way may arrive so late.
+const SETTLES: Duration = Duration::from_secs(45);
+
+/// The workers' proofs of life serve as the clock of these rules.
+fn is_tick(ledger: &Ledger, event: &Event) -> bool {
+    let is_settled = ledger
+        .healed
+        .is_some_and(|healed| ledger.now > healed + SETTLES);
+    let is_renewal = matches!(
+        event,
+        Event::Sent {
+            subject: Subject::Renew,
+            ..
+        }
+    );
+    is_settled && !ledger.finished && is_renewal
+}
+
+/// L1: a lease that is free, or whose holder has ended, is soon taken.
+pub(super) fn nothing_lies_idle_for_long(ledger: &Ledger, event: &Event) -> Verdict {
+    if !is_tick(ledger, event) {
+        return Ok(());
+    }
+    for (shard, of) in &ledger.shards {
+        let Some(row) = of.row.as_ref().filter(|row| !row.checkpoint.is_end()) else {
+            continue;
+        };
+        if !of.parents.iter().all(|parent| ledger.is_ended(parent)) {
+            continue;
+        }
+        let (since, most) = match ledger.holder(row) {
+            None => (of.moved, FREE_MAX),
+            Some(holder) => {
+                let ended = ledger.processes.get(&holder).and_then(|it| it.ended);
+                (ended, ledger.expect.lease_max + FREE_MAX)
+            }
+        };
+        // Its last parent may have ended just now.
+        let since = since.map(|since| since.max(last_end(ledger, of)));
+        if let Some(since) = since.filter(|since| ledger.now > *since + most) {
+            let idle = ledger.now.saturating_sub(since);
+            return Err(format!("{shard} lies idle for {idle:?}: {row:?}"));
+        }
+    }
+    Ok(())
+}
+
+/// When the last of a shard's parents was finished.
+fn last_end(ledger: &Ledger, of: &ShardLedger) -> Duration {
+    let parents = of.parents.iter().filter_map(|it| ledger.shards.get(it));
+    let moved = parents.filter_map(|it| it.moved);
+    moved.max().unwrap_or_default()
+}
+
+/// L5: where there are records to deliver, a holder that runs, and no call under way, records are delivered.
+pub(super) fn nothing_waits_for_long(ledger: &Ledger, event: &Event) -> Verdict {
+    if !is_tick(ledger, event) {
+        return Ok(());
+    }
+    for (shard, of) in &ledger.shards {
+        let Some(row) = of.row.as_ref().filter(|row| !row.checkpoint.is_end()) else {
+            continue;
+        };
+        let Some(holder) = ledger.holder(row) else {
+            continue;
+        };
+        let from = of.reached.max(
+            of.covered(&row.checkpoint, ledger.expect.wall_zero)
+                .map_or(0, |(_, most)| most),
+        );
+        let Some(arrival) = of.arrivals.get(from) else {
+            continue;
+        };
+        let is_in_call = |it: &InstanceLedger| it.shard == *shard && it.call.is_some();
+        if ledger.instances_of(holder).any(is_in_call) {
+            continue;
+        }
+        let arrived = Duration::from_millis(*arrival);
+        let since = [
+            Some(arrived),
+            of.delivered,
+            of.moved,
+            ledger.healed.map(|healed| healed + SETTLES),
+        ];
+        let since = since.into_iter().flatten().max().unwrap_or_default();
+        if ledger.now > since + STILL_MAX {
+            let still = ledger.now.saturating_sub(since);
+            return Err(format!(
+                "{shard} stands still for {still:?} at {from} of {} with {holder}",
+                of.records.len()
+            ));
+        }
+    }
+    Ok(())
+}
