@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::env::Env;
 use crate::error::{Error, ErrorKind, Problem};
+use crate::event::Observer;
 use crate::model::{ApplicationName, InitialPosition, InvalidName, StreamName, WorkerId};
 use crate::port::{Ownership, RecordProcessor, RecordSource, ShardContext};
 use crate::run::guard::Factory;
@@ -23,6 +24,7 @@ pub struct WorkerBuilder {
     factory: Option<Factory>,
     settings: Settings,
     env: Env,
+    observers: Vec<Arc<dyn Observer>>,
 }
 
 impl WorkerBuilder {
@@ -37,6 +39,7 @@ impl WorkerBuilder {
             factory: None,
             settings: Settings::default(),
             env: Env::system(),
+            observers: Vec::new(),
         }
     }
 
@@ -86,6 +89,13 @@ impl WorkerBuilder {
         self
     }
 
+    /// Is told of everything that happens, as it happens: an [`Observer`], or a function of
+    /// `&Event`. It must return at once. May be called several times; each is told, in this order.
+    pub fn with_observer(mut self, observer: impl Observer) -> Self {
+        self.observers.push(Arc::new(observer));
+        self
+    }
+
     /// Checks everything. Touches neither the network nor the environment.
     ///
     /// # Errors
@@ -125,6 +135,7 @@ impl WorkerBuilder {
                 factory,
                 settings: Arc::new(self.settings),
                 env: self.env,
+                observers: self.observers,
             }),
             _ => Err(problems.into_error()),
         }

@@ -61,6 +61,8 @@
 //! * A [`RecordSource`] brings batches: [`Polling`] here, fan-out in `kcl-efo`.
 //! * An [`Ownership`] says which shards this worker may read and keeps the checkpoints: the leases
 //!   of `kcl-lease`.
+//! * What happens is one stream of [`Event`]s, for tests, metrics and alarms of your own:
+//!   [`WorkerBuilder::with_observer`].
 //! * Errors are one type, [`Error`], with a [`kind`](Error::kind) to act on and a message that says
 //!   what to do.
 //! * With the feature `testing`, `contract` has a scripted source and leases in memory, to test a
@@ -80,6 +82,7 @@ mod decide;
 mod decode;
 pub mod env;
 pub mod error;
+pub mod event;
 pub mod model;
 mod poll;
 pub mod port;
@@ -92,6 +95,7 @@ pub use builder::WorkerBuilder;
 pub use decide::backoff::Backoff;
 pub use env::Env;
 pub use error::{Error, ErrorKind, Problem};
+pub use event::{Event, Observer};
 pub use model::{
     ApplicationName, Batch, Checkpoint, Epoch, InitialPosition, Record, SequenceNumber, ShardId,
     StreamName, WorkerId,

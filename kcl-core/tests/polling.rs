@@ -146,6 +146,7 @@ async fn open(service: &Service, from: Position, settings: PollSettings) -> Read
     let polling = Polling::new(&config(&server.uri())).with_settings(settings);
     assert_eq!(polling.problems(), []);
     let feed = polling.open(OpenFeed {
+        events: event::Events::default(),
         stream: StreamName::new("orders").unwrap(),
         shard: ShardId::new("shard-0"),
         from,

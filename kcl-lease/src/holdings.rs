@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use kcl_core::event::{Event, Events, LossReason};
 use kcl_core::model::{Shard, ShardId};
 use kcl_core::port::Standing;
 use tokio::sync::{Notify, watch};
@@ -35,6 +36,8 @@ pub(crate) struct Holdings {
     pub(crate) sync: Notify,
     /// Whether this worker keeps the watch, as its planner last knew.
     pub(crate) keeps_watch: AtomicBool,
+    /// Where the loss of a grant is told.
+    pub(crate) events: Events,
     /// Whether the row of the present life says that it leaves, and nobody was told yet.
     pub(crate) leaving_is_news: AtomicBool,
 }
@@ -85,6 +88,13 @@ impl Holding {
 }
 
 impl Holdings {
+    pub(crate) fn new(events: Events) -> Self {
+        Self {
+            events,
+            ..Self::default()
+        }
+    }
+
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -101,7 +111,7 @@ impl Holdings {
 
     /// A new life begins, with nothing held.
     pub(crate) fn begin(&self, key: WorkerKey, until: Instant) {
-        self.end();
+        self.end_life();
         let mut inner = self.inner();
         inner.last = Some(key.clone());
         inner.life = Some(Life { key, until });
@@ -120,13 +130,35 @@ impl Holdings {
         }
     }
 
-    /// This life is over: everything held is lost.
+    /// The worker is gone, in order or by a crash: nothing is held any more.
     pub(crate) fn end(&self) {
-        let mut inner = self.inner();
-        inner.life = None;
-        for (_, holding) in std::mem::take(&mut inner.grants) {
+        for holding in self.take_all() {
             holding.standing.send_replace(Standing::Lost);
         }
+    }
+
+    /// This life is over: everything held is lost.
+    pub(crate) fn end_life(&self) {
+        for holding in self.take_all() {
+            self.lost(&holding, LossReason::LifeOver);
+        }
+    }
+
+    fn take_all(&self) -> Vec<Holding> {
+        let mut inner = self.inner();
+        inner.life = None;
+        std::mem::take(&mut inner.grants).into_values().collect()
+    }
+
+    /// ORDER: the loss is told before the consumer hears of it, so that what follows on it is told
+    /// later. Called without the lock, because whoever is told is not known.
+    fn lost(&self, holding: &Holding, why: LossReason) {
+        self.events.emit(&Event::LeaseLost {
+            shard: holding.fence.shard.clone(),
+            epoch: holding.fence.epoch,
+            why,
+        });
+        holding.standing.send_replace(Standing::Lost);
     }
 
     /// Adds a grant. Nothing if the life it was taken in is over.
@@ -181,16 +213,27 @@ impl Holdings {
         }
     }
 
-    /// The grant is given back, or another worker has it: it is no longer in force.
+    /// The grant is given back: it is no longer in force.
     pub(crate) fn remove(&self, fence: &Fence) {
-        let mut inner = self.inner();
-        if inner
-            .grants
-            .get(&fence.shard)
-            .is_some_and(|holding| holding.fence == *fence)
-            && let Some(holding) = inner.grants.remove(&fence.shard)
-        {
+        if let Some(holding) = self.take_out(fence) {
             holding.standing.send_replace(Standing::Lost);
+        }
+    }
+
+    /// Another worker has the shard, or may have it.
+    pub(crate) fn lose(&self, fence: &Fence, why: LossReason) {
+        if let Some(holding) = self.take_out(fence) {
+            self.lost(&holding, why);
+        }
+    }
+
+    fn take_out(&self, fence: &Fence) -> Option<Holding> {
+        let mut inner = self.inner();
+        let holding = inner.grants.get(&fence.shard)?;
+        if holding.fence == *fence {
+            inner.grants.remove(&fence.shard)
+        } else {
+            None
         }
     }
 
@@ -207,8 +250,7 @@ impl Holdings {
             .filter(|h| older(h))
             .map(|h| h.fence.clone());
         if let Some(fence) = fence {
-            tracing::warn!(shard = %row.shard, epoch = %fence.epoch, "lease lost to another worker");
-            self.remove(&fence);
+            self.lose(&fence, LossReason::TakenOver);
         }
     }
 

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use kcl_core::error::{Error, ErrorKind};
+use kcl_core::event::{Event, Events, Failure};
 use kcl_core::model::WorkerId;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout_at};
@@ -26,6 +27,7 @@ pub(crate) struct Keeper<S> {
     pub(crate) holdings: Arc<Holdings>,
     pub(crate) phase: watch::Receiver<Phase>,
     pub(crate) rng: fastrand::Rng,
+    pub(crate) events: Events,
 }
 
 /// A life that has just begun.
@@ -59,6 +61,12 @@ struct Pulse {
 }
 
 impl<S: LeaseStore> Keeper<S> {
+    /// Tells of a new life.
+    pub(crate) fn joined(&self, joined: &Joined) {
+        let life = joined.key.incarnation.to_string();
+        self.events.emit(&Event::WorkerJoined { life });
+    }
+
     /// Makes the row of a new life. Sent again until its fate is known, but not for ever.
     pub(crate) async fn join(&mut self) -> Result<Joined, StoreError> {
         let incarnation = Incarnation::random(&mut self.rng);
@@ -96,23 +104,26 @@ impl<S: LeaseStore> Keeper<S> {
             self.holdings
                 .begin(joined.key.clone(), joined.sent + self.settings.hold_for());
             let end = self.live(&joined).await;
-            if matches!(end, End::Dead(_)) {
-                self.holdings.end();
+            if let End::Dead(failure) = &end {
+                self.events.emit(&Event::LifeLost {
+                    life: joined.key.incarnation.to_string(),
+                    error: failure
+                        .as_ref()
+                        .map(|failure| Failure::from(failure.error())),
+                });
+                self.holdings.end_life();
             }
             match end {
                 // What was dropped is still known, for the planner to give back.
                 End::Stopped => return Ok(()),
                 End::Dead(Some(StoreError::Fatal(error))) => return Err(error),
-                End::Dead(failure) => {
-                    let cause = failure.map(|failure| failure.into_error().to_string());
-                    tracing::warn!(
-                        worker = %joined.key, cause,
-                        "this worker could not prove its life in time; it lost its leases and joins again",
-                    );
-                }
+                End::Dead(_) => {}
             }
             match self.rejoin(&joined.key).await? {
-                Some(next) => joined = next,
+                Some(next) => {
+                    self.joined(&next);
+                    joined = next;
+                }
                 None => return Ok(()),
             }
         }
@@ -192,16 +203,20 @@ impl<S: LeaseStore> Keeper<S> {
         match outcome {
             Ok(Outcome::Applied(())) => {
                 self.told(pulse, leaving);
-                self.proven(pulse, sent);
+                self.proven(pulse, sent, sent);
             }
             // Only this worker writes this counter: an earlier copy of the renewal was applied,
             // at the earliest when the first one was sent.
             Ok(Outcome::Refused(Some(row))) if row.counter == pulse.counter + 1 => {
                 self.told(pulse, row.leaving);
-                self.proven(pulse, first_sent);
+                self.proven(pulse, first_sent, sent);
             }
             Ok(Outcome::Refused(_)) => return Err(End::Dead(None)),
             Err(failure) => {
+                self.events.emit(&Event::RenewalFailed {
+                    took: sent.elapsed(),
+                    error: Failure::from(failure.error()),
+                });
                 let gone = matches!(&failure, StoreError::Fatal(error) if error.kind() == ErrorKind::NotFound);
                 pulse.failure = Some(failure);
                 if gone {
@@ -226,7 +241,15 @@ impl<S: LeaseStore> Keeper<S> {
         pulse.told_leaving = leaving;
     }
 
-    fn proven(&self, pulse: &mut Pulse, at: Instant) {
+    /// Life counts from `at`; the answer is one to what left at `sent`.
+    fn proven(&self, pulse: &mut Pulse, at: Instant, sent: Instant) {
+        let now = Instant::now();
+        let left = pulse.until.saturating_duration_since(now);
+        self.events.emit(&Event::LifeRenewed {
+            took: now.duration_since(sent),
+            left,
+            late: left < self.settings.renew_every(),
+        });
         pulse.counter += 1;
         pulse.unanswered = None;
         pulse.failure = None;

@@ -81,7 +81,8 @@ impl<S: LeaseStore, L: ShardList> Ownership for Leases<S, L> {
         let (to_keeper, keeper_phase) = watch::channel(Phase::Sharing);
         let (to_planner, planner_phase) = watch::channel(Phase::Sharing);
         let (to_sync, sync_phase) = watch::channel(Phase::Sharing);
-        let holdings = Arc::new(Holdings::default());
+        let events = start.events.clone();
+        let holdings = Arc::new(Holdings::new(events.clone()));
         let mut keeper = Keeper {
             store: Arc::clone(&store),
             settings: settings.clone(),
@@ -89,9 +90,10 @@ impl<S: LeaseStore, L: ShardList> Ownership for Leases<S, L> {
             holdings: Arc::clone(&holdings),
             phase: keeper_phase,
             rng: start.env.rng(),
+            events: events.clone(),
         };
         let (listed, joined) = enter(&*shards, &start, &settings, &mut keeper).await?;
-        tracing::info!(worker = %joined.key, application = %start.application, "worker joined");
+        keeper.joined(&joined);
         // The keeper does this too, but the planner may run before it.
         holdings.begin(joined.key.clone(), joined.sent + settings.hold_for());
 
@@ -111,6 +113,7 @@ impl<S: LeaseStore, L: ShardList> Ownership for Leases<S, L> {
             is_settled: false,
             must_ring: false,
             life: None,
+            events: events.clone(),
         };
         let sync = Sync {
             store: Arc::clone(&store),
@@ -121,6 +124,8 @@ impl<S: LeaseStore, L: ShardList> Ownership for Leases<S, L> {
             holdings: Arc::clone(&holdings),
             phase: sync_phase,
             env: start.env.clone(),
+            events,
+            forgotten: BTreeSet::new(),
         };
         let mut tasks = JoinSet::new();
         tasks.spawn(start.env.task(keeper.run(joined)));

@@ -18,6 +18,7 @@ pub(crate) mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use kcl_core::event::{self, TakeReason};
 use kcl_core::model::ShardId;
 use tokio::time::Instant;
 
@@ -58,6 +59,8 @@ pub(crate) struct Plan {
     pub(crate) wake_at: Option<Instant>,
     /// Whether leases are about to come free for this worker, so that looking often pays.
     pub(crate) expecting: bool,
+    /// The same in counts, for whoever watches.
+    pub(crate) counts: event::Plan,
 }
 
 impl Plan {
@@ -79,8 +82,8 @@ pub(crate) struct Pick {
     /// Parents that have no row in this view. A view may be old, so each must be looked up: only
     /// one that has no row, or is finished, lets its child be read.
     pub(crate) unseen_parents: Vec<ShardId>,
-    /// For the log.
-    pub(crate) why: &'static str,
+    /// For whoever watches.
+    pub(crate) why: TakeReason,
 }
 
 /// Decides what this worker does about what it sees.
@@ -143,7 +146,30 @@ pub(crate) fn plan(view: &View, me: &Me, now: Instant) -> Plan {
         let held = loads.get(&me.key).map_or(0, |load| load.held);
         plan.expecting = held + plan.take.len() < target;
     }
+    plan.counts = counts(&plan, me, &targets, (total, free.len()));
     plan
+}
+
+fn counts(
+    plan: &Plan,
+    me: &Me,
+    targets: &BTreeMap<WorkerKey, usize>,
+    (leases, free): (usize, usize),
+) -> event::Plan {
+    let workers = targets.len();
+    let mut counts = event::Plan::default();
+    counts.leases = leases;
+    counts.free = free;
+    counts.workers = workers;
+    counts.held = me.held.len();
+    counts.target = targets.get(&me.key).copied().unwrap_or(0);
+    if let (Some(max), true) = (me.leases_max, workers > 0) {
+        counts.spillover = leases.div_ceil(workers).saturating_sub(max as usize);
+    }
+    counts.taking = plan.take.len();
+    counts.giving_up = plan.give_up.len();
+    counts.evicting = plan.evict.len();
+    counts
 }
 
 /// Whether a shard can be read: it is not finished, and no parent that has a row is unfinished.
@@ -185,10 +211,10 @@ fn picks(
     for (shard, hold) in holds {
         let (after, why) = match hold {
             // Only this worker can, and nobody else knows that it must.
-            Hold::Stray => (None, "it is ours by the table, and nobody here reads it"),
-            Hold::Free if offers.get(shard) == Some(&me.key) => (None, "it is free"),
+            Hold::Stray => (None, TakeReason::Stray),
+            Hold::Free if offers.get(shard) == Some(&me.key) => (None, TakeReason::Free),
             Hold::ByDead(key) if offers.get(shard) == Some(&me.key) => {
-                (Some(key.clone()), "its worker is dead")
+                (Some(key.clone()), TakeReason::HolderDead)
             }
             Hold::Free | Hold::ByDead(_) | Hold::By(_) | Hold::ByForeign => continue,
         };

@@ -14,6 +14,7 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use futures::stream;
 use kcl_core::error::Error;
+use kcl_core::event::{Event, Events, Failure};
 use kcl_core::model::{Epoch, HashKeyRange, Shard, ShardId};
 use kcl_core::port::Grant;
 use tokio::sync::{mpsc, watch};
@@ -52,6 +53,7 @@ pub(crate) struct Planner<S: LeaseStore> {
     pub(crate) must_ring: bool,
     /// The life they were last told of.
     pub(crate) life: Option<WorkerKey>,
+    pub(crate) events: Events,
 }
 
 /// An offer that stands for so many scans goes to the next in line.
@@ -150,7 +152,7 @@ impl<S: LeaseStore> Planner<S> {
             // A claim that gets no answer is not sent again here: the next turn shows it.
             match self.store.claim_watch(seen.as_ref(), &life.key).await? {
                 Outcome::Applied(row) => {
-                    tracing::info!(worker = %life.key, term = row.term, "this worker keeps the watch over the lease table");
+                    self.events.emit(&Event::WatchClaimed { term: row.term });
                     if let Some((keeper, counter, since)) = self.watching.last_keeper() {
                         self.observer.watched(keeper, counter, since);
                     }
@@ -218,6 +220,7 @@ impl<S: LeaseStore> Planner<S> {
             };
             plan = plan::plan(&view, &me, Instant::now());
         }
+        self.events.emit(&Event::Planned(plan.counts));
         self.ring_for_children(&view);
         if self.term.is_some() && self.watching.is_news(&view) {
             self.must_ring = true;
@@ -228,7 +231,9 @@ impl<S: LeaseStore> Planner<S> {
         self.must_ring |= !dead.is_empty();
         self.take(life, &plan, &dead).await;
         for shard in &plan.give_up {
-            tracing::info!(%shard, "lease to be handed over: another worker has fewer");
+            self.events.emit(&Event::HandOverPlanned {
+                shard: shard.clone(),
+            });
             self.holdings.hand_over(shard);
         }
         self.is_settled = plan.is_settled() && freshness == Freshness::Consistent;
@@ -315,7 +320,10 @@ impl<S: LeaseStore> Planner<S> {
         for (key, outcome) in outcomes {
             match outcome {
                 Ok(Outcome::Applied(())) => {
-                    tracing::info!(worker = %key, "worker is dead; its leases are free");
+                    self.events.emit(&Event::WorkerEvicted {
+                        worker: key.worker.clone(),
+                        life: key.incarnation.to_string(),
+                    });
                     dead.insert(key);
                 }
                 Ok(Outcome::Refused(Some(row))) => self.observer.met(&row, after),
@@ -334,15 +342,21 @@ impl<S: LeaseStore> Planner<S> {
         let store = &self.store;
         let mut taken = stream::iter(ready)
             .map(|pick| async move {
+                let sent = Instant::now();
                 let outcome = take(store.as_ref(), &life.key, &pick).await;
-                (pick, outcome)
+                (pick, outcome, sent.elapsed())
             })
             .buffer_unordered(self.settings.writes_at_once);
         // Each grant goes out as soon as it is there.
-        while let Some((pick, outcome)) = taken.next().await {
+        while let Some((pick, outcome, took)) = taken.next().await {
             match outcome {
                 Ok(Some(row)) => {
-                    tracing::info!(shard = %row.shard, epoch = row.counter, why = pick.why, "lease taken");
+                    self.events.emit(&Event::LeaseTaken {
+                        shard: row.shard.clone(),
+                        epoch: Epoch::new(row.counter),
+                        why: pick.why,
+                        took,
+                    });
                     self.observer.wrote(row.clone(), Instant::now());
                     let fence = fence(&life.key, &row);
                     let grant = grant(&self.store, &self.holdings, &self.settings, &fence, row);
@@ -355,10 +369,16 @@ impl<S: LeaseStore> Planner<S> {
                         give_back(store.as_ref(), &self.holdings, &fence).await;
                     }
                 }
-                Ok(None) => {}
-                Err(failure) => {
-                    tracing::warn!(shard = %pick.row.shard, error = %failure.into_error(), "cannot take a lease yet");
-                }
+                Ok(None) => self.events.emit(&Event::LeaseNotTaken {
+                    shard: pick.row.shard,
+                    error: None,
+                    took,
+                }),
+                Err(failure) => self.events.emit(&Event::LeaseNotTaken {
+                    shard: pick.row.shard,
+                    error: Some(Failure::from(failure.error())),
+                    took,
+                }),
             }
         }
     }

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use kcl_core::error::{Error, ErrorKind};
+use kcl_core::event::{Event, LossReason};
 use kcl_core::model::{Checkpoint, ChildShard, Shard, ShardId};
 use kcl_core::port::{CommitError, Right};
 use tokio::time::Instant;
@@ -75,7 +76,7 @@ impl<S: LeaseStore> LeaseRight<S> {
 
     fn fenced(&mut self) -> CommitError {
         self.given_back = true;
-        self.holdings.remove(&self.fence);
+        self.holdings.lose(&self.fence, LossReason::Fenced);
         CommitError::Fenced {
             shard: self.shard().clone(),
         }
@@ -184,7 +185,12 @@ impl<S: LeaseStore> LeaseRight<S> {
             };
             let row = LeaseRow::fresh(&shard, Checkpoint::TrimHorizon);
             // Refused is as good: it is there.
-            self.store.create_lease(&row).await?;
+            if self.store.create_lease(&row).await? == Outcome::Applied(()) {
+                self.holdings.events.emit(&Event::LeaseCreated {
+                    shard: row.shard,
+                    checkpoint: row.checkpoint,
+                });
+            }
         }
         Ok(())
     }

@@ -159,6 +159,14 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// What happened.
+    #[must_use]
+    pub const fn error(&self) -> &Error {
+        match self {
+            Self::Unavailable(error) | Self::Fatal(error) => error,
+        }
+    }
+
     /// What happened, for the one who must know.
     #[must_use]
     pub fn into_error(self) -> Error {

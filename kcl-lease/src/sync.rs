@@ -12,6 +12,7 @@ use futures::StreamExt as _;
 use futures::stream;
 use kcl_core::env::Env;
 use kcl_core::error::{Error, ErrorKind};
+use kcl_core::event::{Event, Events};
 use kcl_core::model::{InitialPosition, Shard, ShardId, StreamName};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
@@ -36,6 +37,9 @@ pub(crate) struct Sync<S, L> {
     pub(crate) holdings: Arc<Holdings>,
     pub(crate) phase: watch::Receiver<Phase>,
     pub(crate) env: Env,
+    pub(crate) events: Events,
+    /// The shards that were told as forgotten.
+    pub(crate) forgotten: BTreeSet<ShardId>,
 }
 
 /// Every row of a shard, by shard.
@@ -93,7 +97,7 @@ impl<S: LeaseStore, L: ShardList> Sync<S, L> {
     }
 
     /// Brings the rows up to date once.
-    async fn pass(&self, listed: Option<Listed>) -> Result<(), StoreError> {
+    async fn pass(&mut self, listed: Option<Listed>) -> Result<(), StoreError> {
         // ORDER: rows before shards; see `lineage::Known`.
         let rows = self.rows().await?;
         let listed = match listed.filter(|_| rows.is_empty()) {
@@ -101,19 +105,25 @@ impl<S: LeaseStore, L: ShardList> Sync<S, L> {
             None => self.list(None).await?,
         };
         self.holdings.listed(&listed);
-        for row in rows
-            .values()
-            .filter(|row| !row.is_ended() && !listed.contains_key(&row.shard))
-        {
-            tracing::error!(
-                shard = %row.shard, checkpoint = %row.checkpoint,
-                "the stream has forgotten a shard that was not read to its end: records are lost",
-            );
-        }
+        self.tell_forgotten(&rows, &listed);
         if self.create_missing(&rows, &listed).await? > 0 {
             self.holdings.plan.notify_one();
         }
         self.clean_up(&rows, &listed).await
+    }
+
+    fn tell_forgotten(&mut self, rows: &Rows, listed: &Listed) {
+        for row in rows
+            .values()
+            .filter(|row| !row.is_ended() && !listed.contains_key(&row.shard))
+        {
+            if self.forgotten.insert(row.shard.clone()) {
+                self.events.emit(&Event::ShardForgotten {
+                    shard: row.shard.clone(),
+                    checkpoint: row.checkpoint.clone(),
+                });
+            }
+        }
     }
 
     async fn rows(&self) -> Result<Rows, StoreError> {
@@ -192,7 +202,10 @@ impl<S: LeaseStore, L: ShardList> Sync<S, L> {
                 .map(|row| async move {
                     let outcome = self.store.create_lease(&row).await?;
                     if outcome == Outcome::Applied(()) {
-                        tracing::info!(shard = %row.shard, from = %row.checkpoint, "lease created");
+                        self.events.emit(&Event::LeaseCreated {
+                            shard: row.shard,
+                            checkpoint: row.checkpoint,
+                        });
                     }
                     Ok::<_, StoreError>(())
                 })
@@ -218,7 +231,7 @@ impl<S: LeaseStore, L: ShardList> Sync<S, L> {
             .filter(|(id, _)| !again.contains_key(id))
         {
             if self.store.remove_ended(&shard, counter).await? == Outcome::Applied(()) {
-                tracing::info!(%shard, "finished lease removed: the stream has forgotten the shard");
+                self.events.emit(&Event::LeaseRemoved { shard });
             }
         }
         Ok(())

@@ -9,6 +9,7 @@ use std::time::Duration;
 use aws_sdk_kinesis::error::ProvideErrorMetadata as _;
 use kcl_core::env::Env;
 use kcl_core::error::ErrorKind;
+use kcl_core::event::Events;
 use kcl_core::model::Checkpoint;
 use kcl_core::model::{ApplicationName, InitialPosition, SequenceNumber, StreamName, WorkerId};
 use kcl_core::port::{Grant, Ownership as _, OwnershipStart};
@@ -25,6 +26,7 @@ fn begin(worker: &str) -> OwnershipStart {
         worker: WorkerId::new(worker).unwrap(),
         initial_position: InitialPosition::Latest,
         env: Env::system(),
+        events: Events::default(),
     }
 }
 

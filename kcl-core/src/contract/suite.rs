@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use tokio::time::timeout;
 
 use crate::env::Env;
+use crate::event::Events;
 use crate::model::{Batch, Position, Record, SequenceNumber, ShardId, StreamName};
 use crate::port::{Feed, FeedError, OpenFeed, RecordSource};
 
@@ -70,6 +71,7 @@ impl Suite<'_> {
             shard: self.fixture.shard(),
             from,
             env: Env::system(),
+            events: Events::default(),
         };
         Reading {
             feed: self.source.open(request),

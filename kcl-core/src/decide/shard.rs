@@ -29,6 +29,7 @@ use tokio::time::Instant;
 use super::backoff::Backoff;
 use super::progress::{AskId, Progress};
 use crate::error::Error;
+use crate::event::Failure;
 use crate::model::{Batch, Checkpoint, ChildShard, ShardId};
 use crate::port::{CommitError, Standing};
 use crate::settings::Settings;
@@ -77,10 +78,22 @@ pub(crate) enum Action {
     Write(Write),
     /// Drop the right; what it was writing is of no interest any more.
     DropRight,
+    /// Tell whoever watches.
+    Tell(Told),
     /// Answer user code.
     Answer(AskId, Result<(), Error>),
     /// The shard is over for this worker.
     Done(End),
+}
+
+/// What only the machine knows, for whoever watches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// The processor failed. A new one starts after this pause, if any does.
+    Failed {
+        error: Failure,
+        restart_in: Option<Duration>,
+    },
 }
 
 /// A call into user code.

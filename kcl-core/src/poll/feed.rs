@@ -12,16 +12,14 @@ use super::iterator::Cursor;
 use crate::decide::backoff::Backoff;
 use crate::decide::pace::Pace;
 use crate::env::Env;
-use crate::error::{Error, ErrorKind};
+use crate::error::ErrorKind;
+use crate::event::{Event, Events, Failure, ReadFailure};
 use crate::model::Batch;
 use crate::port::{BatchSender, OpenFeed};
 
 /// A page with so many records, or so many bytes, is as full as the service makes them.
 const FULL_RECORDS: usize = 10_000;
 const FULL_BYTES: usize = 8 * 1024 * 1024;
-
-/// Failures that go on are told of this often.
-const WARN_EVERY: Duration = Duration::from_secs(30);
 
 pub(super) struct Reader {
     client: Client,
@@ -32,7 +30,9 @@ pub(super) struct Reader {
     rng: fastrand::Rng,
     pace: Pace,
     backoff: Backoff,
-    failures: Failures,
+    /// In a row.
+    failures: u32,
+    events: Events,
     sender: BatchSender,
 }
 
@@ -55,6 +55,7 @@ impl Reader {
             shard,
             from,
             env,
+            events,
         } = request;
         let now = Instant::now();
         Self {
@@ -66,7 +67,8 @@ impl Reader {
             cursor: Cursor::new(from),
             rng: env.rng(),
             env,
-            failures: Failures::default(),
+            failures: 0,
+            events,
             sender,
         }
     }
@@ -86,7 +88,7 @@ impl Reader {
     }
 
     async fn open(&mut self) -> Flow {
-        let wall_now = self.env.wall();
+        let (sent, wall_now) = (Instant::now(), self.env.wall());
         match aws::iterator(&self.client, &self.target, &self.cursor.position()).await {
             Ok(iterator) => {
                 self.cursor.opened(wall_now);
@@ -98,7 +100,7 @@ impl Reader {
                 tracing::warn!(error = %error.chain(), "the time to start at is yet to come; starting now");
                 Flow::On(None)
             }
-            Err(refused) => self.refused(refused, None).await,
+            Err(refused) => self.refused(refused, None, sent).await,
         }
     }
 
@@ -110,16 +112,24 @@ impl Reader {
         sleep_until(go).await;
         let limit = i32::try_from(self.settings.records_max).unwrap_or(i32::MAX);
         let after = self.cursor.last();
+        let sent = Instant::now();
         match aws::page(&self.client, &self.target, &iterator, limit, after).await {
-            Ok(page) => self.take(page).await,
-            Err(refused) => self.refused(refused, Some(iterator)).await,
+            Ok(page) => self.take(page, sent).await,
+            Err(refused) => self.refused(refused, Some(iterator), sent).await,
         }
     }
 
-    async fn take(&mut self, page: Page) -> Flow {
+    async fn take(&mut self, page: Page, sent: Instant) -> Flow {
         self.backoff.reset(Instant::now());
-        self.failures.over();
+        self.failures = 0;
         let Page { batch, next } = page;
+        self.events.emit_with(|| Event::PageRead {
+            shard: self.target.shard.clone(),
+            records: batch.records.len(),
+            bytes: batch.records.iter().map(|record| record.data.len()).sum(),
+            lag: batch.lag,
+            took: sent.elapsed(),
+        });
         // A full page gives its call back. Where there is more than pages can carry, the service's
         // limit of bytes is met long before that of calls, and it says so by throttling.
         if is_full(&batch) {
@@ -143,18 +153,26 @@ impl Reader {
     }
 
     /// The iterator that is kept: `good` unless it was refused itself.
-    async fn refused(&mut self, refused: Refused, good: Option<String>) -> Flow {
-        let (error, keep) = match refused {
+    async fn refused(&mut self, refused: Refused, good: Option<String>, sent: Instant) -> Flow {
+        let (error, why, keep) = match refused {
             Refused::Never(error) => {
                 self.sender.fail(error).await;
                 return Flow::Over;
             }
-            Refused::Iterator(error) => (error, None),
-            Refused::Throttled(error) | Refused::Later(error) => (error, good),
+            Refused::Iterator(error) => (error, ReadFailure::Iterator, None),
+            Refused::Throttled(error) => (error, ReadFailure::Throttled, good),
+            Refused::Later(error) => (error, ReadFailure::Unavailable, good),
         };
         let now = Instant::now();
         let pause = self.backoff.after_failure(now, &mut self.rng);
-        self.failures.one_more(&error, now);
+        self.failures = self.failures.saturating_add(1);
+        self.events.emit(&Event::ReadFailed {
+            shard: self.target.shard.clone(),
+            why,
+            error: Failure::from(&error),
+            failures: self.failures,
+            took: now.duration_since(sent),
+        });
         sleep(pause).await;
         Flow::On(keep)
     }
@@ -167,25 +185,4 @@ impl Reader {
 
 fn is_full(batch: &Batch) -> bool {
     batch.records.len() >= FULL_RECORDS || batch.bytes() >= FULL_BYTES
-}
-
-/// Failures in a row, for a log that is not flooded.
-#[derive(Debug, Default)]
-struct Failures {
-    count: u32,
-    told: Option<Instant>,
-}
-
-impl Failures {
-    fn one_more(&mut self, error: &Error, now: Instant) {
-        self.count = self.count.saturating_add(1);
-        if self.told.is_none_or(|told| now >= told + WARN_EVERY) {
-            self.told = Some(now);
-            tracing::warn!(error = %error.chain(), failures = self.count, "a read is tried again");
-        }
-    }
-
-    fn over(&mut self) {
-        self.count = 0;
-    }
 }

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use crate::env::Env;
 use crate::error::{Error, Problem};
+use crate::event::Events;
 use crate::model::{
     ApplicationName, Checkpoint, ChildShard, Epoch, InitialPosition, Shard, ShardId, StreamName,
     WorkerId,
@@ -42,6 +43,8 @@ pub struct OwnershipStart {
     pub initial_position: InitialPosition,
     /// The wall clock and random numbers.
     pub env: Env,
+    /// Where to tell what happens.
+    pub events: Events,
 }
 
 /// A joined application.

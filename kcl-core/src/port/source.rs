@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 
 use crate::env::Env;
 use crate::error::{Error, Problem};
+use crate::event::Events;
 use crate::model::{Batch, Position, ShardId, StreamName};
 
 /// Opens feeds. One value serves all shards of a worker.
@@ -34,6 +35,8 @@ pub struct OpenFeed {
     pub from: Position,
     /// The wall clock and random numbers.
     pub env: Env,
+    /// Where to tell what happens.
+    pub events: Events,
 }
 
 /// Why a feed ended before its shard did.

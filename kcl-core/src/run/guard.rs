@@ -13,6 +13,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use crate::error::{Error, ErrorKind};
+use crate::event;
 use crate::model::{Batch, ShardId};
 use crate::port::{Checkpointer, ProcessorResult, RecordProcessor, ShardContext};
 
@@ -30,13 +31,13 @@ pub(crate) enum Callback {
 }
 
 impl Callback {
-    const fn name(&self) -> &'static str {
+    pub(crate) const fn kind(&self) -> event::Callback {
         match self {
-            Self::Initialize => "initialize",
-            Self::Process(_) => "process_records",
-            Self::ShardEnded => "shard_ended",
-            Self::ShutdownRequested => "shutdown_requested",
-            Self::LeaseLost => "lease_lost",
+            Self::Initialize => event::Callback::Initialize,
+            Self::Process(_) => event::Callback::ProcessRecords,
+            Self::ShardEnded => event::Callback::ShardEnded,
+            Self::ShutdownRequested => event::Callback::ShutdownRequested,
+            Self::LeaseLost => event::Callback::LeaseLost,
         }
     }
 }
@@ -76,7 +77,7 @@ impl UserCode {
         debug_assert!(self.running.is_none(), "two calls at once");
         let factory = matches!(callback, Callback::Initialize).then(|| self.factory.clone());
         let shelf = self.shelf.clone();
-        let name = callback.name();
+        let name = callback.kind().name();
         let shard = handed.context.shard.clone();
         self.running = Some(Box::pin(async move {
             // A processor that panicked is never called again, so nobody sees what it left broken.

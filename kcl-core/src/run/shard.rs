@@ -13,9 +13,10 @@ use tokio::time::{Instant, sleep_until};
 use super::guard::{Callback, Factory, Handed, UserCode};
 use super::report::Counters;
 use crate::decide::progress::AskId;
-use crate::decide::shard::{Action, Call, End, Event, ShardMachine, Start, Write};
+use crate::decide::shard::{Action, Call, End, Event, ShardMachine, Start, Told, Write};
 use crate::env::Env;
 use crate::error::{Error, ErrorKind};
+use crate::event::{self, CallOutcome, Events, Failure, Refusal};
 use crate::model::{Batch, Checkpoint, ShardId};
 use crate::port::{
     CheckpointRequest, Checkpointer, CommitError, Feed, FeedError, Grant, OpenFeed, RecordSource,
@@ -35,6 +36,7 @@ pub(crate) struct Shared {
     pub(crate) settings: Arc<Settings>,
     pub(crate) env: Env,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) events: Events,
 }
 
 /// Reads one shard by one grant, until it is over for this worker.
@@ -66,6 +68,7 @@ pub(crate) async fn run(
         context: Arc::new(context),
         standing: Some(standing),
         stop: Some(stop),
+        in_hand: None,
         feed: None,
         pen: Pen {
             right: Some(right),
@@ -98,11 +101,13 @@ struct ShardTask {
     /// Nothing once the worker has said it.
     stop: Option<oneshot::Receiver<()>>,
     feed: Option<Feed>,
+    /// The call that runs.
+    in_hand: Option<InHand>,
     user: UserCode,
     pen: Pen,
     checkpointer: Checkpointer,
     requests: mpsc::Receiver<CheckpointRequest>,
-    asks: BTreeMap<AskId, oneshot::Sender<Result<(), Error>>>,
+    asks: BTreeMap<AskId, CheckpointRequest>,
     asked: AskId,
 }
 
@@ -114,6 +119,8 @@ impl ShardTask {
             Event(Event),
             Asked(CheckpointRequest),
             Feed(Result<Batch, FeedError>),
+            Returned(Result<(), Error>),
+            Written(Writing, Result<(), CommitError>),
         }
         let reads = self.machine.wants_batch();
         let deadline = self.machine.next_deadline();
@@ -123,11 +130,11 @@ impl ShardTask {
             () = stopped(&mut self.stop) => Woken::Stop,
             () = changed(&mut self.standing) => Woken::Standing,
             outcome = self.user.outcome(), if self.user.is_running() => {
-                Woken::Event(Event::Returned(outcome))
+                Woken::Returned(outcome)
             }
             Some(request) = self.requests.recv() => Woken::Asked(request),
-            result = self.pen.written(), if self.pen.is_writing() => {
-                Woken::Event(Event::Written(result))
+            (writing, result) = self.pen.written(), if self.pen.is_writing() => {
+                Woken::Written(writing, result)
             }
             batch = next_batch(&mut self.feed), if reads => Woken::Feed(batch),
             () = at(deadline) => Woken::Event(Event::Time),
@@ -139,6 +146,19 @@ impl ShardTask {
             }
             Woken::Standing => self.stands(),
             Woken::Event(event) => event,
+            Woken::Returned(outcome) => {
+                let how = if outcome.is_ok() {
+                    CallOutcome::Ok
+                } else {
+                    CallOutcome::Failed
+                };
+                self.returned(how);
+                Event::Returned(outcome)
+            }
+            Woken::Written(writing, result) => {
+                self.written(writing, &result);
+                Event::Written(result)
+            }
             Woken::Asked(request) => self.asked(request),
             Woken::Feed(Ok(batch)) => Event::Batch(batch),
             Woken::Feed(Err(error)) => Event::FeedFailed(self.feed_error(error)),
@@ -160,11 +180,9 @@ impl ShardTask {
     fn asked(&mut self, request: CheckpointRequest) -> Event {
         let id = self.asked;
         self.asked += 1;
-        self.asks.insert(id, request.answer);
-        Event::Asked {
-            id,
-            upto: request.upto,
-        }
+        let upto = request.upto.clone();
+        self.asks.insert(id, request);
+        Event::Asked { id, upto }
     }
 
     fn feed_error(&self, error: FeedError) -> Error {
@@ -193,7 +211,10 @@ impl ShardTask {
             Action::CloseFeed => self.feed = None,
             Action::Call(call) => self.call(call),
             Action::TellLost => self.start_call(Callback::LeaseLost),
-            Action::CancelCall => self.user.cancel(),
+            Action::CancelCall => {
+                self.user.cancel();
+                self.returned(CallOutcome::Cancelled);
+            }
             Action::DropProcessor => {
                 self.user.drop_processor();
                 (self.checkpointer, self.requests) = checkpointer(&self.context.shard);
@@ -201,12 +222,11 @@ impl ShardTask {
             Action::Write(write) => self.pen.start(write),
             Action::DropRight => self.pen = Pen::default(),
             Action::Answer(id, answer) => {
-                if let Some(waiting) = self.asks.remove(&id)
-                    && waiting.send(answer).is_err()
-                {
-                    tracing::debug!("nobody waits for the answer to a checkpoint any more");
+                if let Some(request) = self.asks.remove(&id) {
+                    self.answer(request, answer);
                 }
             }
+            Action::Tell(told) => self.tell(told),
             Action::Done(end) => return Some(end),
         }
         None
@@ -219,6 +239,7 @@ impl ShardTask {
                 shard: self.context.shard.clone(),
                 from,
                 env: self.shared.env.clone(),
+                events: self.shared.events.clone(),
             })
         });
     }
@@ -249,15 +270,156 @@ impl ShardTask {
             context: self.context.clone(),
             checkpointer: self.checkpointer.clone(),
         };
+        let (records, bytes) = match &callback {
+            Callback::Process(batch) if self.shared.events.is_observed() => {
+                (batch.records.len(), payload_bytes(batch))
+            }
+            Callback::Process(_)
+            | Callback::Initialize
+            | Callback::ShardEnded
+            | Callback::ShutdownRequested
+            | Callback::LeaseLost => (0, 0),
+        };
+        self.in_hand = Some(InHand {
+            call: callback.kind(),
+            since: Instant::now(),
+            records,
+            bytes,
+        });
+        if matches!(callback, Callback::Process(_)) {
+            let (shard, epoch, lag) = (&self.context.shard, self.context.epoch, self.context.lag);
+            let delivered = || event::Event::RecordsDelivered {
+                shard: shard.clone(),
+                epoch,
+                records,
+                bytes,
+                lag,
+            };
+            self.shared.events.emit_with(delivered);
+        }
         self.user.start(callback, handed);
     }
+
+    /// The call in hand is over.
+    fn returned(&mut self, outcome: CallOutcome) {
+        let Some(in_hand) = self.in_hand.take() else {
+            return;
+        };
+        let InHand {
+            call,
+            since,
+            records,
+            bytes,
+        } = in_hand;
+        let (shard, epoch, events) = (&self.context.shard, self.context.epoch, &self.shared.events);
+        events.emit_with(|| event::Event::CallReturned {
+            shard: shard.clone(),
+            epoch,
+            call,
+            outcome,
+            took: since.elapsed(),
+        });
+        if (call, outcome) == (event::Callback::ProcessRecords, CallOutcome::Ok) {
+            events.emit_with(|| event::Event::RecordsProcessed {
+                shard: shard.clone(),
+                epoch,
+                records,
+                bytes,
+            });
+        }
+    }
+
+    /// A write came back.
+    fn written(&self, writing: Writing, result: &Result<(), CommitError>) {
+        let (shard, epoch) = (self.context.shard.clone(), self.context.epoch);
+        let took = writing.since.elapsed();
+        let checkpoint = match writing.write {
+            Write::Commit(checkpoint) => checkpoint,
+            Write::Finish(_) => Checkpoint::ShardEnd,
+            Write::Release => {
+                let event = match result {
+                    Ok(()) => event::Event::LeaseReleased { shard, epoch },
+                    Err(error) => event::Event::ReleaseRefused {
+                        shard,
+                        epoch,
+                        why: Refusal::from(error),
+                    },
+                };
+                return self.shared.events.emit(&event);
+            }
+        };
+        let event = match result {
+            Ok(()) => event::Event::CheckpointMade {
+                shard,
+                epoch,
+                checkpoint,
+                took,
+            },
+            Err(error) => event::Event::CheckpointRefused {
+                shard,
+                epoch,
+                checkpoint: Some(checkpoint),
+                why: Refusal::from(error),
+            },
+        };
+        self.shared.events.emit(&event);
+    }
+
+    fn answer(&self, request: CheckpointRequest, answer: Result<(), Error>) {
+        let CheckpointRequest { upto, answer: to } = request;
+        if let Err(error) = &answer
+            && error.kind() == ErrorKind::Invalid
+        {
+            self.shared.events.emit(&event::Event::CheckpointRefused {
+                shard: self.context.shard.clone(),
+                epoch: self.context.epoch,
+                checkpoint: upto,
+                why: Refusal::Invalid(Failure::from(error)),
+            });
+        }
+        if to.send(answer).is_err() {
+            tracing::debug!("nobody waits for the answer to a checkpoint any more");
+        }
+    }
+
+    fn tell(&self, told: Told) {
+        let (shard, epoch) = (self.context.shard.clone(), self.context.epoch);
+        self.shared.events.emit(&match told {
+            Told::Failed { error, restart_in } => event::Event::ProcessorFailed {
+                shard,
+                epoch,
+                error,
+                restart_in,
+            },
+        });
+    }
+}
+
+/// The call that runs, for whoever watches.
+struct InHand {
+    call: event::Callback,
+    since: Instant,
+    /// What it was handed; not counted while nobody watches.
+    records: usize,
+    bytes: usize,
+}
+
+fn payload_bytes(batch: &Batch) -> usize {
+    batch.records.iter().map(|record| record.data.len()).sum()
 }
 
 /// The pen of the grant: the right, or the write that has it.
 #[derive(Default)]
 struct Pen {
     right: Option<Box<dyn Right>>,
-    writing: Option<BoxFuture<'static, Written>>,
+    writing: Option<(Writing, BoxFuture<'static, Written>)>,
+}
+
+/// A write that runs, and since when.
+#[derive(Clone)]
+struct Writing {
+    write: Write,
+    since: Instant,
 }
 
 /// The right comes back with the outcome.
@@ -276,27 +438,33 @@ impl Pen {
             );
             return;
         };
-        self.writing = Some(Box::pin(async move {
+        let writing = Writing {
+            write: write.clone(),
+            since: Instant::now(),
+        };
+        let run = Box::pin(async move {
             let result = match &write {
                 Write::Commit(checkpoint) => right.commit(checkpoint).await,
                 Write::Finish(children) => right.finish(children).await,
                 Write::Release => right.release().await,
             };
             (right, result)
-        }));
+        });
+        self.writing = Some((writing, run));
     }
 
     /// The outcome of the write that runs. Cancel-safe; pending for ever if none runs.
-    async fn written(&mut self) -> Result<(), CommitError> {
-        let Some(writing) = &mut self.writing else {
+    async fn written(&mut self) -> (Writing, Result<(), CommitError>) {
+        let Some((writing, run)) = &mut self.writing else {
             return std::future::pending().await;
         };
-        let (right, result) = writing.await;
+        let (right, result) = run.await;
+        let writing = writing.clone();
         *self = Self {
             right: Some(right),
             writing: None,
         };
-        result
+        (writing, result)
     }
 }
 

@@ -21,7 +21,8 @@ use crate::builder::WorkerBuilder;
 use crate::decide::shard::End;
 use crate::env::Env;
 use crate::error::{Error, ErrorKind};
-use crate::model::{ApplicationName, InitialPosition, ShardId, StreamName, WorkerId};
+use crate::event::{Event, Events, Failure, Observer, Origin, StopReason};
+use crate::model::{ApplicationName, Epoch, InitialPosition, ShardId, StreamName, WorkerId};
 use crate::port::{
     Grant, Ownership, OwnershipControl, OwnershipRun, OwnershipStart, RecordSource, ShardContext,
 };
@@ -39,6 +40,7 @@ pub struct Worker {
     pub(crate) factory: Factory,
     pub(crate) settings: Arc<Settings>,
     pub(crate) env: Env,
+    pub(crate) observers: Vec<Arc<dyn Observer>>,
 }
 
 impl Worker {
@@ -62,12 +64,19 @@ impl Worker {
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<Report, Error> {
         let mut shutdown = pin!(shutdown);
         let worker = self.worker.unwrap_or_else(|| name(&self.env));
+        let origin = Origin {
+            application: self.application.clone(),
+            stream: self.stream.clone(),
+            worker: worker.clone(),
+        };
+        let events = Events::new(origin, self.observers);
         let start = OwnershipStart {
             application: self.application.clone(),
             stream: self.stream.clone(),
             worker: worker.clone(),
             initial_position: self.initial_position,
             env: self.env.clone(),
+            events: events.clone(),
         };
         let counters = Arc::new(Counters::default());
         let mut root = Root {
@@ -77,6 +86,7 @@ impl Worker {
                 settings: self.settings,
                 env: self.env,
                 counters,
+                events,
             },
             application: self.application,
             stream: self.stream,
@@ -88,21 +98,35 @@ impl Worker {
             ended: Ended::default(),
             drain: None,
         };
-        tracing::info!(worker = %root.worker, stream = %root.stream, "the worker starts");
+        let events = root.shared.events.clone();
+        events.emit(&Event::WorkerStarted);
         let run = tokio::select! {
             biased;
-            () = &mut shutdown => return Ok(root.report(EndReason::Shutdown)),
-            run = self.ownership.start(start) => run?,
+            () = &mut shutdown => None,
+            run = self.ownership.start(start) => Some(run),
         };
-        let OwnershipRun {
-            mut grants,
-            mut control,
-        } = run;
-        root.work(&mut grants, control.as_mut(), shutdown).await;
-        // ORDER: grants that came too late to be read are dropped while the ownership still runs,
-        // so that it can give them back.
-        drop(grants);
-        root.leave(control).await
+        let ended = match run {
+            None => Ok(root.report(EndReason::Shutdown)),
+            Some(Err(error)) => Err(error),
+            Some(Ok(run)) => {
+                let OwnershipRun {
+                    mut grants,
+                    mut control,
+                } = run;
+                root.work(&mut grants, control.as_mut(), shutdown).await;
+                // ORDER: grants that came too late to be read are dropped while the ownership still
+                // runs, so that it can give them back.
+                drop(grants);
+                root.leave(control).await
+            }
+        };
+        events.emit(&match &ended {
+            Ok(report) => Event::WorkerEnded(report.clone()),
+            Err(error) => Event::WorkerFailed {
+                error: Failure::from(error),
+            },
+        });
+        ended
     }
 }
 
@@ -142,7 +166,8 @@ struct Root {
     stream: StreamName,
     worker: WorkerId,
     tasks: JoinSet<End>,
-    names: BTreeMap<Id, ShardId>,
+    /// What each task reads, by which grant.
+    names: BTreeMap<Id, (ShardId, Epoch)>,
     /// The running shards, and the way to stop each.
     shards: BTreeMap<ShardId, oneshot::Sender<()>>,
     /// Grants of shards whose former task has not ended yet: a processor that lost its shard may
@@ -186,6 +211,9 @@ impl Root {
                 Woken::Shutdown => Some(Why::Ends(EndReason::Shutdown)),
                 Woken::Failed(error) => {
                     running = false;
+                    self.shared.events.emit(&Event::CoordinationFailed {
+                        error: Failure::from(&error),
+                    });
                     Some(Why::Fails(error))
                 }
                 Woken::Joined(joined) => self.joined(joined).map(Why::Fails),
@@ -215,13 +243,14 @@ impl Root {
             }
         }
         control.stop_taking();
-        tracing::info!(shards = self.shards.len(), "the worker drains");
+        let shards = self.shards.len();
+        self.shared.events.emit(&Event::WorkerDraining { shards });
         self.stop_shards();
     }
 
     fn granted(&mut self, grant: Grant) {
         let shard = grant.shard.id.clone();
-        if self.names.values().any(|running| *running == shard) {
+        if self.names.values().any(|(running, _)| *running == shard) {
             self.waiting.insert(shard, grant);
         } else {
             self.start(grant);
@@ -230,7 +259,11 @@ impl Root {
 
     fn start(&mut self, grant: Grant) {
         let shard = grant.shard.id.clone();
-        tracing::info!(%shard, epoch = %grant.epoch, checkpoint = %grant.checkpoint, "shard acquired");
+        self.shared.events.emit(&Event::ShardStarted {
+            shard: shard.clone(),
+            epoch: grant.epoch,
+            checkpoint: grant.checkpoint.clone(),
+        });
         let context = ShardContext {
             application: self.application.clone(),
             stream: self.stream.clone(),
@@ -243,9 +276,10 @@ impl Root {
         let (stop, stopped) = oneshot::channel();
         self.shards.insert(shard.clone(), stop);
         let span = tracing::info_span!("shard", %shard, epoch = %grant.epoch);
+        let epoch = grant.epoch;
         let task = shard::run(self.shared.clone(), grant, context, stopped).instrument(span);
-        let id = self.tasks.spawn(self.shared.env.task(task)).id();
-        self.names.insert(id, shard);
+let id = self.tasks.spawn(self.shared.env.task(task)).id();
+        self.names.insert(id, (shard, epoch));
         if self.drain.is_some() {
             // It came too late, and only passes through to be given back.
             self.stop_shards();
@@ -266,38 +300,44 @@ impl Root {
             Ok((id, _)) => *id,
             Err(error) => error.id(),
         };
-        let shard = self.names.remove(&id)?;
+        let (shard, epoch) = self.names.remove(&id)?;
         self.shards.remove(&shard);
-        let error = match joined {
-            Ok((_, end)) => self.ended(&shard, end),
-            Err(error) => Some(
-                Error::new(
-                    ErrorKind::Internal,
-                    format!("the task of shard {shard} panicked"),
-                )
-                .with_source(error),
+        let (how, error) = match joined {
+            Ok((_, end)) => self.ended(end),
+            Err(error) => (
+                StopReason::Failed,
+                Some(
+                    Error::new(
+                        ErrorKind::Internal,
+                        format!("the task of shard {shard} panicked"),
+                    )
+                    .with_source(error),
+                ),
             ),
         };
+        self.stopped(shard.clone(), epoch, how);
         if let Some(grant) = self.waiting.remove(&shard) {
             self.start(grant);
         }
         error
     }
 
-    fn ended(&mut self, shard: &ShardId, end: End) -> Option<Error> {
+    /// Counts how a shard ended. With an error if the worker has to stop for it.
+    fn ended(&mut self, end: End) -> (StopReason, Option<Error>) {
         let (count, how) = match end {
-            End::Finished => (&mut self.ended.finished, "finished"),
-            End::Released => (&mut self.ended.released, "released"),
-            End::Lost => (&mut self.ended.lost, "lost"),
-            End::Abandoned => (&mut self.ended.abandoned, "abandoned"),
-            End::Failed(error) => {
-                tracing::error!(%shard, error = %error.chain(), "the worker has to stop");
-                return Some(error);
-            }
+            End::Finished => (&mut self.ended.finished, StopReason::Finished),
+            End::Released => (&mut self.ended.released, StopReason::Released),
+            End::Lost => (&mut self.ended.lost, StopReason::Lost),
+            End::Abandoned => (&mut self.ended.abandoned, StopReason::Abandoned),
+            End::Failed(error) => return (StopReason::Failed, Some(error)),
         };
         *count += 1;
-        tracing::info!(%shard, how, "shard ended");
-        None
+        (how, None)
+    }
+
+    fn stopped(&self, shard: ShardId, epoch: Epoch, how: StopReason) {
+        let events = &self.shared.events;
+        events.emit(&Event::ShardStopped { shard, epoch, how });
     }
 
     /// Kills what did not drain, and leaves the application.
@@ -312,6 +352,9 @@ impl Root {
         }
         self.waiting.clear();
         self.tasks.shutdown().await;
+        for (shard, epoch) in std::mem::take(&mut self.names).into_values() {
+            self.stopped(shard, epoch, StopReason::Abandoned);
+        }
         let drain = self.drain.take().unwrap_or_else(|| {
             let why = Why::Ends(EndReason::NothingLeft);
             Drain::new(why, &self.shared.settings.shutdown, Instant::now())
@@ -324,11 +367,7 @@ impl Root {
             Err(_) => tracing::warn!("there was no time to tell the other workers"),
         }
         match drain.into_why() {
-            Why::Ends(reason) => {
-                let report = self.report(reason);
-                tracing::info!(%report, "the worker ended");
-                Ok(report)
-            }
+            Why::Ends(reason) => Ok(self.report(reason)),
             Why::Fails(error) => Err(error),
         }
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use kcl_core::env::Env;
 use kcl_core::error::Error;
+use kcl_core::event::{Events, Origin};
 use kcl_core::model::{
     ApplicationName, Checkpoint, InitialPosition, SequenceNumber, ShardId, StreamName, WorkerId,
 };
@@ -59,6 +60,8 @@ pub struct World {
     pub history: Arc<Mutex<Vec<(Duration, Event)>>>,
     pub settings: LeaseSettings,
     pub initial: InitialPosition,
+    /// What every worker told, in order.
+    pub observed: Arc<Mutex<Vec<(String, kcl_core::Event)>>>,
     began: Instant,
     seed: u64,
 }
@@ -78,6 +81,7 @@ impl World {
             stream: FakeStream::with_shards(shards),
             network: Network::new(seed, faults),
             history: Arc::default(),
+            observed: Arc::default(),
             settings: LeaseSettings::default(),
             initial: InitialPosition::TrimHorizon,
             began: Instant::now(),
@@ -106,12 +110,23 @@ impl World {
         let seed = name.bytes().fold(self.seed, |hash, byte| {
             hash.wrapping_mul(31) + u64::from(byte)
         });
-        OwnershipStart {
+        let origin = Origin {
             application: ApplicationName::new("app").unwrap(),
             stream: StreamName::new("stream").unwrap(),
             worker: WorkerId::new(name).unwrap(),
+        };
+        let (observed, worker) = (self.observed.clone(), name.to_owned());
+        let observer = move |event: &kcl_core::Event| {
+            let noted = (worker.clone(), event.clone());
+            observed.lock().unwrap().push(noted);
+        };
+        OwnershipStart {
+            application: origin.application.clone(),
+            stream: origin.stream.clone(),
+            worker: origin.worker.clone(),
             initial_position: self.initial,
             env: Env::simulated(move || wall(began), seed),
+            events: Events::new(origin, vec![Arc::new(observer)]),
         }
     }
 

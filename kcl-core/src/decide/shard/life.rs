@@ -4,9 +4,10 @@ use std::mem;
 
 use tokio::time::Instant;
 
-use super::{Action, Actions, Call, End, Leaving, Pen, Reason, ShardMachine, State, Write};
+use super::{Action, Actions, Call, End, Leaving, Pen, Reason, ShardMachine, State, Told, Write};
 use crate::decode::gate;
 use crate::error::{Error, ErrorKind};
+use crate::event::Failure;
 use crate::model::Batch;
 use crate::port::Standing;
 use crate::settings::{CheckpointPolicy, FailurePolicy};
@@ -165,13 +166,19 @@ impl ShardMachine {
         };
         if self.leaving.is_none() && !stop && !self.progress.acknowledged().is_end() {
             let pause = self.restarts.after_failure(now, &mut self.rng);
-            tracing::warn!(error = %error.chain(), ?pause, "the processor failed and starts again");
+            out.push(Action::Tell(Told::Failed {
+                error: Failure::from(&error),
+                restart_in: Some(pause),
+            }));
             self.children = None;
             out.push(Action::CloseFeed);
             self.state = State::Pausing { until: now + pause };
             return;
         }
-        tracing::warn!(error = %error.chain(), "the processor failed; the shard is given back");
+        out.push(Action::Tell(Told::Failed {
+            error: Failure::from(&error),
+            restart_in: None,
+        }));
         match &mut self.leaving {
             Some(leaving) if stop => leaving.reason = Reason::Failed(error),
             None if stop => self.on_leave(Reason::Failed(error), now, out),

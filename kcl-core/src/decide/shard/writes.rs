@@ -2,7 +2,6 @@
 
 use std::mem;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -69,16 +68,12 @@ impl ShardMachine {
             (Err(CommitError::Unavailable(_) | CommitError::GoesBack { .. }), _) if lost => {
                 self.lose(End::Lost, now, out);
             }
-            (Err(CommitError::GoesBack { durable, asked, .. }), _) => {
-                tracing::warn!(%durable, %asked, "the stored checkpoint is ahead of this worker's");
+            (Err(CommitError::GoesBack { durable, .. }), _) => {
                 let answered = self.progress.overtaken(durable, now);
                 answer_ok(answered, out);
                 self.rest(now);
             }
-            (Err(CommitError::Unavailable(error)), write) => {
-                let pause = self.rest(now);
-                tracing::warn!(error = %error.chain(), ?write, ?pause, "a write is tried again");
-            }
+            (Err(CommitError::Unavailable(_)), _) => self.rest(now),
             (Err(CommitError::Fatal(error)), _) => {
                 self.lose(End::Failed(owned(error)), now, out);
             }
@@ -117,10 +112,9 @@ impl ShardMachine {
     }
 
     /// No write before a pause is over.
-    pub(super) fn rest(&mut self, now: Instant) -> Duration {
+    pub(super) fn rest(&mut self, now: Instant) {
         let pause = self.retries.after_failure(now, &mut self.rng);
         self.pen = Pen::Resting { until: now + pause };
-        pause
     }
 
     /// Nothing is left to write.

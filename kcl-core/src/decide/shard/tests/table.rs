@@ -82,6 +82,10 @@ impl Bench {
             Action::Write(Write::Finish(_)) => "finish".to_owned(),
             Action::Write(Write::Release) => "release".to_owned(),
             Action::DropRight => "drop right".to_owned(),
+            Action::Tell(Told::Failed { restart_in, .. }) => match restart_in {
+                Some(_) => "tell failed and starts again".to_owned(),
+                None => "tell failed".to_owned(),
+            },
             Action::Answer(id, Ok(())) => format!("answer {id} ok"),
             Action::Answer(id, Err(error)) => format!("answer {id} {:?}", error.kind()),
             Action::Done(end) => {
@@ -133,7 +137,11 @@ fn an_error_advances_nothing_and_starts_again_behind_what_was_acknowledged() {
     bench.on(Event::Batch(batch(13..=14)));
     assert_eq!(
         bench.on(Event::Returned(Err(failure()))),
-        ["drop processor", "close feed"]
+        [
+            "drop processor",
+            "tell failed and starts again",
+            "close feed"
+        ]
     );
     let pause = bench.machine.next_deadline().unwrap() - bench.now;
     assert!(pause <= Duration::from_millis(200));
@@ -149,7 +157,10 @@ fn an_error_that_stops_the_worker_gives_the_shard_back_first() {
     bench.on(Event::Returned(Ok(())));
     bench.on(Event::Batch(batch(13..=14)));
     let actions = bench.on(Event::Returned(Err(failure())));
-    assert_eq!(actions, ["drop processor", "close feed", "commit 12"]);
+    assert_eq!(
+        actions,
+        ["drop processor", "tell failed", "close feed", "commit 12"]
+    );
     assert_eq!(bench.on(Event::Written(Ok(()))), ["release"]);
     assert_eq!(bench.on(Event::Written(Ok(()))), ["failed Processor"]);
 }
@@ -339,7 +350,11 @@ fn the_manual_policy_wants_a_checkpoint_in_shard_ended() {
     bench.on(Event::Batch(last_batch()));
     assert_eq!(
         bench.on(Event::Returned(Ok(()))),
-        ["drop processor", "close feed"]
+        [
+            "drop processor",
+            "tell failed and starts again",
+            "close feed"
+        ]
     );
     let pause = bench.machine.next_deadline().unwrap() - bench.now;
     assert_eq!(bench.later(pause), ["open 10", "initialize"]);

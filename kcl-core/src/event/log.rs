@@ -1,0 +1,182 @@
+//! What an event looks like in a log: one line each, and the one place that writes it.
+//!
+//! * error: records or progress are lost, or the worker has to stop.
+//! * warn: something did not go as it should, and the worker goes on.
+//! * info: what an operator follows: joining, leases that come and go.
+//! * debug and trace: what happens all the time.
+
+use tracing::{debug, error, info, trace, warn};
+
+use super::{CallOutcome, Event, Origin, Plan, Refusal, StopReason, TakeReason};
+
+#[expect(clippy::too_many_lines, reason = "one line for each event")]
+pub(super) fn write(origin: Option<&Origin>, event: &Event) {
+    match event {
+        Event::WorkerStarted => match origin {
+            Some(origin) => {
+                info!(worker = %origin.worker, stream = %origin.stream, application = %origin.application, "the worker starts");
+            }
+            None => info!("the worker starts"),
+        },
+        Event::WorkerJoined { life } => info!(%life, "worker joined"),
+        Event::LifeRenewed { took, left, late } => {
+            if *late {
+                warn!(
+                    ?took,
+                    ?left,
+                    "life was proven late: the leases were close to being lost"
+                );
+            } else {
+                trace!(?took, ?left, "life is proven");
+            }
+        }
+        Event::RenewalFailed { took, error } => debug!(?took, %error, "life is not proven yet"),
+        Event::LifeLost { life, error } => {
+            let error = error.as_ref().map(|error| error.message.as_str());
+            warn!(%life, error, "this worker could not prove its life in time; it lost its leases and joins again");
+        }
+        Event::WorkerEvicted { worker, life } => {
+            info!(%worker, %life, "worker is dead; its leases are free");
+        }
+        Event::WatchClaimed { term } => {
+            info!(term, "this worker keeps the watch over the lease table");
+        }
+        Event::CoordinationFailed { error } => error!(%error, "coordination cannot go on"),
+        Event::WorkerDraining { shards } => info!(shards, "the worker drains"),
+        Event::WorkerEnded(report) => info!(%report, "the worker ended"),
+        Event::WorkerFailed { error } => error!(%error, "the worker failed"),
+        Event::Planned(plan) => planned(plan),
+        Event::LeaseCreated { shard, checkpoint } => {
+            info!(%shard, from = %checkpoint, "lease created")
+        }
+        Event::LeaseRemoved { shard } => {
+            info!(%shard, "finished lease removed: the stream has forgotten the shard");
+        }
+        Event::LeaseTaken {
+            shard,
+            epoch,
+            why,
+            took,
+        } => info!(%shard, %epoch, ?took, why = take_reason(*why), "lease taken"),
+        Event::LeaseNotTaken {
+            shard,
+            error: Some(error),
+            ..
+        } => warn!(%shard, %error, "cannot take a lease yet"),
+        Event::LeaseNotTaken { shard, .. } => debug!(%shard, "a lease was not to be had after all"),
+        Event::HandOverPlanned { shard } => {
+            info!(%shard, "lease to be handed over: another worker has fewer");
+        }
+        Event::LeaseLost { shard, epoch, why } => warn!(%shard, %epoch, ?why, "lease lost"),
+        Event::LeaseReleased { shard, epoch } => info!(%shard, %epoch, "lease released"),
+        Event::ReleaseRefused { shard, epoch, why } => {
+            warn!(%shard, %epoch, %why, "a lease is not given back yet");
+        }
+        Event::ShardForgotten { shard, checkpoint } => error!(
+            %shard, %checkpoint,
+            "the stream has forgotten a shard that was not read to its end: records are lost",
+        ),
+        Event::LeaseVanished { shard, checkpoint } => error!(
+            %shard, %checkpoint,
+            "the lease of an unfinished shard is gone from the table: its progress is lost",
+        ),
+        Event::ShardStarted {
+            shard,
+            epoch,
+            checkpoint,
+        } => info!(%shard, %epoch, %checkpoint, "shard acquired"),
+        Event::ShardStopped { shard, epoch, how } => {
+            let how = match how {
+                StopReason::Finished => "finished",
+                StopReason::Released => "released",
+                StopReason::Lost => "lost",
+                StopReason::Abandoned => "abandoned",
+                StopReason::Failed => "failed",
+            };
+            info!(%shard, %epoch, how, "shard ended");
+        }
+        Event::ReadFailed {
+            shard,
+            why,
+            error,
+            failures,
+            ..
+        } => {
+            // Each doubling is told, so that a long outage does not flood the log.
+            if failures.is_power_of_two() {
+                warn!(%shard, ?why, failures, %error, "a read is tried again");
+            } else {
+                debug!(%shard, ?why, failures, %error, "a read is tried again");
+            }
+        }
+        Event::RecordsTrimmed {
+            shard, after, next, ..
+        } => {
+            let next = next.as_ref().map_or("", |next| next.as_str());
+            error!(
+                %shard, %after, next,
+                "the retention period has caught up with this application: records that were not \
+                 read may be lost",
+            );
+        }
+        Event::CallReturned {
+            shard,
+            call,
+            outcome: CallOutcome::Cancelled,
+            took,
+            ..
+        } => debug!(%shard, call = call.name(), ?took, "a call was cancelled"),
+        Event::ProcessorFailed {
+            shard,
+            error,
+            restart_in: Some(pause),
+            ..
+        } => warn!(%shard, %error, ?pause, "the processor failed and starts again"),
+        Event::ProcessorFailed { shard, error, .. } => {
+            warn!(%shard, %error, "the processor failed; the shard is given back");
+        }
+        Event::PageRead { .. }
+        | Event::RecordsDelivered { .. }
+        | Event::RecordsProcessed { .. }
+        | Event::CallReturned { .. } => trace!(?event),
+        Event::CheckpointMade {
+            shard,
+            checkpoint,
+            took,
+            ..
+        } => debug!(%shard, %checkpoint, ?took, "checkpoint"),
+        Event::CheckpointRefused {
+            shard,
+            checkpoint,
+            why,
+            ..
+        } => {
+            let checkpoint = checkpoint.as_ref().map(ToString::to_string);
+            match why {
+                // The loss of the lease tells of itself, and user code has its answer.
+                Refusal::Fenced | Refusal::Invalid(_) => {
+                    debug!(%shard, checkpoint, %why, "checkpoint refused");
+                }
+                Refusal::GoesBack { .. } | Refusal::Unavailable(_) | Refusal::Fatal(_) => {
+                    warn!(%shard, checkpoint, %why, "checkpoint refused");
+                }
+            }
+        }
+    }
+}
+
+fn planned(plan: &Plan) {
+    if plan.is_active() {
+        debug!(?plan, "planned");
+    } else {
+        trace!(?plan, "planned");
+    }
+}
+
+const fn take_reason(why: TakeReason) -> &'static str {
+    match why {
+        TakeReason::Free => "it is free",
+        TakeReason::HolderDead => "its worker is dead",
+        TakeReason::Stray => "it is ours by the table, and nobody here reads it",
+    }
+}

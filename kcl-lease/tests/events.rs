@@ -1,0 +1,144 @@
+//! What the leases of a worker tell, in virtual time.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a test picks the events it is about"
+)]
+
+mod support;
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use kcl_core::Event;
+use kcl_core::event::{LossReason, TakeReason};
+use support::world::World;
+use tokio::time::sleep;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// What a worker told, as lines; not what happens all the time.
+fn told(world: &World, by: &str) -> Vec<String> {
+    let observed = world.observed.lock().unwrap();
+    let mine = observed.iter().filter(|(worker, _)| worker == by);
+    mine.filter_map(|(_, event)| line(event)).collect()
+}
+
+fn line(event: &Event) -> Option<String> {
+    let text = match event {
+        Event::WorkerJoined { .. } => "joined".to_owned(),
+        Event::LifeLost { .. } => "life lost".to_owned(),
+        Event::WorkerEvicted { worker, .. } => format!("{worker} is dead"),
+        Event::WatchClaimed { term } => format!("watch {term}"),
+        Event::LeaseCreated { shard, checkpoint } => format!("created {shard} {checkpoint}"),
+        Event::LeaseTaken {
+            shard, epoch, why, ..
+        } => format!("took {shard}/{epoch} {why:?}"),
+        Event::HandOverPlanned { shard } => format!("hands over {shard}"),
+        Event::LeaseLost { shard, epoch, why } => format!("lost {shard}/{epoch} {why:?}"),
+        Event::ShardForgotten { shard, checkpoint } => format!("forgotten {shard} {checkpoint}"),
+        Event::LeaseRemoved { shard } => format!("removed {shard}"),
+        Event::LifeRenewed { late: true, .. } => "renewed late".to_owned(),
+        _ => return None,
+    };
+    Some(text.replace("shardId-00000000000", "s"))
+}
+
+#[tokio::test(start_paused = true)]
+async fn joining_taking_and_handing_over_are_told_with_their_reasons() {
+    let world = World::new(1, 2, 0);
+    let _a = world.start("a").await;
+    sleep(SECOND * 5).await;
+    let _b = world.start("b").await;
+    sleep(SECOND * 5).await;
+    let expected = [
+        "joined",
+        "created s0 TRIM_HORIZON",
+        "created s1 TRIM_HORIZON",
+        "watch 1",
+        "took s0/1 Free",
+        "took s1/1 Free",
+        "hands over s1",
+    ];
+    let mut a = told(&world, "a");
+    a.sort_by_key(|line| expected.iter().position(|known| known == line));
+    assert_eq!(a, expected);
+    assert_eq!(told(&world, "b"), ["joined", "took s1/3 Free"]);
+    let observed = world.observed.lock().unwrap();
+    let plan = observed.iter().rev().find_map(|(_, event)| match event {
+        Event::Planned(plan) => Some(*plan),
+        _ => None,
+    });
+    let plan = plan.unwrap();
+    assert_eq!((plan.leases, plan.workers, plan.held), (2, 2, 1));
+    assert!(!plan.is_active());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_worker_is_told_by_whoever_takes_its_leases() {
+    let world = World::new(2, 2, 0);
+    let a = world.start("a").await;
+    let _b = world.start("b").await;
+    sleep(SECOND * 5).await;
+    a.crash();
+    sleep(SECOND * 20).await;
+    let b = told(&world, "b");
+    let dead = b.iter().position(|line| line == "a is dead").unwrap();
+    let taken = format!("{:?}", TakeReason::HolderDead);
+    let taken = b.iter().position(|line| line.ends_with(&taken)).unwrap();
+    assert!(dead < taken, "{b:?}");
+    assert!(b.iter().any(|line| line.starts_with("watch")), "{b:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_cannot_prove_its_life_tells_what_it_lost_and_comes_back() {
+    let world = World::new(3, 1, 0);
+    let a = world.start("a").await;
+    sleep(SECOND * 2).await;
+    a.cut(true);
+    sleep(SECOND * 12).await;
+    a.cut(false);
+    sleep(SECOND * 5).await;
+    let lines = told(&world, "a");
+    let lost = lines.iter().position(|line| line == "life lost").unwrap();
+    let lease = format!("lost s0/1 {:?}", LossReason::LifeOver);
+    assert_eq!(lines[lost + 1..][..2], [lease.as_str(), "joined"]);
+    let failures = world.observed.lock().unwrap();
+    let failures = failures
+        .iter()
+        .filter(|(_, event)| matches!(event, Event::RenewalFailed { .. }));
+    assert!(failures.count() > 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_renewal_is_told_once() {
+    let world = World::new(11, 1, 0);
+    let door = world.network.door();
+    let _run = world.start_behind(&door, "a").await;
+    sleep(SECOND * 4).await;
+    door.deaf.store(true, Ordering::Relaxed);
+    sleep(SECOND * 6).await;
+    door.deaf.store(false, Ordering::Relaxed);
+    sleep(SECOND * 20).await;
+    let lines = told(&world, "a");
+    let late = lines.iter().filter(|line| *line == "renewed late");
+    assert_eq!(late.count(), 1, "{lines:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shard_that_is_forgotten_unread_is_told_once() {
+    let mut world = World::new(5, 2, 0);
+    world.settings.sync_interval = SECOND * 5;
+    let shard = world.stream.open_shards()[0].id.clone();
+    let _a = world.start("a").await;
+    sleep(SECOND * 2).await;
+    world.stream.forget(&shard);
+    sleep(SECOND * 60).await;
+    let lines = told(&world, "a");
+    let forgotten: Vec<_> = lines
+        .iter()
+        .filter(|line| line.starts_with("forgotten s0 "))
+        .collect();
+    assert_eq!(forgotten.len(), 1, "{lines:?}");
+}
