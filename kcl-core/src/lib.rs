@@ -74,6 +74,10 @@
 
 #![warn(missing_docs)]
 
+#[macro_use]
+#[doc(hidden)]
+pub mod planted;
+
 pub mod aws;
 mod builder;
 #[cfg(any(test, feature = "testing"))]

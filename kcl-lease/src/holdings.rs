@@ -9,6 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use kcl_core::event::{Event, Events, LossReason};
 use kcl_core::model::{Shard, ShardId};
+use kcl_core::planted;
 use kcl_core::port::Standing;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
@@ -125,6 +126,9 @@ impl Holdings {
         if let Some(life) = &mut inner.life {
             life.until = until;
         }
+        if planted!(NeverProlongs) {
+            return;
+        }
         for holding in inner.grants.values() {
             holding.publish(until);
         }
@@ -147,6 +151,9 @@ impl Holdings {
     fn take_all(&self) -> Vec<Holding> {
         let mut inner = self.inner();
         inner.life = None;
+        if planted!(KeepsGrantsOfPastLife) {
+            return Vec::new();
+        }
         std::mem::take(&mut inner.grants).into_values().collect()
     }
 

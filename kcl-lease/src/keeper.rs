@@ -10,6 +10,7 @@ use std::time::Duration;
 use kcl_core::error::{Error, ErrorKind};
 use kcl_core::event::{Event, Events, Failure};
 use kcl_core::model::WorkerId;
+use kcl_core::planted;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
@@ -209,7 +210,17 @@ impl<S: LeaseStore> Keeper<S> {
             // at the earliest when the first one was sent.
             Ok(Outcome::Refused(Some(row))) if row.counter == pulse.counter + 1 => {
                 self.told(pulse, row.leaving);
+                let first_sent = if planted!(StampsLateRenewalAfterReply) {
+                    sent
+                } else {
+                    first_sent
+                };
                 self.proven(pulse, first_sent, sent);
+            }
+            Ok(Outcome::Refused(_)) if planted!(IgnoresRefusedRenewal) => {
+                self.holdings.prolong(sent + self.settings.hold_for());
+                pulse.until = sent + self.settings.hold_for();
+                pulse.due = sent + self.settings.renew_every();
             }
             Ok(Outcome::Refused(_)) => return Err(End::Dead(None)),
             Err(failure) => {
@@ -253,6 +264,11 @@ impl<S: LeaseStore> Keeper<S> {
         pulse.counter += 1;
         pulse.unanswered = None;
         pulse.failure = None;
+        let at = if planted!(StampsRenewalAfterReply) {
+            now
+        } else {
+            at
+        };
         pulse.until = at + self.settings.hold_for();
         pulse.due = at + self.settings.renew_every();
         self.holdings.prolong(pulse.until);

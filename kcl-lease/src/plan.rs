@@ -20,6 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kcl_core::event::{self, TakeReason};
 use kcl_core::model::ShardId;
+use kcl_core::planted;
 use tokio::time::Instant;
 
 use self::balance::Load;
@@ -178,6 +179,9 @@ fn is_readable(view: &View, row: &LeaseRow) -> bool {
         Some(parent) => parent.row.is_ended(),
         None => true,
     };
+    if planted!(ReadsChildOfOneParent) && !row.parents.is_empty() {
+        return !row.is_ended() && row.parents.iter().any(parent_done);
+    }
     !row.is_ended() && row.parents.iter().all(parent_done)
 }
 

@@ -16,6 +16,7 @@ use futures::stream;
 use kcl_core::error::Error;
 use kcl_core::event::{Event, Events, Failure};
 use kcl_core::model::{Epoch, HashKeyRange, Shard, ShardId};
+use kcl_core::planted;
 use kcl_core::port::Grant;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
@@ -75,6 +76,7 @@ impl<S: LeaseStore> Planner<S> {
                     trouble.over();
                     next
                 }
+                Err(_) if planted!(PlannerDiesSilently) => return Ok(()),
                 Err(failure) => {
                     trouble.weigh("the lease table cannot be read", failure)?;
                     Instant::now() + self.settings.scan_every()
@@ -190,7 +192,7 @@ impl<S: LeaseStore> Planner<S> {
     }
 
     async fn ring_if_due(&mut self) {
-        if self.must_ring {
+        if self.must_ring && !planted!(NeverRings) {
             match self.store.ring().await {
                 Ok(()) => self.must_ring = false,
                 Err(failure) => {
@@ -338,7 +340,10 @@ impl<S: LeaseStore> Planner<S> {
 
     async fn take(&mut self, life: &Life, plan: &Plan, dead: &BTreeSet<WorkerKey>) {
         let mut ready = plan.take.clone();
-        ready.retain(|pick| pick.after.as_ref().is_none_or(|key| dead.contains(key)));
+        ready.retain(|pick| {
+            planted!(TakesBeforeEviction)
+                || pick.after.as_ref().is_none_or(|key| dead.contains(key))
+        });
         let store = &self.store;
         let mut taken = stream::iter(ready)
             .map(|pick| async move {
@@ -387,6 +392,9 @@ impl<S: LeaseStore> Planner<S> {
     /// expire.
     async fn release_orphans(&self) -> Result<(), StoreError> {
         for fence in self.holdings.orphans() {
+            if planted!(KeepsOrphans) {
+                break;
+            }
             match self.store.release(&fence).await? {
                 Outcome::Applied(()) | Outcome::Refused(_) => self.holdings.remove(&fence),
             }
@@ -403,6 +411,9 @@ async fn take<S: LeaseStore>(
 ) -> Result<Option<LeaseRow>, StoreError> {
     // The view may be older than the parents' rows. This read is not.
     for parent in &pick.unseen_parents {
+        if planted!(TrustsOldParents) {
+            break;
+        }
         if store
             .read_lease(parent)
             .await?

@@ -14,6 +14,7 @@ use async_trait::async_trait;
 use kcl_core::error::{Error, ErrorKind};
 use kcl_core::event::{Event, LossReason};
 use kcl_core::model::{Checkpoint, ChildShard, Shard, ShardId};
+use kcl_core::planted;
 use kcl_core::port::{CommitError, Right};
 use tokio::time::Instant;
 
@@ -96,6 +97,10 @@ impl<S: LeaseStore> LeaseRight<S> {
         let Some(row) = row.filter(|row| row.is_fenced_by(&self.fence)) else {
             return Err(self.fenced());
         };
+        if planted!(TakesRefusalForDone) {
+            self.row.checkpoint = to.clone();
+            return Ok(Verdict::Done);
+        }
         let durable = row.checkpoint.clone();
         let moved = durable != self.row.checkpoint;
         self.row = row;
@@ -166,6 +171,9 @@ impl<S: LeaseStore> LeaseRight<S> {
     /// Makes the rows of the children whose parents all have one. The sync makes the others.
     async fn create_children(&self, children: &[ChildShard]) -> Result<(), StoreError> {
         for child in children {
+            if planted!(FinishesWithoutChildren) {
+                continue;
+            }
             let mut ready = child.parents.contains(self.shard());
             for parent in child
                 .parents
@@ -230,6 +238,10 @@ impl<S: LeaseStore> Right for LeaseRight<S> {
                     Verdict::Done => return Ok(()),
                     Verdict::Again => {}
                 },
+                Err(_) if planted!(TakesDoubtForDone) => {
+                    self.row.checkpoint = checkpoint.clone();
+                    return Ok(());
+                }
                 Err(failure) => self.pause(failure, deadline).await?,
             }
         }
@@ -287,6 +299,7 @@ impl<S: LeaseStore> Right for LeaseRight<S> {
                     return Err(self.fenced());
                 }
                 Ok(Outcome::Refused(None)) => return Err(self.fenced()),
+                Err(_) if planted!(TakesDoubtForLoss) => return Err(self.fenced()),
                 Err(failure) => {
                     again = true;
                     self.pause(failure, deadline).await?;

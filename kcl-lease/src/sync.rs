@@ -14,6 +14,7 @@ use kcl_core::env::Env;
 use kcl_core::error::{Error, ErrorKind};
 use kcl_core::event::{Event, Events};
 use kcl_core::model::{InitialPosition, Shard, ShardId, StreamName};
+use kcl_core::planted;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
@@ -72,6 +73,7 @@ impl<S: LeaseStore, L: ShardList> Sync<S, L> {
             };
             match passed {
                 Ok(()) => trouble.over(),
+                Err(_) if planted!(SyncDiesSilently) => return Ok(()),
                 Err(failure) => {
                     trouble.weigh("the shards cannot be brought up to date", failure)?;
                     is_rung = true;
@@ -228,7 +230,7 @@ impl<S: LeaseStore, L: ShardList> Sync<S, L> {
         let again = self.list(None).await?;
         for (shard, counter) in removable
             .into_iter()
-            .filter(|(id, _)| !again.contains_key(id))
+            .filter(|(id, _)| !again.contains_key(id) || planted!(CleansUpEarly))
         {
             if self.store.remove_ended(&shard, counter).await? == Outcome::Applied(()) {
                 self.events.emit(&Event::LeaseRemoved { shard });

@@ -24,4 +24,4 @@ pub mod worker;
 pub mod world;
 
 pub use history::History;
-pub use run::{Outcome, run_plan, run_seed, warm_up};
+pub use run::{Outcome, run_plan, run_prepared, run_seed, warm_up};

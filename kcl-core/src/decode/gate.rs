@@ -10,8 +10,14 @@ pub(crate) fn pass(covered: &Checkpoint, batch: &mut Batch) {
     let is_covered = |record: &crate::model::Record| {
         covered.covers(&record.sequence_number, record.subsequence_number)
     };
+    if planted!(RepeatsCheckpointRecord) {
+        return;
+    }
     if batch.records.first().is_some_and(is_covered) {
-        let count = batch.records.partition_point(is_covered);
+        let mut count = batch.records.partition_point(is_covered);
+        if planted!(SkipsOneMore) {
+            count = batch.records.len().min(count + 1);
+        }
         batch.records.drain(..count);
     }
 }

@@ -122,7 +122,7 @@ impl Reader {
     async fn take(&mut self, page: Page, sent: Instant) -> Flow {
         self.backoff.reset(Instant::now());
         self.failures = 0;
-        let Page { batch, next } = page;
+        let Page { mut batch, next } = page;
         self.events.emit_with(|| Event::PageRead {
             shard: self.target.shard.clone(),
             records: batch.records.len(),
@@ -136,6 +136,9 @@ impl Reader {
             self.pace.give_back();
         }
         let at_tip = batch.records.is_empty() && batch.lag.is_none_or(|lag| lag.is_zero());
+        if planted!(EndsOnEmptyPage) && at_tip && self.cursor.last().is_some() {
+            batch.children.get_or_insert_default();
+        }
         if let Some(last) = batch.records.last() {
             self.cursor.read(last.sequence_number.clone());
         }
@@ -158,6 +161,9 @@ impl Reader {
             Refused::Never(error) => {
                 self.sender.fail(error).await;
                 return Flow::Over;
+            }
+            Refused::Iterator(error) if planted!(KeepsExpiredIterator) => {
+                (error, ReadFailure::Iterator, good)
             }
             Refused::Iterator(error) => (error, ReadFailure::Iterator, None),
             Refused::Throttled(error) => (error, ReadFailure::Throttled, good),

@@ -21,6 +21,8 @@ impl Cursor {
     /// Where the next iterator has to start.
     pub(super) fn position(&self) -> Position {
         match &self.last {
+            Some(_) if planted!(ReopensAtStart) => self.start.clone(),
+            Some(_) if planted!(ReopensAtLatest) => Position::Latest,
             Some(last) => Position::AfterSequence(last.clone()),
             None => self.start.clone(),
         }

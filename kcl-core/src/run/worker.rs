@@ -278,7 +278,7 @@ impl Root {
         let span = tracing::info_span!("shard", %shard, epoch = %grant.epoch);
         let epoch = grant.epoch;
         let task = shard::run(self.shared.clone(), grant, context, stopped).instrument(span);
-let id = self.tasks.spawn(self.shared.env.task(task)).id();
+        let id = self.tasks.spawn(self.shared.env.task(task)).id();
         self.names.insert(id, (shard, epoch));
         if self.drain.is_some() {
             // It came too late, and only passes through to be given back.

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kcl_core::model::ShardId;
+use kcl_core::planted;
 
 use crate::row::WorkerKey;
 
@@ -107,6 +108,13 @@ pub(crate) fn give_up(held: &BTreeMap<ShardId, bool>, target: usize) -> Vec<Shar
         .filter(|(_, leaving)| !**leaving)
         .map(|(shard, _)| shard)
         .collect();
+    let target = if planted!(GivesNothingUp) {
+        usize::MAX
+    } else if planted!(GivesTooMuchUp) {
+        target.saturating_sub(1)
+    } else {
+        target
+    };
     let over = staying.len().saturating_sub(target);
     staying.into_iter().rev().take(over).cloned().collect()
 }

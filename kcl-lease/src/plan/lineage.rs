@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
 use kcl_core::model::{Checkpoint, Shard, ShardId};
+use kcl_core::planted;
 
 use crate::row::LeaseRow;
 
@@ -38,6 +39,9 @@ pub(crate) fn missing(known: Known<'_>, start: &Start) -> Vec<Vec<LeaseRow>> {
     let mut decided: BTreeMap<ShardId, Option<Step>> = BTreeMap::new();
     let mut waves: Vec<Vec<LeaseRow>> = Vec::new();
     for shard in parents_first(known.listed) {
+        if planted!(SkipsClosedShards) && !shard.open {
+            continue;
+        }
         let step = step(known, start, &passed, &decided, shard);
         if let Some(Step { wave, checkpoint }) = &step {
             if waves.len() <= *wave {
@@ -101,7 +105,7 @@ fn step(
     }
     let checkpoint = match start {
         // What follows on a shard that is read is read from its first record.
-        _ if follows => Checkpoint::TrimHorizon,
+        _ if follows && !planted!(StartsChildrenAnywhere) => Checkpoint::TrimHorizon,
         Start::TrimHorizon => Checkpoint::TrimHorizon,
         Start::At { time, covering } if covering.contains(&shard.id) => {
             Checkpoint::AtTimestamp(*time)

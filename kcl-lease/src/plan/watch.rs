@@ -5,6 +5,7 @@
 //! themselves only when it rang. Nothing rests on the watch but how soon something is noticed: if nobody
 //! keeps it, or keeps it badly, whoever sees that claims it.
 
+use kcl_core::planted;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 
@@ -64,6 +65,9 @@ impl Watching {
             return Duty::Keep;
         }
         let Some(keeper) = keeper.filter(|keeper| !keeper.leaving) else {
+            if planted!(NeverClaimsWatch) {
+                return Duty::Rest(now + Duration::from_secs(1));
+            }
             return Duty::Claim(Some(row));
         };
         let before = self.seen.take().filter(|seen| seen.row.term == row.term);
@@ -87,6 +91,9 @@ impl Watching {
         let dead_at = seen.counter_since + keeper.lease_time;
         let idle_at = seen.looks_since + patience;
         self.seen = Some(seen);
+        if planted!(NeverClaimsWatch) {
+            return Duty::Rest(now + Duration::from_secs(1));
+        }
         if now >= dead_at.min(idle_at) {
             return Duty::Claim(Some(row));
         }
@@ -117,6 +124,9 @@ impl Watching {
             let owner = seen.row.owner.as_ref();
             let owner = owner.map(|owner| (owner.worker.as_str(), owner.incarnation.as_ref()));
             (shard, owner, seen.row.is_ended()).hash(&mut hasher);
+        }
+        if planted!(SeesNoNews) {
+            return false;
         }
         let news = hasher.finish();
         self.news.replace(news) != Some(news)

@@ -20,6 +20,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditi
 use kcl_core::aws::{Call, classify};
 use kcl_core::error::{Error, ErrorKind};
 use kcl_core::model::{Checkpoint, ShardId};
+use kcl_core::planted;
 
 use self::codec::{
     BELL, CHECKPOINT, CHILDREN, COUNTER, ENTITY, ENTITY_WATCH, INCARNATION, Item, KEY, LEAVING,
@@ -286,6 +287,12 @@ struct Update {
     answer: ReturnValue,
 }
 
+/// No condition at all.
+fn anything(words: &mut Words) -> String {
+    let key = words.name(KEY);
+    format!("(attribute_exists({key}) OR attribute_not_exists({key}))")
+}
+
 /// `leaseOwner, leaseOwnerIncarnation, leaseCounter = mine`.
 fn fence_holds(words: &mut Words, fence: &Fence) -> String {
     [
@@ -353,20 +360,28 @@ impl LeaseStore for DynamoTable {
             .owner
             .as_ref()
             .and_then(|owner| owner.incarnation.as_ref());
-        let condition = [
+        let mut condition = [
             words.equals(COUNTER, number(take.counter)),
             words.equals_or_missing(OWNER, take.owner.as_ref().map(|owner| text(&owner.worker))),
             words.equals_or_missing(INCARNATION, incarnation.map(|name| text(name.as_str()))),
             words.differs(CHECKPOINT, text(Checkpoint::ShardEnd.to_string())),
         ]
         .join(" AND ");
-        let change = format!(
+        if planted!(TakesWithoutFence) {
+            words = Words::default();
+            condition = anything(&mut words);
+        }
+        let mut change = format!(
             "SET {}, {}, {} ADD {}",
             words.equals(OWNER, text(&take.to.worker)),
             words.equals(INCARNATION, text(take.to.incarnation.as_str())),
             words.equals(COUNTER, number(take.counter + 1)),
             words.pair(SWITCHES, number(1_u64)),
         );
+        if planted!(TakeErasesCheckpoint) && take.owner.is_some() {
+            let horizon = words.equals(CHECKPOINT, text(Checkpoint::TrimHorizon.to_string()));
+            change = change.replacen("SET ", &format!("SET {horizon}, "), 1);
+        }
         let key = text(take.shard.as_str());
         let update = Update {
             key,
@@ -393,11 +408,17 @@ impl LeaseStore for DynamoTable {
         to: &Checkpoint,
     ) -> Result<Outcome<LeaseRow>, StoreError> {
         let mut words = Words::default();
-        let condition = format!(
-            "{} AND {}",
-            fence_holds(&mut words, fence),
+        let holds = if planted!(CommitsWithoutFence) {
+            anything(&mut words)
+        } else {
+            fence_holds(&mut words, fence)
+        };
+        let follows = if planted!(CommitsWithoutLast) {
+            anything(&mut words)
+        } else {
             checkpoint_is(&mut words, from)
-        );
+        };
+        let condition = format!("{holds} AND {follows}");
         let (value, subsequence) = codec::checkpoint_parts(to);
         let change = format!(
             "SET {}, {}, {}",
@@ -415,11 +436,12 @@ impl LeaseStore for DynamoTable {
         children: &BTreeSet<ShardId>,
     ) -> Result<Outcome<LeaseRow>, StoreError> {
         let mut words = Words::default();
-        let condition = format!(
-            "{} AND {}",
-            fence_holds(&mut words, fence),
-            checkpoint_is(&mut words, from)
-        );
+        let holds = if planted!(FinishesWithoutFence) {
+            anything(&mut words)
+        } else {
+            fence_holds(&mut words, fence)
+        };
+        let condition = format!("{holds} AND {}", checkpoint_is(&mut words, from));
         let mut change = format!(
             "SET {}, {}, {}, {}",
             words.equals(CHECKPOINT, text(Checkpoint::ShardEnd.to_string())),
@@ -436,9 +458,19 @@ impl LeaseStore for DynamoTable {
 
     async fn release(&self, fence: &Fence) -> Result<Outcome<LeaseRow>, StoreError> {
         let mut words = Words::default();
-        let condition = fence_holds(&mut words, fence);
+        let condition = if planted!(ReleasesWithoutFence) {
+            anything(&mut words)
+        } else {
+            fence_holds(&mut words, fence)
+        };
+        let erased = if planted!(ReleaseErasesCheckpoint) {
+            let horizon = text(Checkpoint::TrimHorizon.to_string());
+            format!("{}, ", words.equals(CHECKPOINT, horizon))
+        } else {
+            String::new()
+        };
         let change = format!(
-            "SET {} REMOVE {}, {}",
+            "SET {erased}{} REMOVE {}, {}",
             words.equals(COUNTER, number(fence.epoch.next().get())),
             words.name(OWNER),
             words.name(INCARNATION),
@@ -516,6 +548,10 @@ impl LeaseStore for DynamoTable {
         if let Some(counter) = counter {
             condition += &format!(" OR {}", words.equals(COUNTER, number(counter)));
         }
+        if planted!(EvictsTheLiving) {
+            words = Words::default();
+            condition = anything(&mut words);
+        }
         self.delete_if(text(key.row_key()), Some(condition), words, codec::worker)
             .await
     }
@@ -582,6 +618,9 @@ impl LeaseStore for DynamoTable {
             .await?
         {
             Outcome::Applied(()) => Ok(crate::row::whole_millis(time)),
+            Outcome::Refused(Some(_)) if planted!(ForgetsStart) => {
+                Ok(crate::row::whole_millis(time))
+            }
             Outcome::Refused(Some(fixed)) => Ok(fixed),
             Outcome::Refused(None) => Err(StoreError::Unavailable(Error::new(
                 ErrorKind::Unavailable,

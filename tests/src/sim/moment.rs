@@ -28,6 +28,8 @@ pub enum Moment {
     Evicts,
     /// The row of a shard is being made.
     Makes,
+    /// All rows are being read.
+    Looks,
     /// User code has records in hand.
     Processes,
     /// A write of it was applied, and it does not know.
@@ -55,7 +57,7 @@ const GIVEN_UP: Duration = Duration::from_millis(1_500);
 
 impl Moment {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Joins,
         Self::Renews,
         Self::Takes,
@@ -64,6 +66,7 @@ impl Moment {
         Self::Releases,
         Self::Evicts,
         Self::Makes,
+        Self::Looks,
         Self::Processes,
         Self::Doubts,
         Self::Stops,
@@ -88,6 +91,7 @@ impl Moment {
             Self::Releases => "it releases",
             Self::Evicts => "it evicts",
             Self::Makes => "it makes a lease",
+            Self::Looks => "it looks",
             Self::Processes => "it processes",
             Self::Doubts => "it is in doubt",
             Self::Stops => "it stops",
@@ -116,6 +120,7 @@ impl Moment {
             Self::Releases => is_under_way(ledger, process, Subject::Release),
             Self::Evicts => is_under_way(ledger, process, Subject::Evict),
             Self::Makes => is_under_way(ledger, process, Subject::Make),
+            Self::Looks => is_under_way(ledger, process, Subject::Scan),
             Self::Processes => ledger.instances_of(process).any(|it| {
                 it.call
                     .as_ref()
@@ -137,7 +142,8 @@ impl Moment {
             }),
             Self::Lags => ledger.instances_of(process).any(|it| {
                 let row = ledger.shards.get(&it.shard).and_then(|of| of.row.as_ref());
-                it.over.is_none() && row.is_some_and(|row| row.epoch > it.epoch && !row.checkpoint.is_end())
+                it.over.is_none()
+                    && row.is_some_and(|row| row.epoch > it.epoch && !row.checkpoint.is_end())
             }),
             Self::Mourns => ledger.incarnations.iter().any(|(incarnation, of)| {
                 let is_running = |it: &super::ledger::ProcessLedger| it.running;

@@ -5,6 +5,7 @@
 //! while its write is on the way. It owns no promise; `watch` tells the history what was applied.
 
 mod fate;
+mod last_page;
 mod old;
 mod rival;
 mod sabotage;
@@ -33,6 +34,7 @@ use fate::Passage;
 use old::Old;
 use watch::Watch;
 
+use super::control::Control;
 use super::history::{Event, History, Process};
 use super::scenario::{Cut, Sabotage, Side, Weather};
 use super::subject::Subject;
@@ -65,6 +67,7 @@ pub struct Net(Arc<Inner>);
 struct Inner {
     service: Arc<Service>,
     history: History,
+    control: Control,
     watch: Watch,
     old: Old,
     state: Mutex<State>,
@@ -87,6 +90,7 @@ impl Net {
         let watch = Watch::new(service.clone(), history.clone(), table, stream);
         let old = Old::new(service.clone(), history.clone());
         Self(Arc::new(Inner {
+            control: Control::new(service.clone()),
             service,
             history,
             watch,
@@ -237,9 +241,17 @@ impl Net {
             return Ok(forged);
         }
         let request = sabotage::corrupt(dishonest, request);
-        let response = self.0.service.exchange(request).await?;
-        self.0.old.note(parcel.process, parcel.subject);
+        let response = match self.0.old.expired(&request) {
+            Some(refusal) if parcel.subject == Subject::Records => refusal,
+            Some(_) | None => self.exchange(parcel, request).await?,
+        };
         let response = sabotage::distort(dishonest, &parcel.operation, response);
+        // Every other time, so that both kinds of ends are met.
+        let response = if parcel.subject == Subject::Records && parcel.sent.is_multiple_of(2) {
+            last_page::with_end(&self.0.control, &self.0.history, response).await
+        } else {
+            response
+        };
         let watch = &self.0.watch;
         let (process, sent) = (parcel.process, parcel.sent);
         watch
@@ -248,9 +260,33 @@ impl Net {
         Ok(response)
     }
 
+    /// Has the emulator answer, in its own way or with an old answer.
+    async fn exchange(&self, parcel: &Parcel, request: HttpRequest) -> Answer {
+        let can_be_old = matches!(parcel.subject, Subject::Scan | Subject::Records);
+        let again = if can_be_old {
+            request.try_clone()
+        } else {
+            None
+        };
+        let response = self.0.service.exchange(request).await?;
+        if !self.0.old.note(parcel.process, parcel.subject) {
+            return Ok(response);
+        }
+        let mut rng = Rng::with_seed(parcel.sent);
+        match again {
+            Some(again) if parcel.subject == Subject::Records => self.0.old.expire(&again),
+            // Every other time, so that reads that are old as a whole are met as well.
+            Some(again) if rng.bool() => {
+                return Ok(self.0.old.mixed(response, again, &mut rng).await);
+            }
+            Some(_) | None => {}
+        }
+        Ok(response)
+    }
+
     /// A client that gave up or died does not hear its answer.
     fn hand_over(&self, parcel: &Parcel, reply: oneshot::Sender<Answer>, answer: Answer) {
-        if reply.send(answer).is_ok() && parcel.subject.is_write() {
+        if reply.send(answer).is_ok() && parcel.subject.is_followed() {
             let (process, sent) = (parcel.process, parcel.sent);
             self.0.history.add(Event::Answered { process, sent });
         }

@@ -59,11 +59,24 @@ pub fn run_seed(seed: u64, length: Duration, show: Option<fn(&str)>) -> Outcome 
 /// Runs one plan.
 #[must_use]
 pub fn run_plan(plan: Plan, show: Option<fn(&str)>) -> Outcome {
+    run_prepared(plan, show, || {})
+}
+
+/// Runs one plan on a thread that was prepared for it.
+#[must_use]
+pub fn run_prepared(
+    plan: Plan,
+    show: Option<fn(&str)>,
+    prepare: impl FnOnce() + Send + 'static,
+) -> Outcome {
     let copy = plan.clone();
     let thread = std::thread::Builder::new()
         .name(format!("seed {}", plan.seed))
         .stack_size(8 << 20)
-        .spawn(move || on_this_thread(plan, show))
+        .spawn(move || {
+            prepare();
+            on_this_thread(plan, show)
+        })
         .expect("the machine has room for a thread");
     thread.join().unwrap_or_else(|_| Outcome {
         plan: copy,

@@ -163,6 +163,11 @@ pub enum Incident {
         /// How many.
         leases: u8,
     },
+    /// A rival declares the life of a worker over that lives.
+    Burial {
+        /// Whose, unless the incident lies in wait for one.
+        worker: u8,
+    },
     /// The open shard at this place (modulo) is split.
     Split(u8),
     /// The open shard at this place (modulo) is merged with its neighbour.

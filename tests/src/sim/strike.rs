@@ -31,6 +31,8 @@ pub enum Strike {
     Outage,
     /// A rival takes its leases, and does not read them.
     Theft,
+    /// A rival deletes its row.
+    Burial,
     /// A shard is split or two are merged.
     Reshard,
     /// Many reshards, one after the other.
@@ -45,7 +47,7 @@ pub enum Strike {
 
 impl Strike {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Kill,
         Self::Stop,
         Self::Deploy,
@@ -59,6 +61,7 @@ impl Strike {
         Self::NoStream,
         Self::Outage,
         Self::Theft,
+        Self::Burial,
         Self::Reshard,
         Self::Storm,
         Self::StaleScan,
@@ -83,6 +86,7 @@ impl Strike {
             Self::NoStream => "no stream",
             Self::Outage => "outage",
             Self::Theft => "theft",
+            Self::Burial => "burial",
             Self::Reshard => "reshard",
             Self::Storm => "reshard storm",
             Self::StaleScan => "stale scan",

@@ -64,6 +64,14 @@ impl Striker {
                 self.struck(Strike::Theft, None);
                 self.net.steal(leases, &mut rng).await?;
             }
+            Incident::Burial { worker } => {
+                let worker = whom.map_or(worker, |process| process.worker);
+                let running = self.history.read(|oracle| oracle.ledger().running(worker));
+                if let Some(process) = running {
+                    self.struck(Strike::Burial, Some(process));
+                    self.net.bury(process).await?;
+                }
+            }
             Incident::Split(place) => {
                 self.struck(Strike::Reshard, None);
                 self.reshard(place, true).await;
@@ -90,9 +98,7 @@ impl Striker {
 
     fn strike(&self, worker: u8, whom: Option<Process>, blow: Blow, until: Instant) {
         let worker = whom.map_or(worker, |process| process.worker);
-        let running = self
-            .history
-            .read(|oracle| oracle.ledger().running(worker));
+        let running = self.history.read(|oracle| oracle.ledger().running(worker));
         let Some(process) = running else {
             return;
         };

@@ -92,7 +92,11 @@ impl Subject {
     }
 
     fn of_write(operation: &str, body: &Value) -> Self {
-        let place = if operation == "PutItem" { "Item" } else { "Key" };
+        let place = if operation == "PutItem" {
+            "Item"
+        } else {
+            "Key"
+        };
         let key = body[place]["leaseKey"]["S"].as_str().unwrap_or_default();
         if key.starts_with("watch/") {
             return Self::Watch;
@@ -154,6 +158,12 @@ impl Subject {
             | Self::Table
             | Self::Other => false,
         }
+    }
+
+    /// Whether it matters that it is under way: it changes a row, or reads all of them.
+    #[must_use]
+    pub const fn is_followed(self) -> bool {
+        self.is_write() || matches!(self, Self::Scan)
     }
 
     /// Its name in histories and counts.

@@ -148,7 +148,7 @@ impl Supervisor {
                 Woken::Thaw => {
                     thaws = None;
                     self.add(process, Step::Thawed);
-                    gate.open();
+                    gate.open(&mut self.rng);
                 }
                 Woken::Told(Some(Command::Freeze { length })) => {
                     if thaws.is_none() {
@@ -300,11 +300,7 @@ impl WallClock {
         let off = self.skew.load(Ordering::Relaxed);
         let skew = Duration::from_millis(off.unsigned_abs());
         let right = wall_zero() + self.zero.elapsed();
-        if off < 0 {
-            right - skew
-        } else {
-            right + skew
-        }
+        if off < 0 { right - skew } else { right + skew }
     }
 }
 

@@ -14,6 +14,10 @@ use crate::settings::{CheckpointPolicy, FailurePolicy};
 
 impl ShardMachine {
     pub(super) fn on_standing(&mut self, standing: Standing, now: Instant, out: &mut Actions) {
+        let standing = match standing {
+            Standing::HandOver { until } if planted!(IgnoresHandOver) => Standing::Held { until },
+            standing => standing,
+        };
         match standing {
             Standing::Held { until } => self.on_proven(until, now, out),
             Standing::HandOver { until } => {
@@ -112,6 +116,9 @@ impl ShardMachine {
     }
 
     pub(super) fn on_end_agreed(&mut self, now: Instant, out: &mut Actions) {
+        if planted!(ForgetsToFinish) {
+            return self.close(out);
+        }
         match self.settings.commit.policy {
             CheckpointPolicy::Automatic { .. } => self.progress.end(now),
             CheckpointPolicy::Manual if self.progress.acknowledged().is_end() => {}
@@ -157,8 +164,15 @@ impl ShardMachine {
     pub(super) fn fail(&mut self, error: Error, now: Instant, out: &mut Actions) {
         self.state = State::Closing;
         self.processor = false;
-        self.progress.rewind();
-        out.push(Action::DropProcessor);
+        if planted!(AcknowledgesFailure) {
+            self.progress.acknowledge(now);
+        }
+        if !planted!(SkipsFailedBatch) {
+            self.progress.rewind();
+        }
+        if !planted!(KeepsFailedProcessor) {
+            out.push(Action::DropProcessor);
+        }
         self.answer_all(out);
         let stop = match self.settings.failure.policy {
             FailurePolicy::Restart => false,
@@ -194,6 +208,12 @@ impl ShardMachine {
         }
         gate::pass(self.progress.delivered(), &mut batch);
         self.children = batch.children.clone();
+        if planted!(WaitsForRecordsToEnd) && batch.records.is_empty() {
+            self.children = None;
+        }
+        if planted!(DropsLastBatch) && self.children.is_some() {
+            batch.records.clear();
+        }
         if !batch.records.is_empty() {
             self.begin(Call::Process(batch), now, out);
         } else if self.children.is_some() {
@@ -214,6 +234,11 @@ impl ShardMachine {
         match mem::replace(&mut self.state, State::Closed) {
             State::Pausing { until } if until <= now => {
                 self.open_feed(out);
+                if planted!(KeepsFailedProcessor) {
+                    self.processor = true;
+                    self.state = State::Reading;
+                    return;
+                }
                 self.begin(Call::Initialize, now, out);
             }
             State::Losing { until, end } if until <= now => {
@@ -274,7 +299,7 @@ impl ShardMachine {
 
     /// Starts a call, or lets it stand until the grant is proven again.
     pub(super) fn begin(&mut self, call: Call, now: Instant, out: &mut Actions) {
-        if now >= self.proven_until {
+        if now >= self.proven_until && !planted!(CallsUnproven) {
             self.state = State::Waiting(call);
             return;
         }
@@ -283,6 +308,9 @@ impl ShardMachine {
             Call::Process(batch) => {
                 if let Some(end) = batch.end() {
                     self.progress.deliver(end);
+                }
+                if planted!(CommitsBeforeProcessing) {
+                    self.progress.acknowledge(now);
                 }
                 State::Delivering
             }
@@ -293,7 +321,12 @@ impl ShardMachine {
     }
 
     pub(super) fn open_feed(&mut self, out: &mut Actions) {
-        out.push(Action::OpenFeed(self.progress.acknowledged().clone()));
+        let from = if planted!(SkipsFailedBatch) {
+            self.progress.delivered()
+        } else {
+            self.progress.acknowledged()
+        };
+        out.push(Action::OpenFeed(from.clone()));
     }
 
     pub(super) fn close(&mut self, out: &mut Actions) {

@@ -95,6 +95,7 @@ impl ShardMachine {
             Some(Checkpoint::ShardEnd) if due => {
                 Write::Finish(self.children.clone().unwrap_or_default())
             }
+            Some(_) if closing && planted!(LeavesWithoutCommit) => Write::Release,
             Some(checkpoint) if due => Write::Commit(checkpoint.clone()),
             None if closing => Write::Release,
             Some(_) | None => return,

@@ -36,6 +36,12 @@ pub(super) fn nothing_lies_idle_for_long(ledger: &Ledger, event: &Event) -> Verd
     if !is_tick(ledger, event) {
         return Ok(());
     }
+    let running = ledger.processes.values().filter(|it| it.running);
+    let sharing = running.filter(|it| it.asked.is_none());
+    // Whoever has run longest saw who was alive before all others.
+    let Some(watched) = sharing.map(|it| it.started).min() else {
+        return Ok(());
+    };
     for (shard, of) in &ledger.shards {
         let Some(row) = of.row.as_ref().filter(|row| !row.checkpoint.is_end()) else {
             continue;
@@ -51,7 +57,7 @@ pub(super) fn nothing_lies_idle_for_long(ledger: &Ledger, event: &Event) -> Verd
             }
         };
         // Its last parent may have ended just now.
-        let since = since.map(|since| since.max(last_end(ledger, of)));
+        let since = since.map(|since| since.max(last_end(ledger, of)).max(watched));
         if let Some(since) = since.filter(|since| ledger.now > *since + most) {
             let idle = ledger.now.saturating_sub(since);
             return Err(format!("{shard} lies idle for {idle:?}: {row:?}"));

@@ -8,7 +8,7 @@ use fastrand::Rng;
 use serde_json::{Value, json};
 
 use super::Net;
-use crate::sim::history::{Event, LeaseRow};
+use crate::sim::history::{Event, LeaseRow, Process};
 use crate::sim::ledger::RIVAL;
 
 impl Net {
@@ -45,11 +45,35 @@ impl Net {
                 ":life": { "S": "rival" },
             },
         });
-        let sent = self
-            .0
-            .history
-            .add(Event::Incident(format!("the rival takes {shard}")));
-        let response = self.0.service.exchange(request(&input)?).await;
+        self.rob("UpdateItem", &input, format!("the rival takes {shard}"))
+            .await
+    }
+
+    /// Declares the lives of a process over, whatever their rows say.
+    ///
+    /// # Errors
+    /// If the experiment fails.
+    pub async fn bury(&self, process: Process) -> Result<(), String> {
+        let keys = self.0.watch.worker_rows(|incarnation| {
+            self.0.history.read(|oracle| {
+                let ledger = oracle.ledger();
+                ledger.incarnations.get(incarnation) == Some(&process)
+            })
+        });
+        for key in keys {
+            let input = json!({
+                "TableName": self.0.watch.table(),
+                "Key": { "leaseKey": { "S": key } },
+            });
+            self.rob("DeleteItem", &input, format!("the rival buries {process}"))
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn rob(&self, operation: &str, input: &Value, what: String) -> Result<(), String> {
+        let sent = self.0.history.add(Event::Incident(what));
+        let response = self.0.service.exchange(request(operation, input)?).await;
         let response = response.map_err(|error| format!("{error:?}"))?;
         let body: Value =
             serde_json::from_slice(response.body().bytes().unwrap_or_default()).unwrap_or_default();
@@ -61,13 +85,13 @@ impl Net {
         }
         let watch = &self.0.watch;
         watch
-            .applied(RIVAL, "UpdateItem", sent, true, &response)
+            .applied(RIVAL, operation, sent, true, &response)
             .await;
         Ok(())
     }
 }
 
-fn request(input: &Value) -> Result<HttpRequest, String> {
+fn request(operation: &str, input: &Value) -> Result<HttpRequest, String> {
     let mut request = HttpRequest::new(SdkBody::from(input.to_string()));
     let set = request.set_method("POST");
     set.map_err(|error| error.to_string())?;
@@ -76,7 +100,7 @@ fn request(input: &Value) -> Result<HttpRequest, String> {
     let headers = request.headers_mut();
     headers.insert("host", "emulator");
     headers.insert("content-type", "application/x-amz-json-1.0");
-    headers.insert("x-amz-target", "DynamoDB_20120810.UpdateItem");
+    headers.insert("x-amz-target", format!("DynamoDB_20120810.{operation}"));
     headers.insert(
         "authorization",
         "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20260101/us-east-1/dynamodb/aws4_request, \

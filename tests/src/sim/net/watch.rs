@@ -45,6 +45,16 @@ impl Watch {
         &self.table
     }
 
+    /// The keys of the rows of those incarnations.
+    pub(super) fn worker_rows(&self, is_meant: impl Fn(&str) -> bool) -> Vec<String> {
+        let rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        let meant = rows.iter().filter(|(_, row)| match row {
+            Row::Worker { incarnation, .. } => is_meant(incarnation),
+            Row::Lease(_) | Row::Watch { .. } | Row::Other => false,
+        });
+        meant.map(|(key, _)| key.clone()).collect()
+    }
+
     /// A request was applied. Called before its answer goes back, so that what the worker learns
     /// the history knows already.
     pub(super) async fn applied(

@@ -146,7 +146,7 @@ fn incidents(rng: &mut Rng, plan: &Plan) -> Vec<Planned> {
         at += if rng.u8(..4) == 0 {
             ms(rng, 10, 3_000)
         } else {
-            ms(rng, 5_000, 70_000)
+            ms(rng, 3_000, 40_000)
         };
     }
     incidents.sort_by_key(|planned| planned.at);
@@ -178,7 +178,7 @@ impl Draw<'_> {
     }
 
     fn loud(&mut self) -> Vec<Planned> {
-        match self.rng.u8(..24) {
+        match self.rng.u8(..27) {
             0..=2 => {
                 let back_after = self.ms(10, 40_000);
                 self.blow(Blow::Kill { back_after })
@@ -193,6 +193,10 @@ impl Draw<'_> {
                 let by = self.rng.i64(-3_600_000..3_600_000);
                 self.blow(Blow::ClockJump { by })
             }
+            12 | 13 if self.rng.bool() => {
+                let worker = self.worker();
+                self.planned(Incident::Burial { worker })
+            }
             12 | 13 => {
                 let leases = self.rng.u8(1..4);
                 self.planned(Incident::Theft { leases })
@@ -202,7 +206,7 @@ impl Draw<'_> {
                 let length = self.ms(500, 20_000);
                 self.planned(Incident::Outage { side, cut, length })
             }
-            15 => self.fading(),
+            15..=17 => self.fading(),
             _ => {
                 let (side, cut) = (self.side(), self.cut());
                 let length = self.ms(500, 45_000);
@@ -225,19 +229,16 @@ impl Draw<'_> {
     }
 
     fn cut(&mut self) -> Cut {
-        let cuts = [
-            Cut::Refused,
-            Cut::Deaf,
-            Cut::Mute,
-            Cut::Held,
-            Cut::Sluggish,
-        ];
+        let cuts = [Cut::Refused, Cut::Deaf, Cut::Mute, Cut::Held, Cut::Sluggish];
         *self.rng.choice(&cuts).expect("five")
     }
 
     /// Half of all incidents lie in wait for a critical moment, which they would hardly meet by chance.
     fn planned(&mut self, incident: Incident) -> Vec<Planned> {
-        let when = self.rng.bool().then(|| *self.rng.choice(&Moment::ALL).expect("many"));
+        let when = self
+            .rng
+            .bool()
+            .then(|| *self.rng.choice(&Moment::ALL).expect("many"));
         let at = self.at;
         vec![Planned { at, when, incident }]
     }
