@@ -241,10 +241,7 @@ impl Net {
             return Ok(forged);
         }
         let request = sabotage::corrupt(dishonest, request);
-        let response = match self.0.old.expired(&request) {
-            Some(refusal) if parcel.subject == Subject::Records => refusal,
-            Some(_) | None => self.exchange(parcel, request).await?,
-        };
+        let response = self.exchange(parcel, request).await?;
         let response = sabotage::distort(dishonest, &parcel.operation, response);
         // Every other time, so that both kinds of ends are met.
         let response = if parcel.subject == Subject::Records && parcel.sent.is_multiple_of(2) {
@@ -262,26 +259,48 @@ impl Net {
 
     /// Has the emulator answer, in its own way or with an old answer.
     async fn exchange(&self, parcel: &Parcel, request: HttpRequest) -> Answer {
-        let can_be_old = matches!(parcel.subject, Subject::Scan | Subject::Records);
-        let again = if can_be_old {
-            request.try_clone()
-        } else {
-            None
-        };
-        let response = self.0.service.exchange(request).await?;
-        if !self.0.old.note(parcel.process, parcel.subject) {
-            return Ok(response);
-        }
+        let (process, service, old) = (parcel.process, &self.0.service, &self.0.old);
+        let weather = self.state().weather;
         let mut rng = Rng::with_seed(parcel.sent);
-        match again {
-            Some(again) if parcel.subject == Subject::Records => self.0.old.expire(&again),
-            // Every other time, so that reads that are old as a whole are met as well.
-            Some(again) if rng.bool() => {
-                return Ok(self.0.old.mixed(response, again, &mut rng).await);
+        let mut strikes = |rate| rng.u64(..1_000) < rate;
+        match parcel.subject {
+            Subject::Shards if strikes(weather.stale_lists) => old.list(process, request).await,
+            Subject::Records => {
+                if strikes(weather.expired_iterators) {
+                    old.expire(process, &request);
+                }
+                match old.expired(&request) {
+                    Some(refusal) => Ok(refusal),
+                    None => service.exchange(request).await,
+                }
             }
-            Some(_) | None => {}
+            Subject::Scan => {
+                let again = request.try_clone();
+                let response = service.exchange(request).await?;
+                match again.filter(|_| old.has_struck(process)) {
+                    // Every other time, so that reads that are old as a whole are met as well.
+                    Some(again) if strikes(500) => Ok(old.mixed(response, again, &mut rng).await),
+                    Some(_) | None => Ok(response),
+                }
+            }
+            Subject::Join
+            | Subject::Renew
+            | Subject::Leave
+            | Subject::Evict
+            | Subject::Make
+            | Subject::Take
+            | Subject::Commit
+            | Subject::Finish
+            | Subject::Release
+            | Subject::Remove
+            | Subject::Watch
+            | Subject::Start
+            | Subject::Row
+            | Subject::Shards
+            | Subject::Iterator
+            | Subject::Table
+            | Subject::Other => service.exchange(request).await,
         }
-        Ok(response)
     }
 
     /// A client that gave up or died does not hear its answer.

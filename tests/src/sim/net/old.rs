@@ -1,11 +1,12 @@
-//! Answers of the emulator that are old: reads of the table, lists of shards, iterators. The emulator's own
-//! faults make them; this sets them, and tells the history whom they struck.
+//! Answers that are old: reads of the table, lists of shards, iterators. The emulator's own faults make the
+//! first two; this sets them, and tells the history whom they struck.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::http::StatusCode;
 use aws_smithy_types::body::SdkBody;
 use fastrand::Rng;
@@ -15,7 +16,6 @@ use serde_json::{Value, json};
 use crate::sim::history::{Event, History, Process};
 use crate::sim::scenario::Weather;
 use crate::sim::strike::Strike;
-use crate::sim::subject::Subject;
 
 /// How old a read of the table can be: more than the service's usual second.
 const SCAN_AGE: Duration = Duration::from_secs(3);
@@ -23,32 +23,76 @@ const SCAN_AGE: Duration = Duration::from_secs(3);
 /// How old a list of shards can be.
 const LIST_AGE: Duration = Duration::from_secs(20);
 
-/// The faults of the emulator that are set.
+/// What makes answers old.
 pub(super) struct Old {
     service: Arc<Service>,
     history: History,
-    set: Mutex<Vec<Set>>,
+    scans: Mutex<Option<Scans>>,
     /// Iterators that have expired, and stay so.
     expired: Mutex<BTreeSet<String>>,
 }
 
+/// The fault that the emulator has to have all the time, to remember rows as they were.
 #[derive(Debug)]
-struct Set {
-    subject: Subject,
-    strike: Strike,
+struct Scans {
     id: u64,
     struck: u64,
 }
 
 impl Old {
     pub(super) fn new(service: Arc<Service>, history: History) -> Self {
-        let set = Mutex::default();
         Self {
             service,
             history,
-            set,
+            scans: Mutex::default(),
             expired: Mutex::default(),
         }
+    }
+
+    /// Sets what the weather asks for.
+    pub(super) fn set(&self, weather: &Weather) {
+        if weather.stale_scans > 0 {
+            let thousandths = u32::try_from(weather.stale_scans).unwrap_or(1_000);
+            let fault = Fault::new(Action::StaleRead(SCAN_AGE))
+                .on("Scan")
+                .probability(f64::from(thousandths) / 1_000.0);
+            let added = self.service.faults().add(fault);
+            let id = added.expect("the fault fits its operation");
+            *self.scans() = Some(Scans { id, struck: 0 });
+        }
+    }
+
+    /// Takes all of it back but what has expired.
+    pub(super) fn heal(&self) {
+        self.service.faults().clear();
+        *self.scans() = None;
+    }
+
+    fn scans(&self) -> MutexGuard<'_, Option<Scans>> {
+        self.scans.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has the emulator answer a call for the list of shards with an old one.
+    pub(super) async fn list(
+        &self,
+        process: Process,
+        request: HttpRequest,
+    ) -> Result<HttpResponse, ConnectorError> {
+        self.tell(process, Strike::StaleList);
+        // For this call alone: the experimenter's own must see the stream as it is.
+        let fault = Fault::new(Action::StaleBy(LIST_AGE))
+            .on("ListShards")
+            .times(1);
+        let added = self.service.faults().add(fault);
+        let id = added.expect("the fault fits its operation");
+        let response = self.service.exchange(request).await;
+        self.service.faults().remove(id);
+        response
+    }
+
+    fn tell(&self, process: Process, strike: Strike) {
+        let process = Some(process);
+        self.history.add(Event::Struck { strike, process });
     }
 
     /// The answer to a read with an iterator that has expired before.
@@ -66,76 +110,25 @@ impl Old {
         Some(response)
     }
 
-    /// An iterator has expired.
-    pub(super) fn expire(&self, request: &HttpRequest) {
+    /// The iterator of this read expires now.
+    pub(super) fn expire(&self, process: Process, request: &HttpRequest) {
+        self.tell(process, Strike::ExpiredIterator);
         let mut expired = self.expired.lock().unwrap_or_else(PoisonError::into_inner);
         expired.extend(iterator(request));
     }
 
-    /// Sets what the weather asks for.
-    pub(super) fn set(&self, weather: &Weather) {
-        let faults = [
-            (
-                weather.stale_scans,
-                Action::StaleRead(SCAN_AGE),
-                "Scan",
-                (Subject::Scan, Strike::StaleScan),
-            ),
-            (
-                weather.stale_lists,
-                Action::StaleBy(LIST_AGE),
-                "ListShards",
-                (Subject::Shards, Strike::StaleList),
-            ),
-            (
-                weather.expired_iterators,
-                Action::ExpiredIterator,
-                "GetRecords",
-                (Subject::Records, Strike::ExpiredIterator),
-            ),
-        ];
-        let mut set = self.set.lock().unwrap_or_else(PoisonError::into_inner);
-        for (rate, action, operation, (subject, strike)) in faults {
-            if rate == 0 {
-                continue;
-            }
-            let thousandths = u32::try_from(rate).unwrap_or(1_000);
-            let fault = Fault::new(action)
-                .on(operation)
-                .probability(f64::from(thousandths) / 1_000.0);
-            let added = self.service.faults().add(fault);
-            let id = added.expect("the fault fits its operation");
-            set.push(Set {
-                subject,
-                strike,
-                id,
-                struck: 0,
-            });
-        }
-    }
-
-    /// Takes all of them back.
-    pub(super) fn heal(&self) {
-        self.service.faults().clear();
-        self.set
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
-    }
-
-    /// A request of this process was carried out: if a fault struck it, the history is told. Answers whether
-    /// one did.
-    pub(super) fn note(&self, process: Process, subject: Subject) -> bool {
-        let mut is_struck = false;
-        let mut set = self.set.lock().unwrap_or_else(PoisonError::into_inner);
-        for known in set.iter_mut().filter(|known| known.subject == subject) {
-            let report = self.service.faults().get(known.id);
-            let struck = report.map_or(known.struck, |report| report.struck);
-            if std::mem::replace(&mut known.struck, struck) < struck {
-                let (strike, process) = (known.strike, Some(process));
-                self.history.add(Event::Struck { strike, process });
-                is_struck = true;
-            }
+    /// A look of this process was carried out. Answers whether it was an old one.
+    pub(super) fn has_struck(&self, process: Process) -> bool {
+        let mut scans = self.scans();
+        let Some(known) = scans.as_mut() else {
+            return false;
+        };
+        let report = self.service.faults().get(known.id);
+        let struck = report.map_or(known.struck, |report| report.struck);
+        let is_struck = std::mem::replace(&mut known.struck, struck) < struck;
+        drop(scans);
+        if is_struck {
+            self.tell(process, Strike::StaleScan);
         }
         is_struck
     }

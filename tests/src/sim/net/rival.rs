@@ -84,9 +84,7 @@ impl Net {
             return Err(format!("the rival is refused: {body}"));
         }
         let watch = &self.0.watch;
-        watch
-            .applied(RIVAL, operation, sent, true, &response)
-            .await;
+        watch.applied(RIVAL, operation, sent, true, &response).await;
         Ok(())
     }
 }
