@@ -230,6 +230,13 @@ pub enum Event {
         /// How it ended.
         how: StopReason,
     },
+    /// Reading starts anew at a position: after the start, a pause, or an iterator that expired.
+    IteratorMade {
+        /// The shard.
+        shard: ShardId,
+        /// The call alone.
+        took: Duration,
+    },
     /// A read brought a page, perhaps an empty one. By the feed, which reads ahead of the processor.
     PageRead {
         /// The shard.
@@ -247,6 +254,8 @@ pub enum Event {
     ReadFailed {
         /// The shard.
         shard: ShardId,
+        /// Which call.
+        call: ReadCall,
         /// What kind of failure.
         why: ReadFailure,
         /// What the service said.
@@ -439,6 +448,16 @@ pub enum StopReason {
     Abandoned,
     /// The worker has to stop for its sake.
     Failed,
+}
+
+/// A call of a read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ReadCall {
+    /// `GetShardIterator`
+    GetShardIterator,
+    /// `GetRecords`
+    GetRecords,
 }
 
 /// Why a read failed.

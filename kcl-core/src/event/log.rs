@@ -135,7 +135,8 @@ pub(super) fn write(origin: Option<&Origin>, event: &Event) {
         Event::ProcessorFailed { shard, error, .. } => {
             warn!(%shard, %error, "the processor failed; the shard is given back");
         }
-        Event::PageRead { .. }
+        Event::IteratorMade { .. }
+        | Event::PageRead { .. }
         | Event::RecordsDelivered { .. }
         | Event::RecordsProcessed { .. }
         | Event::CallReturned { .. } => trace!(?event),

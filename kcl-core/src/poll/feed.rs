@@ -13,7 +13,7 @@ use crate::decide::backoff::Backoff;
 use crate::decide::pace::Pace;
 use crate::env::Env;
 use crate::error::ErrorKind;
-use crate::event::{Event, Events, Failure, ReadFailure};
+use crate::event::{Event, Events, Failure, ReadCall, ReadFailure};
 use crate::model::Batch;
 use crate::port::{BatchSender, OpenFeed};
 
@@ -92,6 +92,10 @@ impl Reader {
         match aws::iterator(&self.client, &self.target, &self.cursor.position()).await {
             Ok(iterator) => {
                 self.cursor.opened(wall_now);
+                self.events.emit_with(|| Event::IteratorMade {
+                    shard: self.target.shard.clone(),
+                    took: sent.elapsed(),
+                });
                 Flow::On(Some(iterator))
             }
             Err(Refused::Never(error))
@@ -100,7 +104,10 @@ impl Reader {
                 tracing::warn!(error = %error.chain(), "the time to start at is yet to come; starting now");
                 Flow::On(None)
             }
-            Err(refused) => self.refused(refused, None, sent).await,
+            Err(refused) => {
+                self.refused(refused, None, (ReadCall::GetShardIterator, sent))
+                    .await
+            }
         }
     }
 
@@ -115,7 +122,10 @@ impl Reader {
         let sent = Instant::now();
         match aws::page(&self.client, &self.target, &iterator, limit, after).await {
             Ok(page) => self.take(page, sent).await,
-            Err(refused) => self.refused(refused, Some(iterator), sent).await,
+            Err(refused) => {
+                self.refused(refused, Some(iterator), (ReadCall::GetRecords, sent))
+                    .await
+            }
         }
     }
 
@@ -152,8 +162,13 @@ impl Reader {
         Flow::On(next)
     }
 
-    /// The iterator that is kept: `good` unless it was refused itself.
-    async fn refused(&mut self, refused: Refused, good: Option<String>, sent: Instant) -> Flow {
+    /// A call that was sent then failed. The iterator that is kept: `good` unless it was refused itself.
+    async fn refused(
+        &mut self,
+        refused: Refused,
+        good: Option<String>,
+        (call, sent): (ReadCall, Instant),
+    ) -> Flow {
         let (error, why, keep) = match refused {
             Refused::Never(error) => {
                 self.sender.fail(error).await;
@@ -168,6 +183,7 @@ impl Reader {
         self.failures = self.failures.saturating_add(1);
         self.events.emit(&Event::ReadFailed {
             shard: self.target.shard.clone(),
+            call,
             why,
             error: Failure::from(&error),
             failures: self.failures,
