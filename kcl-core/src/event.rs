@@ -340,6 +340,17 @@ pub enum Event {
         /// From the write to its answer.
         took: Duration,
     },
+    /// A checkpoint is announced, to be made later.
+    CheckpointPrepared {
+        /// The shard.
+        shard: ShardId,
+        /// The number of the grant.
+        epoch: Epoch,
+        /// The checkpoint that is pending.
+        checkpoint: Checkpoint,
+        /// From the write to its answer.
+        took: Duration,
+    },
     /// A checkpoint was refused, or its fate could not be learnt for now.
     CheckpointRefused {
         /// The shard.

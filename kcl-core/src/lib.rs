@@ -103,12 +103,13 @@ pub use event::{Event, Observer};
 #[cfg(feature = "metrics")]
 pub use metrics::MetricsObserver;
 pub use model::{
-    ApplicationName, Batch, Checkpoint, Epoch, InitialPosition, Record, SequenceNumber, ShardId,
-    StreamName, WorkerId,
+    ApplicationName, Batch, Checkpoint, Epoch, InitialPosition, PendingCheckpoint, Record,
+    SequenceNumber, ShardId, StreamName, WorkerId,
 };
 pub use poll::{PollSettings, Polling};
 pub use port::{
-    BoxError, Checkpointer, Ownership, ProcessorResult, RecordProcessor, RecordSource, ShardContext,
+    BoxError, Checkpointer, Ownership, PreparedCheckpointer, ProcessorResult, RecordProcessor,
+    RecordSource, ShardContext,
 };
 pub use run::report::{EndReason, Report};
 pub use run::worker::Worker;

@@ -139,7 +139,8 @@ impl Observer for MetricsObserver {
                 took,
                 ..
             } => returned(origin, shard, *call, *outcome, *took),
-            Event::CheckpointMade { shard, took, .. } => {
+            Event::CheckpointMade { shard, took, .. }
+            | Event::CheckpointPrepared { shard, took, .. } => {
                 let labels = of_shard(origin, PROCESS, shard);
                 succeeded("UpdateLease", true, Some(*took), labels);
             }

@@ -468,7 +468,7 @@ fn grant<S: LeaseStore>(
         }),
         open: true,
     });
-    let checkpoint = row.checkpoint.clone();
+    let (checkpoint, pending) = (row.checkpoint.clone(), row.pending.clone());
     let retry = Retry {
         pause: Duration::from_millis(100),
         within: settings.renew_every(),
@@ -480,6 +480,7 @@ fn grant<S: LeaseStore>(
         shard,
         epoch,
         checkpoint,
+        pending,
         standing,
         right: Box::new(right),
     })

@@ -146,6 +146,12 @@ pub(super) fn write(origin: Option<&Origin>, event: &Event) {
             took,
             ..
         } => debug!(%shard, %checkpoint, ?took, "checkpoint"),
+        Event::CheckpointPrepared {
+            shard,
+            checkpoint,
+            took,
+            ..
+        } => debug!(%shard, %checkpoint, ?took, "checkpoint prepared"),
         Event::CheckpointRefused {
             shard,
             checkpoint,

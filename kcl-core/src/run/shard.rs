@@ -19,8 +19,8 @@ use crate::error::{Error, ErrorKind};
 use crate::event::{self, CallOutcome, Events, Failure, Refusal};
 use crate::model::{Batch, Checkpoint, ShardId};
 use crate::port::{
-    CheckpointRequest, Checkpointer, CommitError, Feed, FeedError, Grant, OpenFeed, RecordSource,
-    Right, ShardContext, Standing,
+    Ask, CheckpointRequest, Checkpointer, CommitError, Feed, FeedError, Grant, OpenFeed,
+    RecordSource, Right, ShardContext, Standing,
 };
 use crate::settings::Settings;
 
@@ -50,12 +50,14 @@ pub(crate) async fn run(
         shard,
         epoch: _,
         checkpoint,
+        pending,
         standing,
         right,
     } = grant;
     let start = Start {
         shard: shard.id.clone(),
         checkpoint,
+        pending,
         settings: shared.settings.clone(),
         rng: shared.env.rng(),
     };
@@ -180,9 +182,9 @@ impl ShardTask {
     fn asked(&mut self, request: CheckpointRequest) -> Event {
         let id = self.asked;
         self.asked += 1;
-        let upto = request.upto.clone();
+        let ask = request.ask.clone();
         self.asks.insert(id, request);
-        Event::Asked { id, upto }
+        Event::Asked { id, ask }
     }
 
     fn feed_error(&self, error: FeedError) -> Error {
@@ -223,7 +225,12 @@ impl ShardTask {
             Action::DropRight => self.pen = Pen::default(),
             Action::Answer(id, answer) => {
                 if let Some(request) = self.asks.remove(&id) {
-                    self.answer(request, answer);
+                    self.answer(request, answer.map(|()| None));
+                }
+            }
+            Action::Prepared(id, checkpoint) => {
+                if let Some(request) = self.asks.remove(&id) {
+                    self.answer(request, Ok(Some(checkpoint)));
                 }
             }
             Action::Tell(told) => self.tell(told),
@@ -249,6 +256,7 @@ impl ShardTask {
             Call::Initialize => {
                 let context = Arc::make_mut(&mut self.context);
                 context.checkpoint = self.machine.durable().clone();
+                context.pending = self.machine.pending().cloned();
                 context.lag = None;
                 Callback::Initialize
             }
@@ -333,9 +341,10 @@ impl ShardTask {
     fn written(&self, writing: Writing, result: &Result<(), CommitError>) {
         let (shard, epoch) = (self.context.shard.clone(), self.context.epoch);
         let took = writing.since.elapsed();
-        let checkpoint = match writing.write {
-            Write::Commit(checkpoint) => checkpoint,
-            Write::Finish(_) => Checkpoint::ShardEnd,
+        let (checkpoint, is_made) = match writing.write {
+            Write::Commit(checkpoint) => (checkpoint, true),
+            Write::Finish(_) => (Checkpoint::ShardEnd, true),
+            Write::Prepare(pending) => (pending.checkpoint, false),
             Write::Release => {
                 let event = match result {
                     Ok(()) => event::Event::LeaseReleased { shard, epoch },
@@ -349,7 +358,13 @@ impl ShardTask {
             }
         };
         let event = match result {
-            Ok(()) => event::Event::CheckpointMade {
+            Ok(()) if is_made => event::Event::CheckpointMade {
+                shard,
+                epoch,
+                checkpoint,
+                took,
+            },
+            Ok(()) => event::Event::CheckpointPrepared {
                 shard,
                 epoch,
                 checkpoint,
@@ -365,15 +380,19 @@ impl ShardTask {
         self.shared.events.emit(&event);
     }
 
-    fn answer(&self, request: CheckpointRequest, answer: Result<(), Error>) {
-        let CheckpointRequest { upto, answer: to } = request;
+    fn answer(&self, request: CheckpointRequest, answer: Result<Option<Checkpoint>, Error>) {
+        let CheckpointRequest { ask, answer: to } = request;
         if let Err(error) = &answer
             && error.kind() == ErrorKind::Invalid
         {
+            let (Ask::Commit(checkpoint)
+            | Ask::Prepare {
+                upto: checkpoint, ..
+            }) = ask;
             self.shared.events.emit(&event::Event::CheckpointRefused {
                 shard: self.context.shard.clone(),
                 epoch: self.context.epoch,
-                checkpoint: upto,
+                checkpoint,
                 why: Refusal::Invalid(Failure::from(error)),
             });
         }
@@ -445,6 +464,7 @@ impl Pen {
         let run = Box::pin(async move {
             let result = match &write {
                 Write::Commit(checkpoint) => right.commit(checkpoint).await,
+                Write::Prepare(pending) => right.prepare(pending).await,
                 Write::Finish(children) => right.finish(children).await,
                 Write::Release => right.release().await,
             };

@@ -11,8 +11,8 @@ use async_trait::async_trait;
 use kcl_core::error::{Error, ErrorKind};
 use kcl_core::model::{Checkpoint, ShardId};
 use kcl_lease::{
-    Fence, Freshness, LeaseRow, LeaseStore, MemoryTable, Outcome, Row, StoreError, Take, WatchRow,
-    WorkerKey, WorkerRow,
+    Fence, Freshness, LeaseRow, LeaseStore, MemoryTable, Outcome, Progress, Row, StoreError, Take,
+    WatchRow, WorkerKey, WorkerRow,
 };
 use tokio::time::Instant;
 
@@ -60,6 +60,7 @@ enum Write {
     Create(LeaseRow),
     Take(Take),
     Commit(Fence, Checkpoint, Checkpoint),
+    Prepare(Fence, Progress, Progress),
     Finish(Fence, Checkpoint, BTreeSet<ShardId>),
     Release(Fence),
     Remove(ShardId, u64),
@@ -91,6 +92,7 @@ impl Write {
             Self::Create(_) => "create",
             Self::Take(_) => "take",
             Self::Commit(..) => "commit",
+            Self::Prepare(..) => "prepare",
             Self::Finish(..) => "finish",
             Self::Release(_) => "release",
             Self::Remove(..) => "remove",
@@ -204,6 +206,9 @@ impl Network {
             Write::Create(row) => Reply::Lease(table.create_lease(&row).await?),
             Write::Take(take) => Reply::Taken(table.take(&take).await?),
             Write::Commit(fence, from, to) => Reply::Lease(table.commit(&fence, &from, &to).await?),
+            Write::Prepare(fence, from, to) => {
+                Reply::Lease(table.prepare(&fence, &from, &to).await?)
+            }
             Write::Finish(fence, from, ids) => {
                 Reply::Lease(table.finish(&fence, &from, &ids).await?)
             }
@@ -432,6 +437,16 @@ impl LeaseStore for Flaky {
     ) -> Result<Outcome<LeaseRow>, StoreError> {
         self.lease(Write::Commit(fence.clone(), from.clone(), to.clone()))
             .await
+    }
+
+    async fn prepare(
+        &self,
+        fence: &Fence,
+        from: &Progress,
+        to: &Progress,
+    ) -> Result<Outcome<LeaseRow>, StoreError> {
+        let write = Write::Prepare(fence.clone(), from.clone(), to.clone());
+        self.lease(write).await
     }
 
     async fn finish(
