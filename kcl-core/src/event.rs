@@ -58,7 +58,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::error::{Error, ErrorKind};
 use crate::model::{
-    ApplicationName, Checkpoint, Epoch, SequenceNumber, ShardId, StreamName, WorkerId,
+    ApplicationName, Checkpoint, Epoch, Record, SequenceNumber, ShardId, StreamName, WorkerId,
 };
 use crate::port::CommitError;
 use crate::run::report::Report;
@@ -265,22 +265,13 @@ pub enum Event {
         /// The call alone, without waiting for its turn.
         took: Duration,
     },
-    /// A record that was read is no longer in the stream, and reading goes on behind it: the
-    /// retention period has caught up with this application.
+    /// Reading went on behind a record that is no longer in the stream: the retention period has
+    /// caught up with this application.
     ///
-    /// Whatever came after `after` and before `next` is lost. On a shard that got nothing for as
-    /// long as the stream keeps records, that may be nothing; the stream does not tell.
-    RecordsTrimmed {
-        /// The shard.
-        shard: ShardId,
-        /// The record that is gone.
-        after: SequenceNumber,
-        /// The oldest record behind it that is still there; nothing if the shard ends without one,
-        /// or has none yet.
-        next: Option<SequenceNumber>,
-        /// When that one arrived, by the service's clock.
-        arrived: Option<SystemTime>,
-    },
+    /// Whatever came after that record and was not read by then is lost. On a shard that got
+    /// nothing for as long as the stream keeps records, that may be nothing; the stream does not
+    /// tell. See `docs/gaps.md`.
+    RecordsTrimmed(Trimmed),
     /// Records are handed to the processor now.
     RecordsDelivered {
         /// The shard.
@@ -362,6 +353,39 @@ pub enum Event {
         /// Why.
         why: Refusal,
     },
+}
+
+/// A place where records may be missing, because the stream keeps them no longer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Trimmed {
+    /// The shard.
+    pub shard: ShardId,
+    /// A record that was read, and is gone from the stream.
+    pub after: SequenceNumber,
+    /// The oldest record behind it that is still there; nothing if the shard ends without one.
+    pub next: Option<SequenceNumber>,
+    /// When that one arrived, by the service's clock.
+    pub arrived: Option<SystemTime>,
+}
+
+impl Trimmed {
+    /// If reading at `after` begins with another record: this one, or none because the shard ends.
+    pub(crate) fn find(
+        shard: &ShardId,
+        after: &SequenceNumber,
+        first: Option<&Record>,
+    ) -> Option<Self> {
+        if first.is_some_and(|first| first.sequence_number <= *after) {
+            return None;
+        }
+        Some(Self {
+            shard: shard.clone(),
+            after: after.clone(),
+            next: first.map(|first| first.sequence_number.clone()),
+            arrived: first.and_then(|first| first.approximate_arrival),
+        })
+    }
 }
 
 /// What one look at the lease table led to, in counts. Leases of finished shards, and of shards

@@ -158,8 +158,9 @@ impl Observer for MetricsObserver {
             Event::ProcessorFailed { shard, .. } => {
                 counter!("ProcessorFailures", of_shard(origin, PROCESS, shard)).increment(1);
             }
-            Event::RecordsTrimmed { shard, .. } => {
-                counter!("RecordsTrimmed", of_shard(origin, PROCESS, shard)).increment(1);
+            Event::RecordsTrimmed(trimmed) => {
+                let labels = of_shard(origin, PROCESS, &trimmed.shard);
+                counter!("RecordsTrimmed", labels).increment(1);
             }
             Event::ShardForgotten { .. } => {
                 counter!("ShardsForgotten", of_worker(origin, TAKE)).increment(1);

@@ -208,6 +208,15 @@ impl<S: LeaseStore> Planner<S> {
         (freshness, is_rung): (Freshness, bool),
     ) -> Result<Instant, StoreError> {
         let view = self.look(freshness).await?;
+        if freshness == Freshness::Consistent {
+            let row = |shard: &ShardId| view.leases.get(shard).map(|seen| &seen.row);
+            let replaced = self.holdings.known().replaced(row);
+            self.holdings
+                .tell_vanished(&replaced)
+                .map_err(StoreError::Fatal)?;
+        }
+        self.holdings
+            .saw(view.leases.values().map(|seen| &seen.row));
         for seen in view.leases.values() {
             self.holdings.seen(&seen.row);
         }

@@ -30,8 +30,8 @@ use tokio::time::Instant;
 use super::backoff::Backoff;
 use super::progress::{AskId, Progress};
 use crate::error::Error;
-use crate::event::Failure;
-use crate::model::{Batch, Checkpoint, ChildShard, PendingCheckpoint, ShardId};
+use crate::event::{Failure, Trimmed};
+use crate::model::{Batch, Checkpoint, ChildShard, PendingCheckpoint, SequenceNumber, ShardId};
 use crate::port::{Ask, CommitError, Standing};
 use crate::settings::Settings;
 
@@ -97,6 +97,8 @@ pub(crate) enum Told {
         error: Failure,
         restart_in: Option<Duration>,
     },
+    /// The record at which reading resumed is gone from the stream.
+    Trimmed(Trimmed),
 }
 
 /// A call into user code.
@@ -211,6 +213,8 @@ pub(crate) struct ShardMachine {
     progress: Progress,
     /// What user code wants announced, in the order in which it asked.
     prepares: VecDeque<(AskId, PendingCheckpoint)>,
+    /// The record with which the next batch begins, unless the stream keeps it no longer.
+    resumes_at: Option<SequenceNumber>,
     /// What follows on the shard, once the feed has shown its end.
     children: Option<Vec<ChildShard>>,
     pen: Pen,
@@ -248,6 +252,7 @@ impl ShardMachine {
             processor: false,
             progress: Progress::new(settings.commit.policy, checkpoint, now).with_pending(pending),
             prepares: VecDeque::new(),
+            resumes_at: None,
             children: None,
             pen: Pen::Idle,
             restarts: Backoff::new(failure.delay_min, failure.delay_max, now),

@@ -109,12 +109,10 @@ pub(super) fn write(origin: Option<&Origin>, event: &Event) {
                 debug!(%shard, ?why, failures, %error, "a read is tried again");
             }
         }
-        Event::RecordsTrimmed {
-            shard, after, next, ..
-        } => {
-            let next = next.as_ref().map_or("", |next| next.as_str());
-            error!(
-                %shard, %after, next,
+        Event::RecordsTrimmed(trimmed) => {
+            let next = trimmed.next.as_ref().map_or("", |next| next.as_str());
+            warn!(
+                shard = %trimmed.shard, after = %trimmed.after, next,
                 "the retention period has caught up with this application: records that were not \
                  read may be lost",
             );

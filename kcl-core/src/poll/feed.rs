@@ -10,10 +10,11 @@ use super::PollSettings;
 use super::aws::{self, Page, Refused, Target};
 use super::iterator::Cursor;
 use crate::decide::backoff::Backoff;
+use crate::decide::horizon::Horizon;
 use crate::decide::pace::Pace;
 use crate::env::Env;
 use crate::error::ErrorKind;
-use crate::event::{Event, Events, Failure, ReadCall, ReadFailure};
+use crate::event::{Event, Events, Failure, ReadCall, ReadFailure, Trimmed};
 use crate::model::Batch;
 use crate::port::{BatchSender, OpenFeed};
 
@@ -29,6 +30,7 @@ pub(super) struct Reader {
     env: Env,
     rng: fastrand::Rng,
     pace: Pace,
+    horizon: Horizon,
     backoff: Backoff,
     /// In a row.
     failures: u32,
@@ -60,6 +62,7 @@ impl Reader {
         let now = Instant::now();
         Self {
             pace: Pace::new(settings.calls_per_second, settings.calls_burst, now),
+            horizon: Horizon::default(),
             backoff: Backoff::new(settings.retry_delay_min, settings.retry_delay_max, now),
             client,
             settings,
@@ -146,6 +149,7 @@ impl Reader {
             self.pace.give_back();
         }
         let at_tip = batch.records.is_empty() && batch.lag.is_none_or(|lag| lag.is_zero());
+        self.watch_horizon(&batch).await;
         if let Some(last) = batch.records.last() {
             self.cursor.read(last.sequence_number.clone());
         }
@@ -160,6 +164,35 @@ impl Reader {
             sleep(self.idle()).await;
         }
         Flow::On(next)
+    }
+
+    /// Tells if this page was read behind records that the stream has dropped unread.
+    async fn watch_horizon(&mut self, batch: &Batch) {
+        let now = Instant::now();
+        let last = batch.records.last().map(|record| &record.sequence_number);
+        let (Some(anchor), Some(last)) = (self.horizon.read(last, batch.lag, now), last) else {
+            return;
+        };
+        sleep_until(self.pace.take(now)).await;
+        match aws::first_at(&self.client, &self.target, &anchor).await {
+            Ok(first @ Some(_)) => {
+                let shard = &self.target.shard;
+                if let Some(trimmed) = Trimmed::find(shard, &anchor, first.as_ref()) {
+                    self.events.emit(&Event::RecordsTrimmed(trimmed));
+                }
+                self.horizon.settled(last.clone());
+            }
+            // It is looked for again later: what was read meanwhile is judged then as well.
+            Ok(None) => tracing::debug!("the service does not say whether records were trimmed"),
+            Err(
+                Refused::Iterator(error)
+                | Refused::Throttled(error)
+                | Refused::Later(error)
+                | Refused::Never(error),
+            ) => {
+                tracing::debug!(error = %error.chain(), "cannot look whether records were trimmed");
+            }
+        }
     }
 
     /// A call that was sent then failed. The iterator that is kept: `good` unless it was refused itself.

@@ -410,6 +410,7 @@ impl ShardTask {
                 error,
                 restart_in,
             },
+            Told::Trimmed(trimmed) => event::Event::RecordsTrimmed(trimmed),
         });
     }
 }

@@ -54,6 +54,18 @@ impl MemoryTable {
         Self::default()
     }
 
+    /// Deletes the row of a shard, as an operator might.
+    #[cfg(feature = "testing")]
+    pub fn delete_lease(&self, shard: &ShardId) {
+        self.rows().leases.remove(shard);
+    }
+
+    /// Deletes every row, as if the table was deleted and made again.
+    #[cfg(feature = "testing")]
+    pub fn delete_all(&self) {
+        *self.rows() = Rows::default();
+    }
+
     fn rows(&self) -> MutexGuard<'_, Rows> {
         self.rows.lock().unwrap_or_else(PoisonError::into_inner)
     }

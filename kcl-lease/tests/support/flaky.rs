@@ -146,6 +146,19 @@ impl Network {
         self.shared.hidden.lock().unwrap().insert(shard.clone());
     }
 
+    /// Somebody deletes the row of a shard.
+    pub fn delete_lease(&self, shard: &ShardId) {
+        self.table.delete_lease(shard);
+        self.shared.rows.lock().unwrap().remove(shard);
+    }
+
+    /// Somebody deletes the table and makes it again.
+    pub fn replace_table(&self) {
+        self.table.delete_all();
+        self.shared.rows.lock().unwrap().clear();
+        self.shared.created.lock().unwrap().clear();
+    }
+
     pub fn lose_table(&self) {
         self.shared.missing.store(true, Ordering::Relaxed);
     }

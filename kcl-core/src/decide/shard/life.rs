@@ -7,8 +7,8 @@ use tokio::time::Instant;
 use super::{Action, Actions, Call, End, Leaving, Pen, Reason, ShardMachine, State, Told, Write};
 use crate::decode::gate;
 use crate::error::{Error, ErrorKind};
-use crate::event::Failure;
-use crate::model::Batch;
+use crate::event::{Failure, Trimmed};
+use crate::model::{Batch, Checkpoint};
 use crate::port::Standing;
 use crate::settings::{CheckpointPolicy, FailurePolicy};
 
@@ -192,6 +192,14 @@ impl ShardMachine {
             debug_assert!(false, "a batch came that nobody wanted");
             return;
         }
+        // Only the end of a shard comes without a record.
+        let says = !batch.records.is_empty() || batch.children.is_some();
+        if says
+            && let Some(at) = self.resumes_at.take()
+            && let Some(trimmed) = Trimmed::find(&self.shard, &at, batch.records.first())
+        {
+            out.push(Action::Tell(Told::Trimmed(trimmed)));
+        }
         gate::pass(self.progress.delivered(), &mut batch);
         self.children = batch.children.clone();
         if !batch.records.is_empty() {
@@ -293,7 +301,16 @@ impl ShardMachine {
     }
 
     pub(super) fn open_feed(&mut self, out: &mut Actions) {
-        out.push(Action::OpenFeed(self.progress.acknowledged().clone()));
+        let after = self.progress.acknowledged().clone();
+        // It is read again, and dropped: only so is seen whether it is still there.
+        self.resumes_at = match &after {
+            Checkpoint::Sequence { sequence, .. } => Some(sequence.clone()),
+            Checkpoint::TrimHorizon
+            | Checkpoint::Latest
+            | Checkpoint::AtTimestamp(_)
+            | Checkpoint::ShardEnd => None,
+        };
+        out.push(Action::OpenFeed(after));
     }
 
     pub(super) fn close(&mut self, out: &mut Actions) {

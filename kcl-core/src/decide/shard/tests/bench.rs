@@ -34,7 +34,7 @@ impl Bench {
     }
 
     /// A machine whose processor is initialized.
-    pub(super) fn reading(mut self) -> Self {
+    pub(super) fn initialized(mut self) -> Self {
         assert_eq!(
             self.on(Event::Standing(Standing::Held {
                 until: self.now + FAR
@@ -43,6 +43,13 @@ impl Bench {
         );
         assert!(self.on(Event::Returned(Ok(()))).is_empty());
         self
+    }
+
+    /// The same, and it has read the record of its checkpoint again.
+    pub(super) fn reading(self) -> Self {
+        let mut bench = self.initialized();
+        assert!(bench.on(Event::Batch(batch(10..=10))).is_empty());
+        bench
     }
 
     pub(super) fn on(&mut self, event: Event) -> Vec<String> {
@@ -88,6 +95,10 @@ impl Bench {
                 Some(_) => "tell failed and starts again".to_owned(),
                 None => "tell failed".to_owned(),
             },
+            Action::Tell(Told::Trimmed(trimmed)) => {
+                let next = trimmed.next.map(|next| next.to_string());
+                format!("tell trimmed {}, next {next:?}", trimmed.after)
+            }
             Action::Answer(id, Ok(())) => format!("answer {id} ok"),
             Action::Answer(id, Err(error)) => format!("answer {id} {:?}", error.kind()),
             Action::Prepared(id, checkpoint) => format!("answer {id} prepared {checkpoint}"),

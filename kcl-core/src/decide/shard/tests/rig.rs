@@ -140,6 +140,7 @@ impl Rig {
             }
             Action::Write(write) => self.check_write(write),
             Action::DropRight => (self.right, self.writing) = (false, None),
+            Action::Tell(Told::Trimmed(trimmed)) => panic!("nothing is trimmed: {trimmed:?}"),
             Action::Tell(Told::Failed { .. }) => assert!(!self.processor, "it is gone by now"),
             Action::Answer(id, answer) => {
                 let at = self

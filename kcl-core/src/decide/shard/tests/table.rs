@@ -24,9 +24,30 @@ fn acknowledged_progress_is_committed_at_most_every_five_seconds() {
 
 #[test]
 fn the_record_of_the_checkpoint_is_read_again_and_dropped() {
-    let mut bench = Bench::automatic().reading();
+    let mut bench = Bench::automatic().initialized();
     assert!(bench.on(Event::Batch(batch(10..=10))).is_empty());
     assert_eq!(bench.on(Event::Batch(batch(10..=12))), ["process 11-12"]);
+}
+
+#[test]
+fn a_checkpoint_whose_record_is_gone_is_told_before_anything_behind_it_is_delivered() {
+    let told = "tell trimmed 10, next Some(\"12\")";
+    let mut bench = Bench::automatic().initialized();
+    assert_eq!(
+        bench.on(Event::Batch(batch(12..=13))),
+        [told, "process 12-13"]
+    );
+    bench.on(Event::Returned(Ok(())));
+    assert_eq!(
+        bench.on(Event::Batch(batch(17..=18))),
+        ["process 17-18"],
+        "only where reading resumes"
+    );
+    let mut bench = Bench::automatic().initialized();
+    assert_eq!(
+        bench.on(Event::Batch(last_batch())),
+        ["tell trimmed 10, next None", "shard ended"]
+    );
 }
 
 #[test]
@@ -262,6 +283,7 @@ fn the_manual_policy_wants_a_checkpoint_in_shard_ended() {
     let pause = bench.machine.next_deadline().unwrap() - bench.now;
     assert_eq!(bench.later(pause), ["open 10", "initialize"]);
     bench.on(Event::Returned(Ok(())));
+    assert!(bench.on(Event::Batch(batch(10..=10))).is_empty());
     assert_eq!(bench.on(Event::Batch(last_batch())), ["shard ended"]);
     assert_eq!(
         bench.on(Event::Asked {
