@@ -3,9 +3,11 @@
 //! * [`shard`]: the life of one shard consumer; `run::shard` carries out what it says.
 //! * [`progress`]: delivered, acknowledged, durable; when a commit is due.
 //! * [`pace`]: when the next call to the service may go.
+//! * [`horizon`]: when to look whether the stream has dropped unread records.
 //! * [`backoff`]: how long to wait after a failure.
 
 pub(crate) mod backoff;
+pub(crate) mod horizon;
 pub(crate) mod pace;
 pub(crate) mod progress;
 pub(crate) mod shard;

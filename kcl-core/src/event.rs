@@ -41,26 +41,29 @@
 //! # }
 //! ```
 //!
-//! Owns the words and the way they are handed out. Whoever causes an event emits it: the tasks of
+//! * here: the events; `facts`: what they are told with.
+//! * `emit`: who is told, and how.
+//! * `log`: what an event looks like in a log, and nowhere else.
+//!
+//! Whoever causes an event emits it: the tasks of
 //! `run`, the feed of `poll`, and the tasks of an ownership, which gets its [`Events`] with
-//! [`OwnershipStart`](crate::port::OwnershipStart). What an event looks like in a log is in `log`,
-//! and nowhere else.
+//! [`OwnershipStart`](crate::port::OwnershipStart).
 //!
 //! INVARIANT: emitting neither waits nor fails, and no event carries a payload. Events of one shard
 //! are emitted in the order in which they happened.
 
+mod emit;
+mod facts;
 mod log;
 
-use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use crate::error::{Error, ErrorKind};
-use crate::model::{
-    ApplicationName, Checkpoint, Epoch, SequenceNumber, ShardId, StreamName, WorkerId,
+pub use self::emit::{Events, Observer, Origin};
+pub use self::facts::{
+    CallOutcome, Callback, Failure, LossReason, Plan, ReadCall, ReadFailure, Refusal, StopReason,
+    TakeReason, Trimmed,
 };
-use crate::port::CommitError;
+use crate::model::{Checkpoint, Epoch, ShardId, WorkerId};
 use crate::run::report::Report;
 
 /// Something that happened.
@@ -115,7 +118,7 @@ pub enum Event {
     /// Coordination cannot go on, for example because the lease table is gone. The worker drains
     /// and its `run` returns the error.
     CoordinationFailed {
-        /// Why. Of kind [`NotFound`](ErrorKind::NotFound) if the table or its rows are gone.
+        /// Why. Of kind [`NotFound`](crate::ErrorKind::NotFound) if the table or its rows are gone.
         error: Failure,
     },
     /// The worker takes no more and gives back what it has.
@@ -230,6 +233,13 @@ pub enum Event {
         /// How it ended.
         how: StopReason,
     },
+    /// Reading starts anew at a position: after the start, a pause, or an iterator that expired.
+    IteratorMade {
+        /// The shard.
+        shard: ShardId,
+        /// The call alone.
+        took: Duration,
+    },
     /// A read brought a page, perhaps an empty one. By the feed, which reads ahead of the processor.
     PageRead {
         /// The shard.
@@ -247,6 +257,8 @@ pub enum Event {
     ReadFailed {
         /// The shard.
         shard: ShardId,
+        /// Which call.
+        call: ReadCall,
         /// What kind of failure.
         why: ReadFailure,
         /// What the service said.
@@ -256,22 +268,13 @@ pub enum Event {
         /// The call alone, without waiting for its turn.
         took: Duration,
     },
-    /// A record that was read is no longer in the stream, and reading goes on behind it: the
-    /// retention period has caught up with this application.
+    /// Reading went on behind a record that is no longer in the stream: the retention period has
+    /// caught up with this application.
     ///
-    /// Whatever came after `after` and before `next` is lost. On a shard that got nothing for as
-    /// long as the stream keeps records, that may be nothing; the stream does not tell.
-    RecordsTrimmed {
-        /// The shard.
-        shard: ShardId,
-        /// The record that is gone.
-        after: SequenceNumber,
-        /// The oldest record behind it that is still there; nothing if the shard ends without one,
-        /// or has none yet.
-        next: Option<SequenceNumber>,
-        /// When that one arrived, by the service's clock.
-        arrived: Option<SystemTime>,
-    },
+    /// Whatever came after that record and was not read by then is lost. On a shard that got
+    /// nothing for as long as the stream keeps records, that may be nothing; the stream does not
+    /// tell. See `docs/gaps.md`.
+    RecordsTrimmed(Trimmed),
     /// Records are handed to the processor now.
     RecordsDelivered {
         /// The shard.
@@ -331,6 +334,17 @@ pub enum Event {
         /// From the write to its answer.
         took: Duration,
     },
+    /// A checkpoint is announced, to be made later.
+    CheckpointPrepared {
+        /// The shard.
+        shard: ShardId,
+        /// The number of the grant.
+        epoch: Epoch,
+        /// The checkpoint that is pending.
+        checkpoint: Checkpoint,
+        /// From the write to its answer.
+        took: Duration,
+    },
     /// A checkpoint was refused, or its fate could not be learnt for now.
     CheckpointRefused {
         /// The shard.
@@ -342,327 +356,4 @@ pub enum Event {
         /// Why.
         why: Refusal,
     },
-}
-
-/// What one look at the lease table led to, in counts. Leases of finished shards, and of shards
-/// whose parents are not finished, are not in it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Plan {
-    /// Leases that can be read now.
-    pub leases: usize,
-    /// Those that nobody living holds.
-    pub free: usize,
-    /// Workers that take part.
-    pub workers: usize,
-    /// Leases that this worker holds.
-    pub held: usize,
-    /// Leases that this worker should have.
-    pub target: usize,
-    /// Leases by which `leases_max` of this worker is below an even share.
-    pub spillover: usize,
-    /// Leases that this worker takes now.
-    pub taking: usize,
-    /// Leases that this worker hands over from now on, because another has fewer.
-    pub giving_up: usize,
-    /// Workers that this worker declares dead, if they still stand still.
-    pub evicting: usize,
-}
-
-impl Plan {
-    /// Whether something is to be done.
-    #[must_use]
-    pub const fn is_active(&self) -> bool {
-        self.taking + self.giving_up + self.evicting > 0
-    }
-}
-
-/// An error in the words of a log: what it was, and every cause of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
-    /// What happened, to act on.
-    pub kind: ErrorKind,
-    /// The error and its causes, as [`Error::chain`] gives them.
-    pub message: String,
-}
-
-impl From<&Error> for Failure {
-    fn from(error: &Error) -> Self {
-        Self {
-            kind: error.kind(),
-            message: error.chain(),
-        }
-    }
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-/// Why a lease could be had.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum TakeReason {
-    /// Nobody held it.
-    Free,
-    /// The worker that held it is dead.
-    HolderDead,
-    /// It is this worker's by the table, and was not being read: a lost answer, for example.
-    Stray,
-}
-
-/// How the loss of a lease was noticed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum LossReason {
-    /// The table shows another holder.
-    TakenOver,
-    /// A write was refused.
-    Fenced,
-    /// This worker could not prove its life in time, or was declared dead.
-    LifeOver,
-}
-
-/// How the reading of a shard ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum StopReason {
-    /// Everything in it is processed.
-    Finished,
-    /// It was given back, with all that was acknowledged durable.
-    Released,
-    /// Another worker has it, or may have it.
-    Lost,
-    /// Time ran out before it could be given back; its lease has to expire.
-    Abandoned,
-    /// The worker has to stop for its sake.
-    Failed,
-}
-
-/// Why a read failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum ReadFailure {
-    /// It came too fast for the service.
-    Throttled,
-    /// The iterator expired, or the service does not know it any more; a new one is made.
-    Iterator,
-    /// Nothing answered, or not for now.
-    Unavailable,
-}
-
-/// A call into the processor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Callback {
-    /// `initialize`
-    Initialize,
-    /// `process_records`
-    ProcessRecords,
-    /// `shard_ended`
-    ShardEnded,
-    /// `shutdown_requested`
-    ShutdownRequested,
-    /// `lease_lost`
-    LeaseLost,
-}
-
-impl Callback {
-    /// The name of the method.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Initialize => "initialize",
-            Self::ProcessRecords => "process_records",
-            Self::ShardEnded => "shard_ended",
-            Self::ShutdownRequested => "shutdown_requested",
-            Self::LeaseLost => "lease_lost",
-        }
-    }
-}
-
-/// How a call into the processor ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum CallOutcome {
-    /// It returned `Ok`.
-    Ok,
-    /// It returned an error or panicked.
-    Failed,
-    /// It took too long and was cut off.
-    Cancelled,
-}
-
-/// Why a write on behalf of a grant was refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Refusal {
-    /// The lease is no longer this worker's.
-    Fenced,
-    /// A checkpoint may not go back.
-    GoesBack {
-        /// What is durable.
-        durable: Checkpoint,
-    },
-    /// The store did not take it for now, and it is tried again; it may be durable all the same.
-    Unavailable(Failure),
-    /// The store cannot be used.
-    Fatal(Failure),
-    /// User code asked for what is not possible; nothing was written.
-    Invalid(Failure),
-}
-
-impl From<&CommitError> for Refusal {
-    fn from(error: &CommitError) -> Self {
-        match error {
-            CommitError::Fenced { .. } => Self::Fenced,
-            CommitError::GoesBack { durable, .. } => Self::GoesBack {
-                durable: durable.clone(),
-            },
-            CommitError::Unavailable(error) => Self::Unavailable(Failure::from(error.as_ref())),
-            CommitError::Fatal(error) => Self::Fatal(Failure::from(error.as_ref())),
-        }
-    }
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Fenced => f.write_str("the lease is no longer held by this worker"),
-            Self::GoesBack { durable } => write!(f, "it may not go back from {durable}"),
-            Self::Unavailable(error) | Self::Fatal(error) | Self::Invalid(error) => error.fmt(f),
-        }
-    }
-}
-
-/// Which worker an event is about.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Origin {
-    /// Its application.
-    pub application: ApplicationName,
-    /// The stream it reads.
-    pub stream: StreamName,
-    /// The worker.
-    pub worker: WorkerId,
-}
-
-/// Is told of every event of a worker, as it happens. Given by
-/// [`WorkerBuilder::with_observer`](crate::WorkerBuilder::with_observer).
-///
-/// It is called in the task that the event happened in, on any thread of the runtime, and may be
-/// called by several at once. It must return at once: while it runs, that task stands still, and it
-/// may be the one that proves the worker's life. Whoever wants to wait sends the event on to a task
-/// of his own. A panic in it is caught and logged.
-///
-/// A function of `&Event` is an observer.
-pub trait Observer: Send + Sync + 'static {
-    /// Something happened to this worker.
-    fn on_event(&self, origin: &Origin, event: &Event);
-}
-
-impl<F: Fn(&Event) + Send + Sync + 'static> Observer for F {
-    fn on_event(&self, _: &Origin, event: &Event) {
-        self(event);
-    }
-}
-
-/// Where events go: to the log, and to the observers of one worker. Cheap to clone.
-///
-/// The default is the log alone.
-#[derive(Clone, Default)]
-pub struct Events(Option<Arc<Inner>>);
-
-struct Inner {
-    origin: Origin,
-    observers: Vec<Arc<dyn Observer>>,
-}
-
-impl Events {
-    /// To these observers, as events of this worker.
-    #[must_use]
-    pub fn new(origin: Origin, observers: Vec<Arc<dyn Observer>>) -> Self {
-        Self(Some(Arc::new(Inner { origin, observers })))
-    }
-
-    /// Tells everybody. For what happens seldom.
-    pub fn emit(&self, event: &Event) {
-        log::write(self.0.as_ref().map(|inner| &inner.origin), event);
-        self.tell(event);
-    }
-
-    /// Tells the observers, and not the log. For what happens with every batch: the event is not
-    /// even made if nobody listens.
-    pub fn emit_with(&self, event: impl FnOnce() -> Event) {
-        if self.is_observed() {
-            self.tell(&event());
-        }
-    }
-
-    /// Whether anybody listens beside the log.
-    #[must_use]
-    pub fn is_observed(&self) -> bool {
-        self.0
-            .as_ref()
-            .is_some_and(|inner| !inner.observers.is_empty())
-    }
-
-    fn tell(&self, event: &Event) {
-        let Some(inner) = &self.0 else { return };
-        for observer in &inner.observers {
-            // A broken observer must not take the proof of life down with it.
-            let told = AssertUnwindSafe(|| observer.on_event(&inner.origin, event));
-            if catch_unwind(told).is_err() {
-                tracing::error!(
-                    "an observer panicked at an event; it is called again for the next"
-                );
-            }
-        }
-    }
-}
-
-impl fmt::Debug for Events {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Events")
-            .field("observed", &self.is_observed())
-            .finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Mutex;
-
-    use super::*;
-
-    fn origin() -> Origin {
-        Origin {
-            application: ApplicationName::new("app").unwrap(),
-            stream: StreamName::new("stream").unwrap(),
-            worker: WorkerId::new("w").unwrap(),
-        }
-    }
-
-    #[test]
-    fn an_event_that_nobody_listens_to_is_not_made() {
-        let quiet = [Events::default(), Events::new(origin(), Vec::new())];
-        for events in quiet {
-            events.emit_with(|| unreachable!("nobody listens"));
-        }
-    }
-
-    #[test]
-    fn an_observer_that_panics_does_not_keep_the_others_from_hearing() {
-        let heard = Arc::new(Mutex::new(Vec::new()));
-        let notes = heard.clone();
-        let observers: Vec<Arc<dyn Observer>> = vec![
-            Arc::new(|event: &Event| panic!("{event:?}")),
-            Arc::new(move |event: &Event| notes.lock().unwrap().push(event.clone())),
-        ];
-        let events = Events::new(origin(), observers);
-        events.emit(&Event::WorkerStarted);
-        events.emit_with(|| Event::WatchClaimed { term: 2 });
-        let expected = [Event::WorkerStarted, Event::WatchClaimed { term: 2 }];
-        assert_eq!(*heard.lock().unwrap(), expected);
-    }
 }

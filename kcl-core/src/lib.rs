@@ -65,6 +65,8 @@
 //!   [`WorkerBuilder::with_observer`].
 //! * Errors are one type, [`Error`], with a [`kind`](Error::kind) to act on and a message that says
 //!   what to do.
+//! * With the feature `metrics`, `MetricsObserver` counts and times under the KCL's names
+//!   (`docs/metrics.md`).
 //! * With the feature `testing`, `contract` has a scripted source and leases in memory, to test a
 //!   processor in a whole worker without any service.
 //!
@@ -87,6 +89,8 @@ mod decode;
 pub mod env;
 pub mod error;
 pub mod event;
+#[cfg(feature = "metrics")]
+mod metrics;
 pub mod model;
 mod poll;
 pub mod port;
@@ -100,13 +104,16 @@ pub use decide::backoff::Backoff;
 pub use env::Env;
 pub use error::{Error, ErrorKind, Problem};
 pub use event::{Event, Observer};
+#[cfg(feature = "metrics")]
+pub use metrics::MetricsObserver;
 pub use model::{
-    ApplicationName, Batch, Checkpoint, Epoch, InitialPosition, Record, SequenceNumber, ShardId,
-    StreamName, WorkerId,
+    ApplicationName, Batch, Checkpoint, Epoch, InitialPosition, PendingCheckpoint, Record,
+    SequenceNumber, ShardId, StreamName, WorkerId,
 };
 pub use poll::{PollSettings, Polling};
 pub use port::{
-    BoxError, Checkpointer, Ownership, ProcessorResult, RecordProcessor, RecordSource, ShardContext,
+    BoxError, Checkpointer, Ownership, PreparedCheckpointer, ProcessorResult, RecordProcessor,
+    RecordSource, ShardContext,
 };
 pub use run::report::{EndReason, Report};
 pub use run::worker::Worker;

@@ -4,6 +4,7 @@
 //! * **cursor**: where a running feed stands; private to the feed.
 //! * **progress**: what the processor has acknowledged; it only grows.
 //! * **checkpoint**: what is durable ([`Checkpoint`]); everything up to it is processed.
+//! * **pending checkpoint**: one that is announced and not made yet ([`PendingCheckpoint`]).
 //! * **lease**: the stored row that says who may read a shard.
 //! * **grant**: the right to read a shard that this process holds now.
 //! * **epoch**: the number of the grant ([`Epoch`]); a later grant of the same shard has a larger one.
@@ -21,7 +22,7 @@ mod sequence;
 mod shard;
 
 pub use name::{ApplicationName, Epoch, InvalidName, StreamName, WorkerId};
-pub use position::{Checkpoint, InitialPosition, Position};
+pub use position::{Checkpoint, InitialPosition, PendingCheckpoint, Position};
 pub use record::{Batch, Record};
 pub use sequence::{InvalidSequenceNumber, SequenceNumber};
 pub use shard::{ChildShard, HashKeyRange, InvalidHashKey, Shard, ShardId};

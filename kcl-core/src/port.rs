@@ -13,6 +13,8 @@ mod source;
 pub use ownership::{
     CommitError, Grant, Ownership, OwnershipControl, OwnershipRun, OwnershipStart, Right, Standing,
 };
-pub(crate) use processor::CheckpointRequest;
-pub use processor::{BoxError, Checkpointer, ProcessorResult, RecordProcessor, ShardContext};
+pub(crate) use processor::{Ask, CheckpointRequest};
+pub use processor::{
+    BoxError, Checkpointer, PreparedCheckpointer, ProcessorResult, RecordProcessor, ShardContext,
+};
 pub use source::{BatchSender, Feed, FeedError, OpenFeed, RecordSource};

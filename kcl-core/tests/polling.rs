@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_kinesis::config::{Credentials, SharedCredentialsProvider};
+use kcl_core::event::{Events, Origin, Trimmed};
 use kcl_core::model::{Position, ShardId};
 use kcl_core::port::{Feed, FeedError, OpenFeed};
 use kcl_core::*;
@@ -134,6 +135,8 @@ fn fast() -> PollSettings {
 
 struct Reading {
     feed: Feed,
+    /// What was told of trimmed records.
+    trimmed: Arc<Mutex<Vec<Trimmed>>>,
     _server: MockServer,
 }
 
@@ -145,8 +148,21 @@ async fn open(service: &Service, from: Position, settings: PollSettings) -> Read
         .await;
     let polling = Polling::new(&config(&server.uri())).with_settings(settings);
     assert_eq!(polling.problems(), []);
+    let trimmed = Arc::new(Mutex::new(Vec::new()));
+    let told = trimmed.clone();
+    let observer = move |event: &Event| {
+        if let Event::RecordsTrimmed(trimmed) = event {
+            told.lock().unwrap().push(trimmed.clone());
+        }
+    };
+    let origin = Origin {
+        application: ApplicationName::new("app").unwrap(),
+        stream: StreamName::new("orders").unwrap(),
+        worker: WorkerId::new("w").unwrap(),
+    };
+    let events = Events::new(origin, vec![Arc::new(observer)]);
     let feed = polling.open(OpenFeed {
-        events: event::Events::default(),
+        events,
         stream: StreamName::new("orders").unwrap(),
         shard: ShardId::new("shard-0"),
         from,
@@ -154,6 +170,7 @@ async fn open(service: &Service, from: Position, settings: PollSettings) -> Read
     });
     Reading {
         feed,
+        trimmed,
         _server: server,
     }
 }
@@ -464,7 +481,7 @@ async fn a_feed_that_is_dropped_stops_calling() {
     while service.fetched().len() < 3 {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    let Reading { feed, _server } = reading;
+    let Reading { feed, _server, .. } = reading;
     drop(feed);
     tokio::time::sleep(Duration::from_millis(20)).await;
     let fetched = service.fetched().len();
@@ -513,4 +530,52 @@ fn wrong_settings_and_a_missing_region_are_named() {
         "poll.region",
     ];
     assert_eq!(named, expected);
+}
+
+/// A page of a reader that is so many hours behind.
+fn page_behind(numbers: impl IntoIterator<Item = u32>, hours: u64) -> ResponseTemplate {
+    let (records, lag) = (records(numbers), hours * 60 * 60 * 1000);
+    answer(&json!({ "Records": records, "NextShardIterator": "n", "MillisBehindLatest": lag }))
+}
+
+#[tokio::test]
+async fn records_that_were_trimmed_unread_are_told_before_what_comes_behind_them() {
+    // The third page is the answer to the question where record 2 stands: behind it there is 5.
+    let pages = [[1, 2], [5, 6]].map(|numbers| page_behind(numbers, 23));
+    let service = Service::script(pages);
+    service
+        .0
+        .lock()
+        .unwrap()
+        .pages
+        .push_back(page([5], "other"));
+    let mut reading = open(&service, Position::TrimHorizon, fast()).await;
+    assert_eq!(reading.numbers().await, ["1", "2"]);
+    assert_eq!(reading.numbers().await, ["5", "6"]);
+    let trimmed = reading.trimmed.lock().unwrap().clone();
+    let [trimmed] = trimmed.as_slice() else {
+        panic!("{trimmed:?}");
+    };
+    assert_eq!(trimmed.after.as_str(), "2");
+    assert_eq!(trimmed.next.as_ref().unwrap().as_str(), "5");
+    assert!(trimmed.arrived.is_some());
+    assert_eq!(service.opened(), ["TRIM_HORIZON", "AT_SEQUENCE_NUMBER 2"]);
+}
+
+#[tokio::test]
+async fn a_reader_far_behind_that_misses_nothing_is_not_alarmed() {
+    let pages = [[1, 2], [5, 6]].map(|numbers| page_behind(numbers, 23));
+    let service = Service::script(pages);
+    let later = [page([2], "other"), page_behind([7, 8], 23)];
+    service.0.lock().unwrap().pages.extend(later);
+    let mut reading = open(&service, Position::TrimHorizon, fast()).await;
+    assert_eq!(reading.numbers().await, ["1", "2"]);
+    assert_eq!(reading.numbers().await, ["5", "6"]);
+    assert_eq!(reading.numbers().await, ["7", "8"]);
+    assert_eq!(*reading.trimmed.lock().unwrap(), []);
+    assert_eq!(
+        service.opened().len(),
+        2,
+        "it does not look with every page"
+    );
 }

@@ -11,9 +11,11 @@ use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::time::{Duration, SystemTime};
 
-use kcl_core::model::{Checkpoint, Epoch, HashKeyRange, SequenceNumber, Shard, ShardId, WorkerId};
+use kcl_core::model::{
+    Checkpoint, Epoch, HashKeyRange, PendingCheckpoint, SequenceNumber, Shard, ShardId, WorkerId,
+};
 
-use crate::row::{Fence, Incarnation, LeaseRow, Row, WatchRow, WorkerKey, WorkerRow};
+use crate::row::{Fence, Incarnation, LeaseRow, Progress, Row, WatchRow, WorkerKey, WorkerRow};
 use crate::store::{Freshness, LeaseStore, Outcome, StoreError, Take};
 
 /// Checks a store. `fresh` makes one with an empty table.
@@ -31,6 +33,8 @@ pub async fn lease_store<S: LeaseStore>(fresh: impl AsyncFn() -> S) {
     a_lease_is_created_once(&ready().await).await;
     a_lease_is_taken_only_as_it_was_seen(&ready().await).await;
     a_commit_needs_the_fence_and_the_checkpoint_before(&ready().await).await;
+    an_announcement_follows_on_the_one_before(&ready().await).await;
+    what_is_announced_outlives_its_holder_and_not_its_checkpoint(&ready().await).await;
     a_release_ends_the_grant(&ready().await).await;
     a_finished_shard_is_final(&ready().await).await;
     only_finished_rows_are_removed(&ready().await).await;
@@ -258,6 +262,108 @@ async fn a_commit_needs_the_fence_and_the_checkpoint_before<S: LeaseStore>(store
         image.is_some_and(|row| row.is_held_by(&b)),
         "a zombie cannot write"
     );
+}
+
+fn progress(checkpoint: &Checkpoint, pending: Option<PendingCheckpoint>) -> Progress {
+    Progress {
+        checkpoint: checkpoint.clone(),
+        pending,
+    }
+}
+
+fn pending(checkpoint: Checkpoint, state: Option<&'static [u8]>) -> PendingCheckpoint {
+    let state = state.map(Into::into);
+    PendingCheckpoint { checkpoint, state }
+}
+
+async fn an_announcement_follows_on_the_one_before<S: LeaseStore>(store: &S) {
+    let (a, b) = (worker("a", 1), worker("b", 2));
+    let (_, fence) = taken(store, "s-1", &a).await;
+    let start = Checkpoint::TrimHorizon;
+    let none = progress(&start, None);
+    let one = progress(&start, Some(pending(at("5", 2), Some(b"state"))));
+    let other = progress(&start, Some(pending(at("5", 2), None)));
+    let end = progress(&start, Some(pending(Checkpoint::ShardEnd, None)));
+    applied(store.prepare(&fence, &none, &one).await);
+    let row = lease(store, "s-1").await;
+    assert_eq!((row.progress(), row.switches), (one.clone(), 1));
+
+    for from in [&none, &other, &end] {
+        let image = refused(store.prepare(&fence, from, &end).await);
+        assert_eq!(
+            image,
+            Some(row.clone()),
+            "a late copy that follows on {from:?}"
+        );
+    }
+    let elsewhere = progress(&at("1", 0), one.pending.clone());
+    assert_eq!(
+        refused(store.prepare(&fence, &elsewhere, &end).await),
+        Some(row.clone()),
+        "the checkpoint is another"
+    );
+    applied(store.prepare(&fence, &one, &other).await);
+    assert_eq!(
+        lease(store, "s-1").await.progress(),
+        other,
+        "the state is gone"
+    );
+    applied(store.prepare(&fence, &other, &end).await);
+    assert_eq!(lease(store, "s-1").await.progress(), end);
+    applied(store.prepare(&fence, &end, &none).await);
+    let row = lease(store, "s-1").await;
+    assert_eq!(row.progress(), none);
+
+    applied(store.take(&take_of(&row, &b)).await);
+    let image = refused(store.prepare(&fence, &none, &one).await);
+    assert!(
+        image.is_some_and(|row| row.is_held_by(&b)),
+        "a zombie cannot announce"
+    );
+    let nowhere = Fence {
+        shard: "s-2".into(),
+        ..fence
+    };
+    assert_eq!(refused(store.prepare(&nowhere, &none, &one).await), None);
+}
+
+async fn what_is_announced_outlives_its_holder_and_not_its_checkpoint<S: LeaseStore>(store: &S) {
+    let (a, b) = (worker("a", 1), worker("b", 2));
+    let (_, fence) = taken(store, "s-1", &a).await;
+    let none = progress(&Checkpoint::TrimHorizon, None);
+    let announced = Some(pending(at("9", 0), Some(b"state")));
+    let one = progress(&none.checkpoint, announced.clone());
+    applied(store.prepare(&fence, &none, &one).await);
+    applied(store.release(&fence).await);
+    let free = lease(store, "s-1").await;
+    assert_eq!(free.pending, announced, "a release leaves it");
+    let row = applied(store.take(&take_of(&free, &b)).await);
+    assert_eq!(row.pending, announced, "whoever takes the lease is told");
+    let scan = ok(store.scan(Freshness::Consistent).await);
+    assert_eq!(scan, [Row::Lease(row.clone())]);
+
+    let fence = Fence {
+        shard: row.shard.clone(),
+        holder: b.clone(),
+        epoch: Epoch::new(row.counter),
+    };
+    let next = progress(&at("7", 1), announced);
+    applied(store.prepare(&fence, &one, &next).await);
+    let row = lease(store, "s-1").await;
+    assert_eq!(
+        (row.progress(), row.switches),
+        (next.clone(), 0),
+        "a checkpoint before it leaves it"
+    );
+    applied(store.commit(&fence, &next.checkpoint, &at("9", 0)).await);
+    let made = progress(&at("9", 0), None);
+    assert_eq!(lease(store, "s-1").await.progress(), made);
+
+    let end = progress(&made.checkpoint, Some(pending(Checkpoint::ShardEnd, None)));
+    applied(store.prepare(&fence, &made, &end).await);
+    let none = BTreeSet::new();
+    applied(store.finish(&fence, &made.checkpoint, &none).await);
+    assert_eq!(lease(store, "s-1").await.pending, None);
 }
 
 async fn a_release_ends_the_grant<S: LeaseStore>(store: &S) {

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use kcl_core::error::{Error, ErrorKind};
 use kcl_core::event::{Event, Events, LossReason};
 use kcl_core::model::{Shard, ShardId};
 use kcl_core::planted;
@@ -14,6 +15,7 @@ use kcl_core::port::Standing;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
+use crate::plan::vanished::{Known, Vanished};
 use crate::row::{Fence, LeaseRow, WorkerKey};
 
 /// How far the worker is on its way out.
@@ -51,6 +53,8 @@ struct Inner {
     grants: BTreeMap<ShardId, Holding>,
     /// Rows that rights wrote, for the planner to remember.
     written: Vec<LeaseRow>,
+    /// The unfinished leases as the planner last saw them.
+    known: Known,
     /// The shards as last listed.
     shards: BTreeMap<ShardId, Shard>,
 }
@@ -289,6 +293,52 @@ impl Holdings {
     /// What rights wrote since the last call.
     pub(crate) fn take_written(&self) -> Vec<LeaseRow> {
         std::mem::take(&mut self.inner().written)
+    }
+
+    /// Remembers the leases as a read of the planner showed them.
+    pub(crate) fn saw<'a>(&self, rows: impl IntoIterator<Item = &'a LeaseRow>) {
+        let mut inner = self.inner();
+        rows.into_iter().for_each(|row| inner.known.see(row));
+    }
+
+    /// The leases as known now. A read that begins later cannot be older.
+    pub(crate) fn known(&self) -> Known {
+        self.inner().known.clone()
+    }
+
+    /// Tells of leases that somebody deleted. An error if nothing is left: the worker cannot go on.
+    pub(crate) fn tell_vanished(&self, vanished: &Vanished) -> Result<(), Error> {
+        let shards = vanished.leases.iter().map(|(shard, _)| shard);
+        self.inner().known.forget(shards);
+        for (shard, checkpoint) in &vanished.leases {
+            self.events.emit(&Event::LeaseVanished {
+                shard: shard.clone(),
+                checkpoint: checkpoint.clone(),
+            });
+        }
+        if vanished.is_all {
+            return Err(Error::new(
+                ErrorKind::NotFound,
+                format!(
+                    "all {} leases that this worker knew are gone from the lease table",
+                    vanished.leases.len()
+                ),
+            )
+            .with_hint(
+                "the table was deleted and made again, or emptied: restore it, or start the workers \
+                 again to read from the initial position",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Forgets the leases that the stream has forgotten.
+    pub(crate) fn keep_known(
+        &self,
+        rows: &BTreeMap<ShardId, LeaseRow>,
+        listed: &BTreeMap<ShardId, Shard>,
+    ) {
+        self.inner().known.keep(rows, listed);
     }
 
     /// Remembers the shards as listed.

@@ -141,7 +141,11 @@ impl<S: LeaseStore> Keeper<S> {
                 tracing::debug!(worker = %dead, error = %failure.into_error(), "the row of a past life stays until others evict it");
             }
             match self.join().await {
-                Ok(joined) => return Ok(Some(joined)),
+                Ok(joined) => {
+                    // A life that ended may have ended with the table.
+                    self.holdings.sync.notify_one();
+                    return Ok(Some(joined));
+                }
                 Err(StoreError::Fatal(error)) => return Err(error),
                 Err(StoreError::Unavailable(error)) => {
                     tracing::warn!(worker = %self.worker, %error, "cannot join again yet");

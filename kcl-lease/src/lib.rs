@@ -89,7 +89,8 @@ mod trouble;
 pub use leases::{DynamoLeases, MemoryLeases};
 pub use ownership::Leases;
 pub use row::{
-    Fence, Incarnation, LeaseRow, Owner, Row, WatchRow, WorkerKey, WorkerRow, whole_millis,
+    Fence, Incarnation, LeaseRow, Owner, Progress, Row, WatchRow, WorkerKey, WorkerRow,
+    whole_millis,
 };
 pub use settings::LeaseSettings;
 pub use shards::{KinesisShards, ShardList};

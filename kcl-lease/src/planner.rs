@@ -210,6 +210,15 @@ impl<S: LeaseStore> Planner<S> {
         (freshness, is_rung): (Freshness, bool),
     ) -> Result<Instant, StoreError> {
         let view = self.look(freshness).await?;
+        if freshness == Freshness::Consistent {
+            let row = |shard: &ShardId| view.leases.get(shard).map(|seen| &seen.row);
+            let replaced = self.holdings.known().replaced(row);
+            self.holdings
+                .tell_vanished(&replaced)
+                .map_err(StoreError::Fatal)?;
+        }
+        self.holdings
+            .saw(view.leases.values().map(|seen| &seen.row));
         for seen in view.leases.values() {
             self.holdings.seen(&seen.row);
         }
@@ -479,7 +488,7 @@ fn grant<S: LeaseStore>(
         }),
         open: true,
     });
-    let checkpoint = row.checkpoint.clone();
+    let (checkpoint, pending) = (row.checkpoint.clone(), row.pending.clone());
     let retry = Retry {
         pause: Duration::from_millis(100),
         within: settings.renew_every(),
@@ -491,6 +500,7 @@ fn grant<S: LeaseStore>(
         shard,
         epoch,
         checkpoint,
+        pending,
         standing,
         right: Box::new(right),
     })

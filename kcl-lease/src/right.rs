@@ -13,13 +13,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use kcl_core::error::{Error, ErrorKind};
 use kcl_core::event::{Event, LossReason};
-use kcl_core::model::{Checkpoint, ChildShard, Shard, ShardId};
+use kcl_core::model::{Checkpoint, ChildShard, PendingCheckpoint, Shard, ShardId};
 use kcl_core::planted;
 use kcl_core::port::{CommitError, Right};
 use tokio::time::Instant;
 
 use crate::holdings::Holdings;
-use crate::row::{Fence, LeaseRow};
+use crate::row::{Fence, LeaseRow, Progress};
 use crate::store::{LeaseStore, Outcome, StoreError};
 
 /// The writer of one shard's row while its grant lasts.
@@ -102,7 +102,7 @@ impl<S: LeaseStore> LeaseRight<S> {
             return Ok(Verdict::Done);
         }
         let durable = row.checkpoint.clone();
-        let moved = durable != self.row.checkpoint;
+        let moved = row.progress() != self.row.progress();
         self.row = row;
         if durable == *to {
             Ok(Verdict::Done)
@@ -118,6 +118,31 @@ impl<S: LeaseStore> LeaseRight<S> {
                 durable,
                 asked: to.clone(),
             })
+        }
+    }
+
+    /// What stays announced when this is durable.
+    fn pending_beyond(&self, checkpoint: &Checkpoint) -> Option<PendingCheckpoint> {
+        let pending = self.row.pending.as_ref();
+        pending
+            .filter(|pending| pending.checkpoint > *checkpoint)
+            .cloned()
+    }
+
+    async fn send_commit(&self, to: &Checkpoint) -> Result<Outcome<LeaseRow>, StoreError> {
+        match self.pending_beyond(to) {
+            None => {
+                let from = &self.row.checkpoint;
+                self.store.commit(&self.fence, from, to).await
+            }
+            pending @ Some(_) => {
+                let to = Progress {
+                    checkpoint: to.clone(),
+                    pending,
+                };
+                let from = self.row.progress();
+                self.store.prepare(&self.fence, &from, &to).await
+            }
         }
     }
 
@@ -224,13 +249,10 @@ impl<S: LeaseStore> Right for LeaseRight<S> {
                 }
             }
             self.in_doubt = true;
-            match self
-                .store
-                .commit(&self.fence, &self.row.checkpoint, checkpoint)
-                .await
-            {
+            match self.send_commit(checkpoint).await {
                 Ok(Outcome::Applied(())) => {
                     self.row.checkpoint = checkpoint.clone();
+                    self.row.pending = self.pending_beyond(checkpoint);
                     self.in_doubt = false;
                     return Ok(());
                 }
@@ -247,6 +269,54 @@ impl<S: LeaseStore> Right for LeaseRight<S> {
         }
     }
 
+    /// Every announcement follows on the one before, as it follows on the checkpoint: a copy of a
+    /// request that arrives late cannot take the place of a newer one. (But of an equal one that was
+    /// announced twice, with another in between.)
+    async fn prepare(&mut self, pending: &PendingCheckpoint) -> Result<(), CommitError> {
+        self.check_held()?;
+        let deadline = self.deadline();
+        loop {
+            match pending.checkpoint.partial_cmp(&self.row.checkpoint) {
+                Some(std::cmp::Ordering::Equal) => return Ok(()),
+                Some(std::cmp::Ordering::Greater) => {}
+                Some(std::cmp::Ordering::Less) | None => {
+                    return Err(CommitError::GoesBack {
+                        shard: self.shard().clone(),
+                        durable: self.row.checkpoint.clone(),
+                        asked: pending.checkpoint.clone(),
+                    });
+                }
+            }
+            let from = self.row.progress();
+            let to = Progress {
+                checkpoint: from.checkpoint.clone(),
+                pending: Some(pending.clone()),
+            };
+            self.in_doubt = true;
+            match self.store.prepare(&self.fence, &from, &to).await {
+                Ok(Outcome::Applied(())) => {
+                    self.row.pending = to.pending;
+                    self.in_doubt = false;
+                    return Ok(());
+                }
+                Ok(Outcome::Refused(row)) => {
+                    let Some(row) = row.filter(|row| row.is_fenced_by(&self.fence)) else {
+                        return Err(self.fenced());
+                    };
+                    let moved = row.progress() != from;
+                    self.row = row;
+                    if self.row.progress() == to {
+                        return Ok(());
+                    }
+                    if !moved {
+                        return Err(CommitError::Fatal(Arc::new(self.nonsense())));
+                    }
+                }
+                Err(failure) => self.pause(failure, deadline).await?,
+            }
+        }
+    }
+
     async fn finish(&mut self, children: &[ChildShard]) -> Result<(), CommitError> {
         self.check_held()?;
         let deadline = self.deadline();
@@ -256,6 +326,7 @@ impl<S: LeaseStore> Right for LeaseRight<S> {
         let ids: BTreeSet<ShardId> = children.iter().map(|child| child.id.clone()).collect();
         let mut after = self.row_after(Checkpoint::ShardEnd);
         after.children.clone_from(&ids);
+        after.pending = None;
         loop {
             self.in_doubt = true;
             match self

@@ -8,7 +8,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use kcl_core::model::{Checkpoint, Epoch, HashKeyRange, Shard, ShardId, WorkerId};
+use kcl_core::model::{
+    Checkpoint, Epoch, HashKeyRange, PendingCheckpoint, Shard, ShardId, WorkerId,
+};
 
 /// The random name of one life of a worker. A worker that was declared dead comes back under a
 /// new one, so nothing it sent before can be taken for its new life.
@@ -138,6 +140,8 @@ pub struct LeaseRow {
     pub counter: u64,
     /// What is durable.
     pub checkpoint: Checkpoint,
+    /// A checkpoint that is announced and not made.
+    pub pending: Option<PendingCheckpoint>,
     /// How often it changed hands since the last commit. For people who look at the table.
     pub switches: u64,
     /// The shards it came from. All of them must be finished, or have no row, before it is read.
@@ -157,10 +161,20 @@ impl LeaseRow {
             owner: None,
             counter: 0,
             checkpoint,
+            pending: None,
             switches: 0,
             parents: shard.parents.iter().cloned().collect(),
             children: BTreeSet::new(),
             range: Some(shard.range),
+        }
+    }
+
+    /// How far it is.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        Progress {
+            checkpoint: self.checkpoint.clone(),
+            pending: self.pending.clone(),
         }
     }
 
@@ -192,6 +206,15 @@ impl LeaseRow {
     pub fn is_fenced_by(&self, fence: &Fence) -> bool {
         self.counter == fence.epoch.get() && self.is_held_by(&fence.holder)
     }
+}
+
+/// How far a shard is: what is durable, and what is announced beside it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// What is durable.
+    pub checkpoint: Checkpoint,
+    /// A checkpoint that is announced and not made.
+    pub pending: Option<PendingCheckpoint>,
 }
 
 /// The row of one life of a worker.

@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use kcl_core::error::Error;
 use kcl_core::model::{Checkpoint, ShardId};
 
-use crate::row::{Fence, LeaseRow, Owner, Row, WatchRow, WorkerKey, WorkerRow};
+use crate::row::{Fence, LeaseRow, Owner, Progress, Row, WatchRow, WorkerKey, WorkerRow};
 
 /// The table of one application.
 ///
@@ -39,7 +39,8 @@ pub trait LeaseStore: Send + Sync + std::fmt::Debug + 'static {
     /// counter and owner are as observed and the shard is not finished.
     async fn take(&self, take: &Take) -> Result<Outcome<LeaseRow, LeaseRow>, StoreError>;
 
-    /// Moves the checkpoint. If the fence holds and the checkpoint is still `from`.
+    /// Moves the checkpoint, and forgets what is announced. If the fence holds and the checkpoint is
+    /// still `from`.
     async fn commit(
         &self,
         fence: &Fence,
@@ -47,8 +48,17 @@ pub trait LeaseStore: Send + Sync + std::fmt::Debug + 'static {
         to: &Checkpoint,
     ) -> Result<Outcome<LeaseRow>, StoreError>;
 
-    /// Marks the shard as finished, names its children, removes the owner and adds one to the
-    /// counter. If the fence holds and the checkpoint is still `from`.
+    /// Moves what is announced, and the checkpoint if that is to move as well. If the fence holds and
+    /// both are still as in `from`.
+    async fn prepare(
+        &self,
+        fence: &Fence,
+        from: &Progress,
+        to: &Progress,
+    ) -> Result<Outcome<LeaseRow>, StoreError>;
+
+    /// Marks the shard as finished, forgets what is announced, names its children, removes the owner
+    /// and adds one to the counter. If the fence holds and the checkpoint is still `from`.
     async fn finish(
         &self,
         fence: &Fence,

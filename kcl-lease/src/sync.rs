@@ -100,6 +100,8 @@ impl<S: LeaseStore, L: ShardList> Sync<S, L> {
 
     /// Brings the rows up to date once.
     async fn pass(&mut self, listed: Option<Listed>) -> Result<(), StoreError> {
+        // ORDER: what is known before the rows, so that the rows cannot be older.
+        let known = self.holdings.known();
         // ORDER: rows before shards; see `lineage::Known`.
         let rows = self.rows().await?;
         let listed = match listed.filter(|_| rows.is_empty()) {
@@ -108,6 +110,11 @@ impl<S: LeaseStore, L: ShardList> Sync<S, L> {
         };
         self.holdings.listed(&listed);
         self.tell_forgotten(&rows, &listed);
+        let vanished = known.vanished(&rows, &listed);
+        self.holdings
+            .tell_vanished(&vanished)
+            .map_err(StoreError::Fatal)?;
+        self.holdings.keep_known(&rows, &listed);
         if self.create_missing(&rows, &listed).await? > 0 {
             self.holdings.plan.notify_one();
         }

@@ -11,8 +11,8 @@ mod support;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use kcl_core::Event;
 use kcl_core::event::{LossReason, TakeReason};
+use kcl_core::{ErrorKind, Event};
 use support::world::World;
 use tokio::time::sleep;
 
@@ -38,6 +38,7 @@ fn line(event: &Event) -> Option<String> {
         Event::HandOverPlanned { shard } => format!("hands over {shard}"),
         Event::LeaseLost { shard, epoch, why } => format!("lost {shard}/{epoch} {why:?}"),
         Event::ShardForgotten { shard, checkpoint } => format!("forgotten {shard} {checkpoint}"),
+        Event::LeaseVanished { shard, .. } => format!("vanished {shard}"),
         Event::LeaseRemoved { shard } => format!("removed {shard}"),
         Event::LifeRenewed { late: true, .. } => "renewed late".to_owned(),
         _ => return None,
@@ -141,4 +142,43 @@ async fn a_shard_that_is_forgotten_unread_is_told_once() {
         .filter(|line| line.starts_with("forgotten s0 "))
         .collect();
     assert_eq!(forgotten.len(), 1, "{lines:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_table_that_was_made_again_ends_every_worker_that_knew_the_old_one() {
+    for seed in 0..20 {
+        let world = World::new(seed, 4, 0);
+        let mut a = world.start("a").await;
+        let mut b = world.start("b").await;
+        sleep(SECOND * 5 + Duration::from_millis(seed * 170)).await;
+        world.network.replace_table();
+        for worker in [&mut a, &mut b] {
+            let error = tokio::time::timeout(SECOND * 10, worker.failed()).await;
+            assert_eq!(error.unwrap().kind(), ErrorKind::NotFound);
+        }
+        let lines = [told(&world, "a"), told(&world, "b")];
+        for lines in &lines {
+            assert!(lines.contains(&"vanished s3".to_owned()), "{lines:?}");
+        }
+        let created = lines.iter().flatten();
+        let created = created.filter(|line| line.starts_with("created"));
+        assert_eq!(created.count(), 4, "nobody made them anew: {lines:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_an_operator_deletes_is_told_once_and_read_anew() {
+    let mut world = World::new(6, 4, 0);
+    world.settings.sync_interval = SECOND * 5;
+    let _a = world.start("a").await;
+    sleep(SECOND * 15).await;
+    let shard = world.stream.open_shards()[1].id.clone();
+    world.network.delete_lease(&shard);
+    sleep(SECOND * 60).await;
+    let lines = told(&world, "a");
+    let vanished = lines.iter().filter(|line| *line == "vanished s1");
+    assert_eq!(vanished.count(), 1, "{lines:?}");
+    let created = lines.iter().filter(|line| line.starts_with("created s1"));
+    assert_eq!(created.count(), 2, "{lines:?}");
+    assert_eq!(world.shares().await.values().sum::<usize>(), 4);
 }

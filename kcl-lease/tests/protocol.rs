@@ -9,9 +9,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use kcl_core::error::ErrorKind;
-use kcl_core::model::{Checkpoint, Epoch, InitialPosition};
+use kcl_core::model::{Checkpoint, Epoch, InitialPosition, PendingCheckpoint};
 use kcl_core::port::{CommitError, Standing};
-use kcl_lease::{Fence, LeaseStore as _};
+use kcl_lease::{Fence, LeaseRow, LeaseStore as _};
 use support::world::{Event, World, at};
 use tokio::time::sleep;
 
@@ -309,6 +309,55 @@ async fn a_commit_that_is_dropped_halfway_is_found_out_about_by_the_next() {
     grant.right.release().await.unwrap();
     let fenced = grant.right.commit(&at(9999)).await.unwrap_err();
     assert!(matches!(fenced, CommitError::Fenced { .. }), "{fenced:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_announced_is_handed_to_the_next_holder_whatever_the_network_does() {
+    for seed in 0..50 {
+        let world = World::new(seed, 1, 300);
+        let mut run = world.start_bare("a").await;
+        let mut grant = run.grants.recv().await.unwrap();
+        assert_eq!(grant.pending, None);
+        let announced = |number: u64| PendingCheckpoint {
+            checkpoint: at(number),
+            state: Some(number.to_string().into()),
+        };
+        let mut durable = Vec::new();
+        for step in 1..40_u64 {
+            let number = step * 10;
+            let announced = announced(number + 5);
+            let prepared = grant.right.prepare(&announced).await;
+            if prepared.is_err() {
+                continue;
+            }
+            assert_eq!(row(&world).await.pending, Some(announced.clone()), "{seed}");
+            // A checkpoint before it leaves it, one at it takes it away.
+            let before = at(number + step % 6);
+            if grant.right.commit(&before).await.is_ok() {
+                let row = row(&world).await;
+                assert_eq!(row.checkpoint, before, "{seed}");
+                let left = (step % 6 < 5).then_some(announced);
+                assert_eq!(row.pending, left, "{seed}");
+                durable.push(number);
+            }
+        }
+        assert!(durable.len() > 5, "{seed}: {durable:?}");
+        world.network.heal();
+        let last = announced(10_000);
+        let old = announced(1);
+        let back = grant.right.prepare(&old).await.unwrap_err();
+        assert!(matches!(back, CommitError::GoesBack { .. }), "{back:?}");
+        grant.right.prepare(&last).await.unwrap();
+        grant.right.release().await.unwrap();
+        let next = tokio::time::timeout(SECOND * 30, run.grants.recv()).await;
+        let next = next.unwrap().unwrap();
+        assert_eq!(next.pending, Some(last), "{seed}");
+    }
+}
+
+async fn row(world: &World) -> LeaseRow {
+    let leases = world.network.leases().await;
+    leases.into_values().next().unwrap()
 }
 
 #[tokio::test(start_paused = true)]

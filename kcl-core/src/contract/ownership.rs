@@ -10,7 +10,9 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, sleep};
 
 use crate::error::{Error, Problem};
-use crate::model::{Checkpoint, ChildShard, Epoch, HashKeyRange, Shard, ShardId};
+use crate::model::{
+    Checkpoint, ChildShard, Epoch, HashKeyRange, PendingCheckpoint, Shard, ShardId,
+};
 use crate::port::{
     CommitError, Grant, Ownership, OwnershipControl, OwnershipRun, OwnershipStart, Right, Standing,
 };
@@ -26,6 +28,8 @@ const LONG: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 pub enum Written {
     /// A checkpoint became durable.
     Commit(ShardId, Checkpoint),
+    /// A checkpoint was announced.
+    Prepare(ShardId, PendingCheckpoint),
     /// A shard was finished.
     Finish(ShardId),
     /// A shard was given back.
@@ -56,6 +60,7 @@ struct Leases {
 #[derive(Debug)]
 struct Lease {
     checkpoint: Checkpoint,
+    pending: Option<PendingCheckpoint>,
     epoch: Epoch,
     /// Somebody holds it, and hears of it here.
     holder: Option<watch::Sender<Standing>>,
@@ -66,6 +71,7 @@ impl Lease {
     const fn new(checkpoint: Checkpoint) -> Self {
         Self {
             checkpoint,
+            pending: None,
             epoch: Epoch::new(0),
             holder: None,
             refusals: VecDeque::new(),
@@ -96,6 +102,13 @@ impl FixedOwnership {
             .shards
             .get(&shard.into())
             .map(|lease| lease.checkpoint.clone())
+    }
+
+    /// What is announced for a shard.
+    #[must_use]
+    pub fn pending(&self, shard: impl Into<ShardId>) -> Option<PendingCheckpoint> {
+        let leases = self.leases();
+        leases.shards.get(&shard.into())?.pending.clone()
     }
 
     /// Sets what is durable for a shard, before it is granted.
@@ -227,6 +240,7 @@ impl Leases {
             },
             epoch: lease.epoch,
             checkpoint: lease.checkpoint.clone(),
+            pending: lease.pending.clone(),
             standing,
             right: Box::new(FixedRight {
                 leases: all.clone(),
@@ -355,10 +369,32 @@ impl Right for FixedRight {
                 asked: checkpoint.clone(),
             });
         }
+        lease
+            .pending
+            .take_if(|pending| pending.checkpoint <= *checkpoint);
         lease.checkpoint = checkpoint.clone();
         leases
             .written
             .push(Written::Commit(self.shard.clone(), checkpoint.clone()));
+        Ok(())
+    }
+
+    async fn prepare(&mut self, pending: &PendingCheckpoint) -> Result<(), CommitError> {
+        self.take_time().await;
+        let mut leases = self.leases.leases();
+        let lease = leases.held(&self.shard, self.epoch)?;
+        if pending.checkpoint < lease.checkpoint {
+            return Err(CommitError::GoesBack {
+                shard: self.shard.clone(),
+                durable: lease.checkpoint.clone(),
+                asked: pending.checkpoint.clone(),
+            });
+        }
+        if pending.checkpoint > lease.checkpoint {
+            lease.pending = Some(pending.clone());
+            let written = Written::Prepare(self.shard.clone(), pending.clone());
+            leases.written.push(written);
+        }
         Ok(())
     }
 
@@ -367,6 +403,7 @@ impl Right for FixedRight {
         let mut leases = self.leases.leases();
         let lease = leases.held(&self.shard, self.epoch)?;
         lease.checkpoint = Checkpoint::ShardEnd;
+        lease.pending = None;
         lease.holder = None;
         leases.written.push(Written::Finish(self.shard.clone()));
         leases.finish(&self.leases, children);

@@ -94,6 +94,28 @@ impl ScriptedSource {
         numbers
     }
 
+    /// Puts one aggregated record into a shard, as a source hands it out that takes it apart: all of
+    /// these have its sequence number, and count up from 0 within it.
+    pub fn put_aggregated<T: AsRef<[u8]>>(
+        &self,
+        shard: impl Into<ShardId>,
+        payloads: impl IntoIterator<Item = T>,
+    ) -> SequenceNumber {
+        let mut stream = self.stream();
+        stream.last += 1;
+        let number = stream.last;
+        let log = stream.shards.entry(shard.into()).or_default();
+        for (place, payload) in (0..).zip(payloads) {
+            log.records.push(Record {
+                subsequence_number: place,
+                ..record(number, payload.as_ref())
+            });
+        }
+        drop(stream);
+        self.changed.notify_waiters();
+        record(number, b"").sequence_number
+    }
+
     /// Closes a shard. These shards follow on it; each is a child of `shard` alone.
     pub fn close(&self, shard: impl Into<ShardId>, children: &[&str]) {
         let shard = shard.into();

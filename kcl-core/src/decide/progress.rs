@@ -9,7 +9,7 @@
 
 use tokio::time::Instant;
 
-use crate::model::Checkpoint;
+use crate::model::{Checkpoint, PendingCheckpoint};
 use crate::settings::CheckpointPolicy;
 
 /// Names one request of user code for a checkpoint, so that it can be answered.
@@ -30,6 +30,8 @@ pub(crate) struct Progress {
     delivered: Checkpoint,
     acknowledged: Checkpoint,
     durable: Checkpoint,
+    /// What is announced beside the durable checkpoint.
+    pending: Option<PendingCheckpoint>,
     /// When acknowledged progress must be written. Nothing while there is none to write, or the
     /// user has not asked for it.
     due: Option<Instant>,
@@ -45,12 +47,19 @@ impl Progress {
             delivered: durable.clone(),
             acknowledged: durable.clone(),
             durable,
+            pending: None,
             due: None,
             quiet_until: now,
             asks: Vec::new(),
         };
         progress.be_quiet(now);
         progress
+    }
+
+    /// With what a former holder announced.
+    pub(crate) fn with_pending(mut self, pending: Option<PendingCheckpoint>) -> Self {
+        self.pending = pending;
+        self
     }
 
     /// The processor gets everything up to here.
@@ -82,20 +91,31 @@ impl Progress {
         if upto == self.durable {
             return Ok(true);
         }
-        if upto < self.durable {
-            return Err(AskRefused::GoesBack {
-                durable: self.durable.clone(),
-            });
-        }
-        if !upto.is_end() && upto > self.delivered {
-            return Err(AskRefused::NotDelivered);
-        }
+        self.check(&upto)?;
         if upto > self.acknowledged {
             self.acknowledged = upto.clone();
         }
         self.asks.push((id, upto));
         self.due = Some(now);
         Ok(false)
+    }
+
+    /// Whether a checkpoint may be asked for at this place.
+    pub(crate) fn check(&self, upto: &Checkpoint) -> Result<(), AskRefused> {
+        if *upto < self.durable {
+            return Err(AskRefused::GoesBack {
+                durable: self.durable.clone(),
+            });
+        }
+        if !upto.is_end() && *upto > self.delivered {
+            return Err(AskRefused::NotDelivered);
+        }
+        Ok(())
+    }
+
+    /// This is announced now.
+    pub(crate) fn prepared(&mut self, pending: PendingCheckpoint) {
+        self.pending = Some(pending);
     }
 
     /// Everything in the shard is processed, and the processor agrees that it is over.
@@ -109,6 +129,9 @@ impl Progress {
         if upto > self.durable {
             self.durable = upto;
         }
+        let durable = &self.durable;
+        self.pending
+            .take_if(|pending| pending.checkpoint <= *durable);
         self.be_quiet(now);
         let durable = &self.durable;
         let answered = self.asks.extract_if(.., |(_, upto)| *upto <= *durable);
@@ -158,6 +181,10 @@ impl Progress {
 
     pub(crate) const fn acknowledged(&self) -> &Checkpoint {
         &self.acknowledged
+    }
+
+    pub(crate) const fn pending(&self) -> Option<&PendingCheckpoint> {
+        self.pending.as_ref()
     }
 
     pub(crate) const fn durable(&self) -> &Checkpoint {

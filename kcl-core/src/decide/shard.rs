@@ -21,6 +21,7 @@ mod life;
 mod tests;
 mod writes;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,9 +30,9 @@ use tokio::time::Instant;
 use super::backoff::Backoff;
 use super::progress::{AskId, Progress};
 use crate::error::Error;
-use crate::event::Failure;
-use crate::model::{Batch, Checkpoint, ChildShard, ShardId};
-use crate::port::{CommitError, Standing};
+use crate::event::{Failure, Trimmed};
+use crate::model::{Batch, Checkpoint, ChildShard, PendingCheckpoint, SequenceNumber, ShardId};
+use crate::port::{Ask, CommitError, Standing};
 use crate::settings::Settings;
 
 /// The pauses between attempts of a write that the store did not take.
@@ -47,8 +48,8 @@ pub(crate) enum Event {
     Standing(Standing),
     /// The call into user code came back.
     Returned(Result<(), Error>),
-    /// User code asks for a checkpoint, at a record or at all that was delivered.
-    Asked { id: AskId, upto: Option<Checkpoint> },
+    /// User code asks for a checkpoint, or that one is announced.
+    Asked { id: AskId, ask: Ask },
     /// The write came back.
     Written(Result<(), CommitError>),
     /// The feed brought something.
@@ -82,6 +83,8 @@ pub(crate) enum Action {
     Tell(Told),
     /// Answer user code.
     Answer(AskId, Result<(), Error>),
+    /// Answer user code: this checkpoint is announced.
+    Prepared(AskId, Checkpoint),
     /// The shard is over for this worker.
     Done(End),
 }
@@ -94,6 +97,8 @@ pub(crate) enum Told {
         error: Failure,
         restart_in: Option<Duration>,
     },
+    /// The record at which reading resumed is gone from the stream.
+    Trimmed(Trimmed),
 }
 
 /// A call into user code.
@@ -109,6 +114,7 @@ pub(crate) enum Call {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Write {
     Commit(Checkpoint),
+    Prepare(PendingCheckpoint),
     Finish(Vec<ChildShard>),
     Release,
 }
@@ -205,6 +211,10 @@ pub(crate) struct ShardMachine {
     /// A processor exists and was initialized.
     processor: bool,
     progress: Progress,
+    /// What user code wants announced, in the order in which it asked.
+    prepares: VecDeque<(AskId, PendingCheckpoint)>,
+    /// The record with which the next batch begins, unless the stream keeps it no longer.
+    resumes_at: Option<SequenceNumber>,
     /// What follows on the shard, once the feed has shown its end.
     children: Option<Vec<ChildShard>>,
     pen: Pen,
@@ -217,6 +227,7 @@ pub(crate) struct ShardMachine {
 pub(crate) struct Start {
     pub(crate) shard: ShardId,
     pub(crate) checkpoint: Checkpoint,
+    pub(crate) pending: Option<PendingCheckpoint>,
     pub(crate) settings: Arc<Settings>,
     pub(crate) rng: fastrand::Rng,
 }
@@ -229,6 +240,7 @@ impl ShardMachine {
         let Start {
             shard,
             checkpoint,
+            pending,
             settings,
             rng,
         } = start;
@@ -238,7 +250,9 @@ impl ShardMachine {
             proven_until: now,
             leaving: None,
             processor: false,
-            progress: Progress::new(settings.commit.policy, checkpoint, now),
+            progress: Progress::new(settings.commit.policy, checkpoint, now).with_pending(pending),
+            prepares: VecDeque::new(),
+            resumes_at: None,
             children: None,
             pen: Pen::Idle,
             restarts: Backoff::new(failure.delay_min, failure.delay_max, now),
@@ -267,7 +281,7 @@ impl ShardMachine {
             Event::Standing(standing) => self.on_standing(standing, now, out),
             Event::Returned(Ok(())) => self.on_success(now, out),
             Event::Returned(Err(error)) => self.on_failure(error, now, out),
-            Event::Asked { id, upto } => self.on_asked(id, upto, now, out),
+            Event::Asked { id, ask } => self.on_asked(id, ask, now, out),
             Event::Written(result) => self.on_written(result, now, out),
             Event::Batch(batch) => self.on_batch(batch, now, out),
             Event::FeedFailed(error) => self.on_leave(Reason::Failed(error), now, out),
@@ -285,6 +299,11 @@ impl ShardMachine {
     /// What is durable, for the processor that starts now.
     pub(crate) const fn durable(&self) -> &Checkpoint {
         self.progress.durable()
+    }
+
+    /// What is announced, for the processor that starts now.
+    pub(crate) const fn pending(&self) -> Option<&PendingCheckpoint> {
+        self.progress.pending()
     }
 
     /// When [`Event::Time`] is due.

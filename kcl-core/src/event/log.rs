@@ -109,12 +109,10 @@ pub(super) fn write(origin: Option<&Origin>, event: &Event) {
                 debug!(%shard, ?why, failures, %error, "a read is tried again");
             }
         }
-        Event::RecordsTrimmed {
-            shard, after, next, ..
-        } => {
-            let next = next.as_ref().map_or("", |next| next.as_str());
-            error!(
-                %shard, %after, next,
+        Event::RecordsTrimmed(trimmed) => {
+            let next = trimmed.next.as_ref().map_or("", |next| next.as_str());
+            warn!(
+                shard = %trimmed.shard, after = %trimmed.after, next,
                 "the retention period has caught up with this application: records that were not \
                  read may be lost",
             );
@@ -135,7 +133,8 @@ pub(super) fn write(origin: Option<&Origin>, event: &Event) {
         Event::ProcessorFailed { shard, error, .. } => {
             warn!(%shard, %error, "the processor failed; the shard is given back");
         }
-        Event::PageRead { .. }
+        Event::IteratorMade { .. }
+        | Event::PageRead { .. }
         | Event::RecordsDelivered { .. }
         | Event::RecordsProcessed { .. }
         | Event::CallReturned { .. } => trace!(?event),
@@ -145,6 +144,12 @@ pub(super) fn write(origin: Option<&Origin>, event: &Event) {
             took,
             ..
         } => debug!(%shard, %checkpoint, ?took, "checkpoint"),
+        Event::CheckpointPrepared {
+            shard,
+            checkpoint,
+            took,
+            ..
+        } => debug!(%shard, %checkpoint, ?took, "checkpoint prepared"),
         Event::CheckpointRefused {
             shard,
             checkpoint,

@@ -4,6 +4,8 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::time::SystemTime;
 
+use bytes::Bytes;
+
 use super::SequenceNumber;
 
 /// Where an application starts on a shard that nobody of it has ever read.
@@ -153,6 +155,34 @@ impl fmt::Display for Checkpoint {
             } => write!(f, "{sequence}/{subsequence}"),
             Self::ShardEnd => f.write_str("SHARD_END"),
         }
+    }
+}
+
+/// A checkpoint that is announced and not made yet: the first of the two phases of a checkpoint.
+///
+/// It is stored beside the checkpoint, which stays where it is, and is gone when it or a later one
+/// is made. Whoever reads the shard next is handed it, and can find out whether what it stands for
+/// was done.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PendingCheckpoint {
+    /// What would be durable.
+    pub checkpoint: Checkpoint,
+    /// What the processor wants its successor to know, in its own format.
+    pub state: Option<Bytes>,
+}
+
+impl PendingCheckpoint {
+    /// The largest state, in bytes: 64 KiB. Every look at the lease table reads it.
+    pub const STATE_BYTES_MAX: usize = 64 * 1024;
+}
+
+/// The state is left out: it may be anything, and does not belong in logs.
+impl fmt::Debug for PendingCheckpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PendingCheckpoint")
+            .field("checkpoint", &self.checkpoint)
+            .field("state_bytes", &self.state.as_ref().map(Bytes::len))
+            .finish_non_exhaustive()
     }
 }
 

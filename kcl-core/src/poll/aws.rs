@@ -124,6 +124,19 @@ pub(super) async fn page(
     }
 }
 
+/// The first record that is there at this place or behind it. Nothing if the service does not say:
+/// it may answer with empty pages, however much lies behind them.
+pub(super) async fn first_at(
+    client: &Client,
+    target: &Target,
+    number: &SequenceNumber,
+) -> Result<Option<Record>, Refused> {
+    let position = Position::AtSequence(number.clone());
+    let iterator = iterator(client, target, &position).await?;
+    let page = page(client, target, &iterator, 1, None).await?;
+    Ok(page.batch.records.into_iter().next())
+}
+
 /// An iterator that expired, or that the service does not know: it may have been made by a part of
 /// the service that has been replaced since. Where the reading stands is known without it.
 fn is_about_the_iterator(error: &SdkError<GetRecordsError>) -> bool {

@@ -10,10 +10,11 @@ use super::PollSettings;
 use super::aws::{self, Page, Refused, Target};
 use super::iterator::Cursor;
 use crate::decide::backoff::Backoff;
+use crate::decide::horizon::Horizon;
 use crate::decide::pace::Pace;
 use crate::env::Env;
 use crate::error::ErrorKind;
-use crate::event::{Event, Events, Failure, ReadFailure};
+use crate::event::{Event, Events, Failure, ReadCall, ReadFailure, Trimmed};
 use crate::model::Batch;
 use crate::port::{BatchSender, OpenFeed};
 
@@ -29,6 +30,7 @@ pub(super) struct Reader {
     env: Env,
     rng: fastrand::Rng,
     pace: Pace,
+    horizon: Horizon,
     backoff: Backoff,
     /// In a row.
     failures: u32,
@@ -60,6 +62,7 @@ impl Reader {
         let now = Instant::now();
         Self {
             pace: Pace::new(settings.calls_per_second, settings.calls_burst, now),
+            horizon: Horizon::default(),
             backoff: Backoff::new(settings.retry_delay_min, settings.retry_delay_max, now),
             client,
             settings,
@@ -92,6 +95,10 @@ impl Reader {
         match aws::iterator(&self.client, &self.target, &self.cursor.position()).await {
             Ok(iterator) => {
                 self.cursor.opened(wall_now);
+                self.events.emit_with(|| Event::IteratorMade {
+                    shard: self.target.shard.clone(),
+                    took: sent.elapsed(),
+                });
                 Flow::On(Some(iterator))
             }
             Err(Refused::Never(error))
@@ -100,7 +107,10 @@ impl Reader {
                 tracing::warn!(error = %error.chain(), "the time to start at is yet to come; starting now");
                 Flow::On(None)
             }
-            Err(refused) => self.refused(refused, None, sent).await,
+            Err(refused) => {
+                self.refused(refused, None, (ReadCall::GetShardIterator, sent))
+                    .await
+            }
         }
     }
 
@@ -115,7 +125,10 @@ impl Reader {
         let sent = Instant::now();
         match aws::page(&self.client, &self.target, &iterator, limit, after).await {
             Ok(page) => self.take(page, sent).await,
-            Err(refused) => self.refused(refused, Some(iterator), sent).await,
+            Err(refused) => {
+                self.refused(refused, Some(iterator), (ReadCall::GetRecords, sent))
+                    .await
+            }
         }
     }
 
@@ -139,6 +152,7 @@ impl Reader {
         if planted!(EndsOnEmptyPage) && at_tip && self.cursor.last().is_some() {
             batch.children.get_or_insert_default();
         }
+        self.watch_horizon(&batch).await;
         if let Some(last) = batch.records.last() {
             self.cursor.read(last.sequence_number.clone());
         }
@@ -155,8 +169,42 @@ impl Reader {
         Flow::On(next)
     }
 
-    /// The iterator that is kept: `good` unless it was refused itself.
-    async fn refused(&mut self, refused: Refused, good: Option<String>, sent: Instant) -> Flow {
+    /// Tells if this page was read behind records that the stream has dropped unread.
+    async fn watch_horizon(&mut self, batch: &Batch) {
+        let now = Instant::now();
+        let last = batch.records.last().map(|record| &record.sequence_number);
+        let (Some(anchor), Some(last)) = (self.horizon.read(last, batch.lag, now), last) else {
+            return;
+        };
+        sleep_until(self.pace.take(now)).await;
+        match aws::first_at(&self.client, &self.target, &anchor).await {
+            Ok(first @ Some(_)) => {
+                let shard = &self.target.shard;
+                if let Some(trimmed) = Trimmed::find(shard, &anchor, first.as_ref()) {
+                    self.events.emit(&Event::RecordsTrimmed(trimmed));
+                }
+                self.horizon.settled(last.clone());
+            }
+            // It is looked for again later: what was read meanwhile is judged then as well.
+            Ok(None) => tracing::debug!("the service does not say whether records were trimmed"),
+            Err(
+                Refused::Iterator(error)
+                | Refused::Throttled(error)
+                | Refused::Later(error)
+                | Refused::Never(error),
+            ) => {
+                tracing::debug!(error = %error.chain(), "cannot look whether records were trimmed");
+            }
+        }
+    }
+
+    /// A call that was sent then failed. The iterator that is kept: `good` unless it was refused itself.
+    async fn refused(
+        &mut self,
+        refused: Refused,
+        good: Option<String>,
+        (call, sent): (ReadCall, Instant),
+    ) -> Flow {
         let (error, why, keep) = match refused {
             Refused::Never(error) => {
                 self.sender.fail(error).await;
@@ -174,6 +222,7 @@ impl Reader {
         self.failures = self.failures.saturating_add(1);
         self.events.emit(&Event::ReadFailed {
             shard: self.target.shard.clone(),
+            call,
             why,
             error: Failure::from(&error),
             failures: self.failures,

@@ -12,8 +12,8 @@ use crate::env::Env;
 use crate::error::{Error, Problem};
 use crate::event::Events;
 use crate::model::{
-    ApplicationName, Checkpoint, ChildShard, Epoch, InitialPosition, Shard, ShardId, StreamName,
-    WorkerId,
+    ApplicationName, Checkpoint, ChildShard, Epoch, InitialPosition, PendingCheckpoint, Shard,
+    ShardId, StreamName, WorkerId,
 };
 
 /// Decides which shards this worker may read.
@@ -100,6 +100,8 @@ pub struct Grant {
     pub epoch: Epoch,
     /// What was durable when the grant was made.
     pub checkpoint: Checkpoint,
+    /// What a former holder announced and did not make.
+    pub pending: Option<PendingCheckpoint>,
     /// How the grant stands now. A closed channel means [`Standing::Lost`].
     pub standing: watch::Receiver<Standing>,
     /// The pen: the only writer of this shard's row while the grant lasts.
@@ -113,12 +115,21 @@ pub struct Grant {
 /// applied, and finds out by reading back before it writes again.
 #[async_trait]
 pub trait Right: Send + fmt::Debug + 'static {
-    /// Makes the checkpoint durable. Going back is refused; an equal one costs nothing.
+    /// Makes the checkpoint durable. A pending checkpoint that it covers is forgotten, one beyond it
+    /// stays. Going back is
+    /// refused; an equal one costs nothing and changes nothing.
     ///
     /// # Errors
     /// [`CommitError::Fenced`] if the shard is another worker's now, [`CommitError::Unavailable`]
     /// if the outcome could not be learnt in time: it may be durable or not.
     async fn commit(&mut self, checkpoint: &Checkpoint) -> Result<(), CommitError>;
+
+    /// Makes it durable that a checkpoint is pending, instead of any other that is. The checkpoint
+    /// stays where it is. One that is at the checkpoint costs nothing and changes nothing.
+    ///
+    /// # Errors
+    /// As [`Right::commit`]; one before the checkpoint goes back.
+    async fn prepare(&mut self, pending: &PendingCheckpoint) -> Result<(), CommitError>;
 
     /// Makes the leases of the children and marks the shard as finished.
     ///

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::model::{
-    ApplicationName, Batch, Checkpoint, Epoch, Record, ShardId, StreamName, WorkerId,
+    ApplicationName, Batch, Checkpoint, Epoch, PendingCheckpoint, Record, ShardId, StreamName,
+    WorkerId,
 };
 
 /// Whatever went wrong in user code.
@@ -32,7 +34,8 @@ pub type ProcessorResult = Result<(), BoxError>;
 /// (see [`FailurePolicy`](crate::FailurePolicy)).
 #[async_trait]
 pub trait RecordProcessor: Send + 'static {
-    /// Called once, before any record. `shard.checkpoint()` says what is already processed.
+    /// Called once, before any record. `shard.checkpoint()` says what is already processed,
+    /// `shard.pending_checkpoint()` what a predecessor had prepared and not made.
     async fn initialize(&mut self, shard: &ShardContext) -> ProcessorResult {
         let _ = shard;
         Ok(())
@@ -84,6 +87,7 @@ pub struct ShardContext {
     pub(crate) shard: ShardId,
     pub(crate) epoch: Epoch,
     pub(crate) checkpoint: Checkpoint,
+    pub(crate) pending: Option<PendingCheckpoint>,
     pub(crate) lag: Option<Duration>,
 }
 
@@ -124,6 +128,13 @@ impl ShardContext {
         &self.checkpoint
     }
 
+    /// What a predecessor of this processor had prepared and not made, as of when this one started.
+    /// Its records come again; whether what it stands for was done is for the processor to find out.
+    #[must_use]
+    pub const fn pending_checkpoint(&self) -> Option<&PendingCheckpoint> {
+        self.pending.as_ref()
+    }
+
     /// How far the last batch was behind the newest record of the shard, by the service's own
     /// account. Nothing before the first batch.
     #[must_use]
@@ -135,8 +146,21 @@ impl ShardContext {
 /// A request from user code to its shard task. The bound of the channel is one: user code waits
 /// for the answer before it goes on.
 pub(crate) struct CheckpointRequest {
-    pub(crate) upto: Option<Checkpoint>,
-    pub(crate) answer: oneshot::Sender<Result<(), Error>>,
+    pub(crate) ask: Ask,
+    /// With the checkpoint that is pending now, if that is what was asked for.
+    pub(crate) answer: oneshot::Sender<Result<Option<Checkpoint>, Error>>,
+}
+
+/// What user code asks for, at a record or at all that was delivered.
+#[derive(Clone, Debug)]
+pub(crate) enum Ask {
+    /// A checkpoint.
+    Commit(Option<Checkpoint>),
+    /// That one is pending.
+    Prepare {
+        upto: Option<Checkpoint>,
+        state: Option<Bytes>,
+    },
 }
 
 /// Makes progress durable, from inside a callback. Usable only while the grant lasts.
@@ -155,24 +179,91 @@ impl Checkpointer {
     /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable) if the store did not answer while
     /// the grant lasted.
     pub async fn checkpoint(&self) -> Result<(), Error> {
-        self.ask(None).await
+        self.ask(Ask::Commit(None)).await.map(|_| ())
     }
 
-    /// Makes everything up to this record durable, the record included.
+    /// Makes everything up to this record durable, the record included. A record that was one of
+    /// several in an aggregated one is named with its place in it, so that those behind it come
+    /// again and those before it do not.
     ///
     /// # Errors
     /// As [`Checkpointer::checkpoint`], and
     /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if the record was not delivered yet or
     /// lies before the last checkpoint.
     pub async fn checkpoint_at(&self, record: &Record) -> Result<(), Error> {
-        self.ask(Some(record.checkpoint())).await
+        let ask = Ask::Commit(Some(record.checkpoint()));
+        self.ask(ask).await.map(|_| ())
     }
 
-    async fn ask(&self, upto: Option<Checkpoint>) -> Result<(), Error> {
+    /// Announces a checkpoint at everything delivered so far, to be made with
+    /// [`PreparedCheckpointer::checkpoint`] when what depends on it is done: the first of two phases.
+    /// In [`RecordProcessor::shard_ended`] it announces the end of the shard.
+    ///
+    /// What is announced is durable when this returns. It replaces what was announced before, and
+    /// is gone when a checkpoint there or behind it is made, by whomever: with the automatic policy
+    /// `Ok` from `process_records` covers the whole batch. A checkpoint before it leaves it as it
+    /// is (the KCL takes it away then). If the processor or its worker fails in between, the next
+    /// one finds it in [`ShardContext::pending_checkpoint`], with the `state` that is given here: up
+    /// to [`PendingCheckpoint::STATE_BYTES_MAX`] bytes in a format of its own.
+    ///
+    /// # Errors
+    /// As [`Checkpointer::checkpoint`], and
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if the state is too large.
+    pub async fn prepare_checkpoint(
+        &self,
+        state: Option<Bytes>,
+    ) -> Result<PreparedCheckpointer, Error> {
+        self.prepare(None, state).await
+    }
+
+    /// Announces a checkpoint at this record, the record included. See
+    /// [`Checkpointer::prepare_checkpoint`].
+    ///
+    /// # Errors
+    /// As [`Checkpointer::prepare_checkpoint`], and
+    /// [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if the record was not delivered yet or
+    /// lies before the last checkpoint.
+    pub async fn prepare_checkpoint_at(
+        &self,
+        record: &Record,
+        state: Option<Bytes>,
+    ) -> Result<PreparedCheckpointer, Error> {
+        self.prepare(Some(record.checkpoint()), state).await
+    }
+
+    async fn prepare(
+        &self,
+        upto: Option<Checkpoint>,
+        state: Option<Bytes>,
+    ) -> Result<PreparedCheckpointer, Error> {
+        let max = PendingCheckpoint::STATE_BYTES_MAX;
+        if let Some(bytes) = state.as_ref().map(Bytes::len).filter(|bytes| *bytes > max) {
+            return Err(Error::new(
+                ErrorKind::Invalid,
+                format!(
+                    "the state of a pending checkpoint of shard {} has {bytes} bytes; at most \
+                     {max} are kept",
+                    self.shard
+                ),
+            ));
+        }
+        match self.ask(Ask::Prepare { upto, state }).await? {
+            Some(checkpoint) => Ok(PreparedCheckpointer {
+                checkpointer: self.clone(),
+                checkpoint,
+            }),
+            None => Err(Error::new(
+                ErrorKind::Internal,
+                format!("nothing is pending on shard {} after all", self.shard),
+            )),
+        }
+    }
+
+    async fn ask(&self, ask: Ask) -> Result<Option<Checkpoint>, Error> {
         let (answer, answered) = oneshot::channel();
         let closed = || Error::fenced(&self.shard);
         self.requests
-            .send(CheckpointRequest { upto, answer })
+            .send(CheckpointRequest { ask, answer })
             .await
             .map_err(|_| closed())?;
         answered.await.map_err(|_| closed())?
@@ -184,5 +275,32 @@ impl fmt::Debug for Checkpointer {
         f.debug_struct("Checkpointer")
             .field("shard", &self.shard)
             .finish_non_exhaustive()
+    }
+}
+
+/// A checkpoint that is announced; [`PreparedCheckpointer::checkpoint`] makes it. Dropping it makes
+/// nothing and takes nothing back: what is announced stays until the next checkpoint.
+#[derive(Clone, Debug)]
+pub struct PreparedCheckpointer {
+    checkpointer: Checkpointer,
+    checkpoint: Checkpoint,
+}
+
+impl PreparedCheckpointer {
+    /// The checkpoint that is announced.
+    #[must_use]
+    pub const fn pending(&self) -> &Checkpoint {
+        &self.checkpoint
+    }
+
+    /// Makes the checkpoint durable: the second of two phases. One that is durable already costs
+    /// nothing.
+    ///
+    /// # Errors
+    /// As [`Checkpointer::checkpoint_at`]: [`ErrorKind::Invalid`](crate::ErrorKind::Invalid) if a
+    /// later checkpoint was made meanwhile.
+    pub async fn checkpoint(&self) -> Result<(), Error> {
+        let ask = Ask::Commit(Some(self.checkpoint.clone()));
+        self.checkpointer.ask(ask).await.map(|_| ())
     }
 }

@@ -1,26 +1,30 @@
 //! The task of one shard: waits for the next event, asks `decide::shard` what follows, does it.
 //!
 //! It owns the feed, the user's processor and the pen of the grant; it is spawned and joined by
-//! `run::worker`. It chooses nothing.
+//! `run::worker`. It chooses nothing. What it tells of itself is in `tell`, how it writes in `pen`.
+
+mod pen;
+mod tell;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use futures::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
+use self::pen::{Pen, Writing};
+use self::tell::{InHand, payload_bytes};
 use super::guard::{Callback, Factory, Handed, UserCode};
 use super::report::Counters;
 use crate::decide::progress::AskId;
-use crate::decide::shard::{Action, Call, End, Event, ShardMachine, Start, Told, Write};
+use crate::decide::shard::{Action, Call, End, Event, ShardMachine, Start};
 use crate::env::Env;
 use crate::error::{Error, ErrorKind};
-use crate::event::{self, CallOutcome, Events, Failure, Refusal};
+use crate::event::{self, CallOutcome, Events};
 use crate::model::{Batch, Checkpoint, ShardId};
 use crate::port::{
     CheckpointRequest, Checkpointer, CommitError, Feed, FeedError, Grant, OpenFeed, RecordSource,
-    Right, ShardContext, Standing,
+    ShardContext, Standing,
 };
 use crate::settings::Settings;
 
@@ -50,12 +54,14 @@ pub(crate) async fn run(
         shard,
         epoch: _,
         checkpoint,
+        pending,
         standing,
         right,
     } = grant;
     let start = Start {
         shard: shard.id.clone(),
         checkpoint,
+        pending,
         settings: shared.settings.clone(),
         rng: shared.env.rng(),
     };
@@ -180,9 +186,9 @@ impl ShardTask {
     fn asked(&mut self, request: CheckpointRequest) -> Event {
         let id = self.asked;
         self.asked += 1;
-        let upto = request.upto.clone();
+        let ask = request.ask.clone();
         self.asks.insert(id, request);
-        Event::Asked { id, upto }
+        Event::Asked { id, ask }
     }
 
     fn feed_error(&self, error: FeedError) -> Error {
@@ -223,7 +229,12 @@ impl ShardTask {
             Action::DropRight => self.pen = Pen::default(),
             Action::Answer(id, answer) => {
                 if let Some(request) = self.asks.remove(&id) {
-                    self.answer(request, answer);
+                    self.answer(request, answer.map(|()| None));
+                }
+            }
+            Action::Prepared(id, checkpoint) => {
+                if let Some(request) = self.asks.remove(&id) {
+                    self.answer(request, Ok(Some(checkpoint)));
                 }
             }
             Action::Tell(told) => self.tell(told),
@@ -249,6 +260,7 @@ impl ShardTask {
             Call::Initialize => {
                 let context = Arc::make_mut(&mut self.context);
                 context.checkpoint = self.machine.durable().clone();
+                context.pending = self.machine.pending().cloned();
                 context.lag = None;
                 Callback::Initialize
             }
@@ -298,173 +310,6 @@ impl ShardTask {
             self.shared.events.emit_with(delivered);
         }
         self.user.start(callback, handed);
-    }
-
-    /// The call in hand is over.
-    fn returned(&mut self, outcome: CallOutcome) {
-        let Some(in_hand) = self.in_hand.take() else {
-            return;
-        };
-        let InHand {
-            call,
-            since,
-            records,
-            bytes,
-        } = in_hand;
-        let (shard, epoch, events) = (&self.context.shard, self.context.epoch, &self.shared.events);
-        events.emit_with(|| event::Event::CallReturned {
-            shard: shard.clone(),
-            epoch,
-            call,
-            outcome,
-            took: since.elapsed(),
-        });
-        if (call, outcome) == (event::Callback::ProcessRecords, CallOutcome::Ok) {
-            events.emit_with(|| event::Event::RecordsProcessed {
-                shard: shard.clone(),
-                epoch,
-                records,
-                bytes,
-            });
-        }
-    }
-
-    /// A write came back.
-    fn written(&self, writing: Writing, result: &Result<(), CommitError>) {
-        let (shard, epoch) = (self.context.shard.clone(), self.context.epoch);
-        let took = writing.since.elapsed();
-        let checkpoint = match writing.write {
-            Write::Commit(checkpoint) => checkpoint,
-            Write::Finish(_) => Checkpoint::ShardEnd,
-            Write::Release => {
-                let event = match result {
-                    Ok(()) => event::Event::LeaseReleased { shard, epoch },
-                    Err(error) => event::Event::ReleaseRefused {
-                        shard,
-                        epoch,
-                        why: Refusal::from(error),
-                    },
-                };
-                return self.shared.events.emit(&event);
-            }
-        };
-        let event = match result {
-            Ok(()) => event::Event::CheckpointMade {
-                shard,
-                epoch,
-                checkpoint,
-                took,
-            },
-            Err(error) => event::Event::CheckpointRefused {
-                shard,
-                epoch,
-                checkpoint: Some(checkpoint),
-                why: Refusal::from(error),
-            },
-        };
-        self.shared.events.emit(&event);
-    }
-
-    fn answer(&self, request: CheckpointRequest, answer: Result<(), Error>) {
-        let CheckpointRequest { upto, answer: to } = request;
-        if let Err(error) = &answer
-            && error.kind() == ErrorKind::Invalid
-        {
-            self.shared.events.emit(&event::Event::CheckpointRefused {
-                shard: self.context.shard.clone(),
-                epoch: self.context.epoch,
-                checkpoint: upto,
-                why: Refusal::Invalid(Failure::from(error)),
-            });
-        }
-        if to.send(answer).is_err() {
-            tracing::debug!("nobody waits for the answer to a checkpoint any more");
-        }
-    }
-
-    fn tell(&self, told: Told) {
-        let (shard, epoch) = (self.context.shard.clone(), self.context.epoch);
-        self.shared.events.emit(&match told {
-            Told::Failed { error, restart_in } => event::Event::ProcessorFailed {
-                shard,
-                epoch,
-                error,
-                restart_in,
-            },
-        });
-    }
-}
-
-/// The call that runs, for whoever watches.
-struct InHand {
-    call: event::Callback,
-    since: Instant,
-    /// What it was handed; not counted while nobody watches.
-    records: usize,
-    bytes: usize,
-}
-
-fn payload_bytes(batch: &Batch) -> usize {
-    batch.records.iter().map(|record| record.data.len()).sum()
-}
-
-/// The pen of the grant: the right, or the write that has it.
-#[derive(Default)]
-struct Pen {
-    right: Option<Box<dyn Right>>,
-    writing: Option<(Writing, BoxFuture<'static, Written>)>,
-}
-
-/// A write that runs, and since when.
-#[derive(Clone)]
-struct Writing {
-    write: Write,
-    since: Instant,
-}
-
-/// The right comes back with the outcome.
-type Written = (Box<dyn Right>, Result<(), CommitError>);
-
-impl Pen {
-    const fn is_writing(&self) -> bool {
-        self.writing.is_some()
-    }
-
-    fn start(&mut self, write: Write) {
-        let Some(mut right) = self.right.take() else {
-            debug_assert!(
-                false,
-                "two writes at once, or one after the right was dropped"
-            );
-            return;
-        };
-        let writing = Writing {
-            write: write.clone(),
-            since: Instant::now(),
-        };
-        let run = Box::pin(async move {
-            let result = match &write {
-                Write::Commit(checkpoint) => right.commit(checkpoint).await,
-                Write::Finish(children) => right.finish(children).await,
-                Write::Release => right.release().await,
-            };
-            (right, result)
-        });
-        self.writing = Some((writing, run));
-    }
-
-    /// The outcome of the write that runs. Cancel-safe; pending for ever if none runs.
-    async fn written(&mut self) -> (Writing, Result<(), CommitError>) {
-        let Some((writing, run)) = &mut self.writing else {
-            return std::future::pending().await;
-        };
-        let (right, result) = run.await;
-        let writing = writing.clone();
-        *self = Self {
-            right: Some(right),
-            writing: None,
-        };
-        (writing, result)
     }
 }
 

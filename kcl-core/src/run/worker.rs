@@ -271,6 +271,7 @@ impl Root {
             shard: shard.clone(),
             epoch: grant.epoch,
             checkpoint: grant.checkpoint.clone(),
+            pending: grant.pending.clone(),
             lag: None,
         };
         let (stop, stopped) = oneshot::channel();

@@ -19,15 +19,16 @@ use aws_sdk_dynamodb::operation::update_item::{UpdateItemError, UpdateItemOutput
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use kcl_core::aws::{Call, classify};
 use kcl_core::error::{Error, ErrorKind};
-use kcl_core::model::{Checkpoint, ShardId};
+use kcl_core::model::{Checkpoint, PendingCheckpoint, ShardId};
 use kcl_core::planted;
 
 use self::codec::{
     BELL, CHECKPOINT, CHILDREN, COUNTER, ENTITY, ENTITY_WATCH, INCARNATION, Item, KEY, LEAVING,
-    LOOKS, OWNER, START_KEY, SUBSEQUENCE, SWITCHES, WATCH_KEY, number, text,
+    LOOKS, OWNER, PENDING, PENDING_STATE, PENDING_SUBSEQUENCE, START_KEY, SUBSEQUENCE, SWITCHES,
+    WATCH_KEY, number, text,
 };
 use self::expression::Words;
-use crate::row::{Fence, LeaseRow, Row, WatchRow, WorkerKey, WorkerRow};
+use crate::row::{Fence, LeaseRow, Progress, Row, WatchRow, WorkerKey, WorkerRow};
 use crate::store::{Freshness, LeaseStore, Outcome, StoreError, Take};
 
 /// The lease table of one application in DynamoDB.
@@ -316,6 +317,32 @@ fn checkpoint_is(words: &mut Words, from: &Checkpoint) -> String {
     }
 }
 
+/// `pendingCheckpoint, pendingCheckpointState = from`, or that there is none. As with the checkpoint,
+/// a subsequence number of 0 may be missing.
+fn pending_is(words: &mut Words, from: Option<&PendingCheckpoint>) -> String {
+    let Some(pending) = from else {
+        return words.equals_or_missing(PENDING, None);
+    };
+    let (value, subsequence) = codec::checkpoint_parts(&pending.checkpoint);
+    let same = words.equals(PENDING, value);
+    let same_subsequence = words.equals(PENDING_SUBSEQUENCE, number(subsequence));
+    let same_state =
+        words.equals_or_missing(PENDING_STATE, pending.state.as_ref().map(codec::bytes));
+    if subsequence == 0 {
+        let none = format!("attribute_not_exists({})", words.name(PENDING_SUBSEQUENCE));
+        format!("{same} AND ({none} OR {same_subsequence}) AND {same_state}")
+    } else {
+        format!("{same} AND {same_subsequence} AND {same_state}")
+    }
+}
+
+/// All attributes of a pending checkpoint, to be removed.
+fn no_pending(words: &mut Words) -> String {
+    [PENDING, PENDING_SUBSEQUENCE, PENDING_STATE]
+        .map(|attribute| words.name(attribute))
+        .join(", ")
+}
+
 #[async_trait]
 impl LeaseStore for DynamoTable {
     async fn ensure_table(&self) -> Result<(), StoreError> {
@@ -421,11 +448,53 @@ impl LeaseStore for DynamoTable {
         let condition = format!("{holds} AND {follows}");
         let (value, subsequence) = codec::checkpoint_parts(to);
         let change = format!(
-            "SET {}, {}, {}",
+            "SET {}, {}, {} REMOVE {}",
             words.equals(CHECKPOINT, value),
             words.equals(SUBSEQUENCE, number(subsequence)),
             words.equals(SWITCHES, number(0_u64)),
+            no_pending(&mut words),
         );
+        self.fenced(&fence.shard, condition, change, words).await
+    }
+
+    async fn prepare(
+        &self,
+        fence: &Fence,
+        from: &Progress,
+        to: &Progress,
+    ) -> Result<Outcome<LeaseRow>, StoreError> {
+        let mut words = Words::default();
+        let condition = [
+            fence_holds(&mut words, fence),
+            checkpoint_is(&mut words, &from.checkpoint),
+            pending_is(&mut words, from.pending.as_ref()),
+        ]
+        .join(" AND ");
+        let mut set = Vec::new();
+        let mut remove = Vec::new();
+        if to.checkpoint != from.checkpoint {
+            let (value, subsequence) = codec::checkpoint_parts(&to.checkpoint);
+            set.push(words.equals(CHECKPOINT, value));
+            set.push(words.equals(SUBSEQUENCE, number(subsequence)));
+            set.push(words.equals(SWITCHES, number(0_u64)));
+        }
+        match &to.pending {
+            Some(pending) => {
+                let (value, subsequence) = codec::checkpoint_parts(&pending.checkpoint);
+                set.push(words.equals(PENDING, value));
+                set.push(words.equals(PENDING_SUBSEQUENCE, number(subsequence)));
+                match &pending.state {
+                    Some(state) => set.push(words.equals(PENDING_STATE, codec::bytes(state))),
+                    None => remove.push(words.name(PENDING_STATE)),
+                }
+            }
+            None => remove.push(no_pending(&mut words)),
+        }
+        let clause = |verb: &str, parts: Vec<String>| match parts.as_slice() {
+            [] => String::new(),
+            parts => format!("{verb} {} ", parts.join(", ")),
+        };
+        let change = clause("SET", set) + &clause("REMOVE", remove);
         self.fenced(&fence.shard, condition, change, words).await
     }
 
@@ -452,7 +521,12 @@ impl LeaseStore for DynamoTable {
         if let Some(children) = codec::shard_ids(children) {
             change += &format!(", {}", words.equals(CHILDREN, children));
         }
-        change += &format!(" REMOVE {}, {}", words.name(OWNER), words.name(INCARNATION));
+        change += &format!(
+            " REMOVE {}, {}, {}",
+            words.name(OWNER),
+            words.name(INCARNATION),
+            no_pending(&mut words),
+        );
         self.fenced(&fence.shard, condition, change, words).await
     }
 

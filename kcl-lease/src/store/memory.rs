@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use async_trait::async_trait;
 use kcl_core::model::{ApplicationName, Checkpoint, ShardId};
 
-use crate::row::{Fence, LeaseRow, Row, WatchRow, WorkerKey, WorkerRow, whole_millis};
+use crate::row::{Fence, LeaseRow, Progress, Row, WatchRow, WorkerKey, WorkerRow, whole_millis};
 use crate::store::{Freshness, LeaseStore, Outcome, StoreError, Take};
 
 /// Lease tables in memory, shared by the workers of one process. Clones share the tables.
@@ -52,6 +52,18 @@ impl MemoryTable {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Deletes the row of a shard, as an operator might.
+    #[cfg(feature = "testing")]
+    pub fn delete_lease(&self, shard: &ShardId) {
+        self.rows().leases.remove(shard);
+    }
+
+    /// Deletes every row, as if the table was deleted and made again.
+    #[cfg(feature = "testing")]
+    pub fn delete_all(&self) {
+        *self.rows() = Rows::default();
     }
 
     fn rows(&self) -> MutexGuard<'_, Rows> {
@@ -139,7 +151,27 @@ impl LeaseStore for MemoryTable {
             |row| row.is_fenced_by(fence) && row.checkpoint == *from,
             |row| {
                 row.checkpoint = to.clone();
+                row.pending = None;
                 row.switches = 0;
+            },
+        )))
+    }
+
+    async fn prepare(
+        &self,
+        fence: &Fence,
+        from: &Progress,
+        to: &Progress,
+    ) -> Result<Outcome<LeaseRow>, StoreError> {
+        Ok(without_row(self.change_lease(
+            &fence.shard,
+            |row| row.is_fenced_by(fence) && row.progress() == *from,
+            |row| {
+                if row.checkpoint != to.checkpoint {
+                    row.switches = 0;
+                }
+                row.checkpoint = to.checkpoint.clone();
+                row.pending = to.pending.clone();
             },
         )))
     }
@@ -155,6 +187,7 @@ impl LeaseStore for MemoryTable {
             |row| row.is_fenced_by(fence) && row.checkpoint == *from,
             |row| {
                 row.checkpoint = Checkpoint::ShardEnd;
+                row.pending = None;
                 row.children = children.clone();
                 row.owner = None;
                 row.counter += 1;

@@ -11,8 +11,8 @@ use async_trait::async_trait;
 use kcl_core::error::{Error, ErrorKind};
 use kcl_core::model::{Checkpoint, ShardId};
 use kcl_lease::{
-    Fence, Freshness, LeaseRow, LeaseStore, MemoryTable, Outcome, Row, StoreError, Take, WatchRow,
-    WorkerKey, WorkerRow,
+    Fence, Freshness, LeaseRow, LeaseStore, MemoryTable, Outcome, Progress, Row, StoreError, Take,
+    WatchRow, WorkerKey, WorkerRow,
 };
 use tokio::time::Instant;
 
@@ -60,6 +60,7 @@ enum Write {
     Create(LeaseRow),
     Take(Take),
     Commit(Fence, Checkpoint, Checkpoint),
+    Prepare(Fence, Progress, Progress),
     Finish(Fence, Checkpoint, BTreeSet<ShardId>),
     Release(Fence),
     Remove(ShardId, u64),
@@ -91,6 +92,7 @@ impl Write {
             Self::Create(_) => "create",
             Self::Take(_) => "take",
             Self::Commit(..) => "commit",
+            Self::Prepare(..) => "prepare",
             Self::Finish(..) => "finish",
             Self::Release(_) => "release",
             Self::Remove(..) => "remove",
@@ -142,6 +144,19 @@ impl Network {
     /// Keeps a row out of every scan, as one that lags would.
     pub fn hide(&self, shard: &ShardId) {
         self.shared.hidden.lock().unwrap().insert(shard.clone());
+    }
+
+    /// Somebody deletes the row of a shard.
+    pub fn delete_lease(&self, shard: &ShardId) {
+        self.table.delete_lease(shard);
+        self.shared.rows.lock().unwrap().remove(shard);
+    }
+
+    /// Somebody deletes the table and makes it again.
+    pub fn replace_table(&self) {
+        self.table.delete_all();
+        self.shared.rows.lock().unwrap().clear();
+        self.shared.created.lock().unwrap().clear();
     }
 
     pub fn lose_table(&self) {
@@ -204,6 +219,9 @@ impl Network {
             Write::Create(row) => Reply::Lease(table.create_lease(&row).await?),
             Write::Take(take) => Reply::Taken(table.take(&take).await?),
             Write::Commit(fence, from, to) => Reply::Lease(table.commit(&fence, &from, &to).await?),
+            Write::Prepare(fence, from, to) => {
+                Reply::Lease(table.prepare(&fence, &from, &to).await?)
+            }
             Write::Finish(fence, from, ids) => {
                 Reply::Lease(table.finish(&fence, &from, &ids).await?)
             }
@@ -432,6 +450,16 @@ impl LeaseStore for Flaky {
     ) -> Result<Outcome<LeaseRow>, StoreError> {
         self.lease(Write::Commit(fence.clone(), from.clone(), to.clone()))
             .await
+    }
+
+    async fn prepare(
+        &self,
+        fence: &Fence,
+        from: &Progress,
+        to: &Progress,
+    ) -> Result<Outcome<LeaseRow>, StoreError> {
+        let write = Write::Prepare(fence.clone(), from.clone(), to.clone());
+        self.lease(write).await
     }
 
     async fn finish(

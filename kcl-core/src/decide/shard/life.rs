@@ -7,8 +7,8 @@ use tokio::time::Instant;
 use super::{Action, Actions, Call, End, Leaving, Pen, Reason, ShardMachine, State, Told, Write};
 use crate::decode::gate;
 use crate::error::{Error, ErrorKind};
-use crate::event::Failure;
-use crate::model::Batch;
+use crate::event::{Failure, Trimmed};
+use crate::model::{Batch, Checkpoint};
 use crate::port::Standing;
 use crate::settings::{CheckpointPolicy, FailurePolicy};
 
@@ -206,6 +206,14 @@ impl ShardMachine {
             debug_assert!(false, "a batch came that nobody wanted");
             return;
         }
+        // Only the end of a shard comes without a record.
+        let says = !batch.records.is_empty() || batch.children.is_some();
+        if says
+            && let Some(at) = self.resumes_at.take()
+            && let Some(trimmed) = Trimmed::find(&self.shard, &at, batch.records.first())
+        {
+            out.push(Action::Tell(Told::Trimmed(trimmed)));
+        }
         gate::pass(self.progress.delivered(), &mut batch);
         self.children = batch.children.clone();
         if planted!(WaitsForRecordsToEnd) && batch.records.is_empty() {
@@ -321,12 +329,20 @@ impl ShardMachine {
     }
 
     pub(super) fn open_feed(&mut self, out: &mut Actions) {
-        let from = if planted!(SkipsFailedBatch) {
-            self.progress.delivered()
+        let after = if planted!(SkipsFailedBatch) {
+            self.progress.delivered().clone()
         } else {
-            self.progress.acknowledged()
+            self.progress.acknowledged().clone()
         };
-        out.push(Action::OpenFeed(from.clone()));
+        // It is read again, and dropped: only so is seen whether it is still there.
+        self.resumes_at = match &after {
+            Checkpoint::Sequence { sequence, .. } => Some(sequence.clone()),
+            Checkpoint::TrimHorizon
+            | Checkpoint::Latest
+            | Checkpoint::AtTimestamp(_)
+            | Checkpoint::ShardEnd => None,
+        };
+        out.push(Action::OpenFeed(after));
     }
 
     pub(super) fn close(&mut self, out: &mut Actions) {

@@ -1,8 +1,12 @@
 //! What the tests of the machine share.
 //!
+//! * `bench`: a machine whose actions have names.
 //! * `table`: single steps, each with the actions that follow.
+//! * `prepare`: the same for checkpoints that are announced.
 //! * `rig`: random lives of a shard, with the invariants checked at every action.
 
+mod bench;
+mod prepare;
 mod rig;
 mod table;
 

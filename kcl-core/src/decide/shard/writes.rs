@@ -8,25 +8,18 @@ use tokio::time::Instant;
 use super::{Action, Actions, End, Leaving, Pen, Reason, ShardMachine, State, Write};
 use crate::decide::progress::{AskId, AskRefused};
 use crate::error::{Error, ErrorKind};
-use crate::model::Checkpoint;
-use crate::port::CommitError;
+use crate::model::{Checkpoint, PendingCheckpoint};
+use crate::port::{Ask, CommitError};
 
 impl ShardMachine {
-    pub(super) fn on_asked(
-        &mut self,
-        id: AskId,
-        upto: Option<Checkpoint>,
-        now: Instant,
-        out: &mut Actions,
-    ) {
-        let upto = match &self.state {
-            State::Ending if upto.is_none() => Some(Checkpoint::ShardEnd),
+    pub(super) fn on_asked(&mut self, id: AskId, ask: Ask, now: Instant, out: &mut Actions) {
+        let is_ending = match &self.state {
+            State::Ending => true,
             State::Waiting(_)
             | State::Starting
             | State::Reading
             | State::Delivering
-            | State::Ending
-            | State::Draining => upto,
+            | State::Draining => false,
             State::Pausing { .. }
             | State::Closing
             | State::Losing { .. }
@@ -36,11 +29,54 @@ impl ShardMachine {
                 return;
             }
         };
-        match self.progress.ask(id, upto, now) {
-            Ok(true) => out.push(Action::Answer(id, Ok(()))),
-            Ok(false) => {}
-            Err(refused) => out.push(Action::Answer(id, Err(self.refusal(&refused)))),
+        let at = |upto: Option<Checkpoint>| upto.or(is_ending.then_some(Checkpoint::ShardEnd));
+        match ask {
+            Ask::Commit(upto) => match self.progress.ask(id, at(upto), now) {
+                Ok(true) => out.push(Action::Answer(id, Ok(()))),
+                Ok(false) => {}
+                Err(refused) => out.push(Action::Answer(id, Err(self.refusal(&refused)))),
+            },
+            Ask::Prepare { upto, state } => {
+                let delivered = || self.progress.delivered().clone();
+                let checkpoint = at(upto).unwrap_or_else(delivered);
+                match self.progress.check(&checkpoint) {
+                    Ok(()) => {
+                        let pending = PendingCheckpoint { checkpoint, state };
+                        self.prepares.push_back((id, pending));
+                    }
+                    Err(refused) => out.push(Action::Answer(id, Err(self.refusal(&refused)))),
+                }
+            }
         }
+    }
+
+    /// The next checkpoint to announce. Answers those that need no write.
+    fn next_prepare(&mut self, out: &mut Actions) -> Option<PendingCheckpoint> {
+        while let Some((id, pending)) = self.prepares.front() {
+            let (id, durable) = (*id, self.progress.durable());
+            if pending.checkpoint > *durable {
+                return Some(pending.clone());
+            }
+            // A commit was quicker. What it covers need not be announced.
+            out.push(if pending.checkpoint == *durable {
+                Action::Prepared(id, durable.clone())
+            } else {
+                let durable = durable.clone();
+                Action::Answer(id, Err(self.refusal(&AskRefused::GoesBack { durable })))
+            });
+            self.prepares.pop_front();
+        }
+        None
+    }
+
+    /// A checkpoint is announced.
+    fn prepared(&mut self, pending: PendingCheckpoint, now: Instant, out: &mut Actions) {
+        self.retries.reset(now);
+        // Nobody waits for it if its processor is gone.
+        if let Some((id, _)) = self.prepares.pop_front_if(|(_, asked)| *asked == pending) {
+            out.push(Action::Prepared(id, pending.checkpoint.clone()));
+        }
+        self.progress.prepared(pending);
     }
 
     pub(super) fn on_written(
@@ -62,6 +98,7 @@ impl ShardMachine {
         }
         match (result, write) {
             (Ok(()), Write::Commit(checkpoint)) => self.durable_at(checkpoint, now, out),
+            (Ok(()), Write::Prepare(pending)) => self.prepared(pending, now, out),
             (Ok(()), Write::Finish(_)) => self.durable_at(Checkpoint::ShardEnd, now, out),
             (Ok(()), Write::Release) => self.released(out),
             (Err(CommitError::Fenced { .. }), _) => self.lose(End::Lost, now, out),
@@ -90,6 +127,9 @@ impl ShardMachine {
         if closing && self.progress.durable().is_end() {
             return self.released(out);
         }
+        if let Some(pending) = self.next_prepare(out) {
+            return self.start_write(Write::Prepare(pending), out);
+        }
         let due = closing || self.progress.due().is_some_and(|due| due <= now);
         let write = match self.progress.owed() {
             Some(Checkpoint::ShardEnd) if due => {
@@ -100,6 +140,10 @@ impl ShardMachine {
             None if closing => Write::Release,
             Some(_) | None => return,
         };
+        self.start_write(write, out);
+    }
+
+    fn start_write(&mut self, write: Write, out: &mut Actions) {
         self.pen = Pen::Writing {
             write: write.clone(),
             lost: false,
@@ -132,7 +176,8 @@ impl ShardMachine {
     }
 
     pub(super) fn answer_all(&mut self, out: &mut Actions) {
-        for id in self.progress.take_asks() {
+        let prepares = self.prepares.drain(..).map(|(id, _)| id);
+        for id in self.progress.take_asks().into_iter().chain(prepares) {
             out.push(Action::Answer(id, Err(Error::fenced(&self.shard))));
         }
     }

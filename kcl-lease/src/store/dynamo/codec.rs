@@ -6,9 +6,12 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, SystemTime};
 
+use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use kcl_core::error::{Error, ErrorKind};
-use kcl_core::model::{Checkpoint, HashKeyRange, SequenceNumber, ShardId, WorkerId};
+use kcl_core::model::{
+    Checkpoint, HashKeyRange, PendingCheckpoint, SequenceNumber, ShardId, WorkerId,
+};
 
 use crate::row::{Incarnation, LeaseRow, Owner, Row, WatchRow, WorkerKey, WorkerRow};
 
@@ -21,6 +24,11 @@ pub(crate) const CHECKPOINT: &str = "checkpoint";
 pub(crate) const SUBSEQUENCE: &str = "checkpointSubSequenceNumber";
 /// Milliseconds since 1970; only beside the checkpoint `AT_TIMESTAMP`, and in the start row.
 pub(crate) const TIMESTAMP: &str = "checkpointTimestamp";
+/// A checkpoint that is announced and not made; missing where there is none.
+pub(crate) const PENDING: &str = "pendingCheckpoint";
+pub(crate) const PENDING_SUBSEQUENCE: &str = "pendingCheckpointSubSequenceNumber";
+/// What the processor wants its successor to know of it.
+pub(crate) const PENDING_STATE: &str = "pendingCheckpointState";
 pub(crate) const SWITCHES: &str = "ownerSwitchesSinceCheckpoint";
 const PARENTS: &str = "parentShardId";
 pub(crate) const CHILDREN: &str = "childShardIds";
@@ -62,6 +70,11 @@ pub(crate) fn number(value: impl Into<u128>) -> AttributeValue {
 /// A text value.
 pub(crate) fn text(value: impl AsRef<str>) -> AttributeValue {
     AttributeValue::S(value.as_ref().to_owned())
+}
+
+/// A binary value.
+pub(crate) fn bytes(value: impl AsRef<[u8]>) -> AttributeValue {
+    AttributeValue::B(Blob::new(value.as_ref()))
 }
 
 /// A set of shard ids; DynamoDB knows no empty set.
@@ -110,6 +123,12 @@ pub(crate) fn lease_item(row: &LeaseRow) -> Item {
     };
     if let Checkpoint::AtTimestamp(time) = row.checkpoint {
         put(TIMESTAMP, Some(millis(time)));
+    }
+    if let Some(pending) = &row.pending {
+        let (value, subsequence) = checkpoint_parts(&pending.checkpoint);
+        put(PENDING, Some(value));
+        put(PENDING_SUBSEQUENCE, Some(number(subsequence)));
+        put(PENDING_STATE, pending.state.as_ref().map(bytes));
     }
     if let Some(owner) = &row.owner {
         put(OWNER, Some(text(&owner.worker)));
@@ -243,7 +262,8 @@ impl<'a> Reader<'a> {
             shard: ShardId::new(self.key),
             owner: self.owner()?,
             counter: self.counter()?,
-            checkpoint: self.checkpoint()?,
+            checkpoint: self.required(CHECKPOINT, self.checkpoint(CHECKPOINT, SUBSEQUENCE)?)?,
+            pending: self.pending()?,
             switches: self.number(SWITCHES, u64::MAX)?.unwrap_or(0),
             parents: self.shard_ids(PARENTS)?,
             children: self.shard_ids(CHILDREN)?,
@@ -312,24 +332,43 @@ impl<'a> Reader<'a> {
         self.required(COUNTER, self.number(COUNTER, COUNTER_MAX)?)
     }
 
-    fn checkpoint(&self) -> Result<Checkpoint, Error> {
-        let value = self.required(CHECKPOINT, self.text(CHECKPOINT)?)?;
-        Ok(match value {
+    fn checkpoint(
+        &self,
+        name: &'static str,
+        subsequence: &'static str,
+    ) -> Result<Option<Checkpoint>, Error> {
+        let Some(value) = self.text(name)? else {
+            return Ok(None);
+        };
+        Ok(Some(match value {
             "TRIM_HORIZON" => Checkpoint::TrimHorizon,
             "LATEST" => Checkpoint::Latest,
             "SHARD_END" => Checkpoint::ShardEnd,
             "AT_TIMESTAMP" => Checkpoint::AtTimestamp(self.required(TIMESTAMP, self.time()?)?),
             number => Checkpoint::Sequence {
                 sequence: SequenceNumber::new(number).map_err(|cause| {
-                    self.bad(
-                        CHECKPOINT,
-                        "it is neither a sequence number nor a starting point",
-                    )
-                    .with_source(cause)
+                    self.bad(name, "it is neither a sequence number nor a starting point")
+                        .with_source(cause)
                 })?,
-                subsequence: self.number(SUBSEQUENCE, u64::MAX)?.unwrap_or(0),
+                subsequence: self.number(subsequence, u64::MAX)?.unwrap_or(0),
             },
-        })
+        }))
+    }
+
+    fn pending(&self) -> Result<Option<PendingCheckpoint>, Error> {
+        // The KCL reads an empty one as none.
+        if self.text(PENDING)? == Some("") {
+            return Ok(None);
+        }
+        let Some(checkpoint) = self.checkpoint(PENDING, PENDING_SUBSEQUENCE)? else {
+            return Ok(None);
+        };
+        let state = match self.item.get(PENDING_STATE) {
+            Some(AttributeValue::B(state)) => Some(state.as_ref().to_vec().into()),
+            Some(_) => return Err(self.bad(PENDING_STATE, "it is not binary")),
+            None => None,
+        };
+        Ok(Some(PendingCheckpoint { checkpoint, state }))
     }
 
     fn time(&self) -> Result<Option<SystemTime>, Error> {

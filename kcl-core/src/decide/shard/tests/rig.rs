@@ -61,6 +61,7 @@ impl Rig {
         let start = Start {
             shard: ShardId::new("s"),
             checkpoint: Checkpoint::TrimHorizon,
+            pending: None,
             settings: settings(policy, failure),
             rng: rng.fork(),
         };
@@ -139,6 +140,7 @@ impl Rig {
             }
             Action::Write(write) => self.check_write(write),
             Action::DropRight => (self.right, self.writing) = (false, None),
+            Action::Tell(Told::Trimmed(trimmed)) => panic!("nothing is trimmed: {trimmed:?}"),
             Action::Tell(Told::Failed { .. }) => assert!(!self.processor, "it is gone by now"),
             Action::Answer(id, answer) => {
                 let at = self
@@ -151,6 +153,12 @@ impl Rig {
                     answer.is_err() || !self.lost,
                     "nothing is durable after a loss"
                 );
+            }
+            Action::Prepared(id, upto) => {
+                let asked = self.asks.iter().position(|ask| *ask == id);
+                self.asks.remove(asked.expect("asked and not answered yet"));
+                assert!(!self.lost, "nothing is announced after a loss");
+                assert!(upto.is_end() || place(&upto) >= self.durable);
             }
             Action::Done(end) => {
                 assert!(self.call.is_none() && self.asks.is_empty());
@@ -213,6 +221,17 @@ impl Rig {
                     "a commit that goes back or nowhere"
                 );
             }
+            Write::Prepare(pending) if pending.checkpoint.is_end() => {
+                assert_eq!(
+                    self.delivered, self.records,
+                    "an end before the last record"
+                );
+            }
+            Write::Prepare(pending) => {
+                let at = place(&pending.checkpoint);
+                assert!(at > self.durable, "announced before the checkpoint");
+                assert!(at <= self.records, "announced beyond the shard");
+            }
             Write::Finish(_) => assert!(self.end_agreed, "finished without consent"),
             Write::Release => {
                 assert!(self.call.is_none(), "given back while user code runs");
@@ -252,6 +271,7 @@ impl Rig {
             5..20 => self.prove(time),
             20..35 => self.wait(time),
             35..45 if self.call.is_some() => self.ask(),
+            45..50 if self.call.is_some() => self.prepare(),
             _ => self.work(calm),
         }
     }
@@ -305,7 +325,19 @@ impl Rig {
             self.asks.pop();
             return;
         }
-        self.on(Event::Asked { id, upto });
+        let ask = Ask::Commit(upto);
+        self.on(Event::Asked { id, ask });
+    }
+
+    fn prepare(&mut self) {
+        let id = self.next_ask;
+        self.next_ask += 1;
+        self.asks.push(id);
+        let at = self.rng.u64(self.durable..=self.delivered);
+        let upto = (at > 0).then(|| checkpoint(at));
+        let state = None;
+        let ask = Ask::Prepare { upto, state };
+        self.on(Event::Asked { id, ask });
     }
 
     /// User code, store or feed go on, whichever can.
@@ -355,6 +387,7 @@ impl Rig {
         }
         match write {
             Write::Commit(upto) => self.durable = place(&upto),
+            Write::Prepare(_) => {}
             Write::Finish(_) => self.finished = true,
             Write::Release => self.right = false,
         }
@@ -395,7 +428,8 @@ proptest! {
                 rig.end_agreed = true;
                 rig.acknowledged = rig.delivered;
                 rig.asks.push(u64::MAX);
-                rig.on(Event::Asked { id: u64::MAX, upto: None });
+                let ask = Ask::Commit(None);
+                rig.on(Event::Asked { id: u64::MAX, ask });
             }
             if !rig.over {
                 rig.step(true);

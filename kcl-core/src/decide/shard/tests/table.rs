@@ -1,107 +1,7 @@
 //! Single steps of the machine: what happened, and the actions that follow.
 
+use super::bench::Bench;
 use super::*;
-
-/// A machine with a name for each of its actions.
-struct Bench {
-    machine: ShardMachine,
-    now: Instant,
-    end: Option<End>,
-}
-
-impl Bench {
-    fn new(policy: CheckpointPolicy, failure: FailurePolicy) -> Self {
-        let now = Instant::now();
-        let start = Start {
-            shard: ShardId::new("s"),
-            checkpoint: checkpoint(10),
-            settings: settings(policy, failure),
-            rng: fastrand::Rng::with_seed(1),
-        };
-        let (machine, actions) = ShardMachine::new(start, now);
-        let mut bench = Self {
-            machine,
-            now,
-            end: None,
-        };
-        assert_eq!(bench.names(actions), ["open 10"]);
-        bench
-    }
-
-    fn automatic() -> Self {
-        Self::new(CheckpointPolicy::default(), FailurePolicy::Restart)
-    }
-
-    /// A machine whose processor is initialized.
-    fn reading(mut self) -> Self {
-        assert_eq!(
-            self.on(Event::Standing(Standing::Held {
-                until: self.now + FAR
-            })),
-            ["initialize"]
-        );
-        assert!(self.on(Event::Returned(Ok(()))).is_empty());
-        self
-    }
-
-    fn on(&mut self, event: Event) -> Vec<String> {
-        let actions = self.machine.on(self.now, event);
-        self.names(actions)
-    }
-
-    fn later(&mut self, time: Duration) -> Vec<String> {
-        self.now += time;
-        self.on(Event::Time)
-    }
-
-    fn names(&mut self, actions: Actions) -> Vec<String> {
-        actions
-            .into_iter()
-            .map(|action| self.name(action))
-            .collect()
-    }
-
-    fn name(&mut self, action: Action) -> String {
-        match action {
-            Action::OpenFeed(after) => format!("open {after}"),
-            Action::CloseFeed => "close feed".to_owned(),
-            Action::Call(Call::Initialize) => "initialize".to_owned(),
-            Action::Call(Call::Process(batch)) => {
-                let (first, last) = (
-                    batch.records.first().unwrap(),
-                    batch.records.last().unwrap(),
-                );
-                format!("process {}-{}", first.sequence_number, last.sequence_number)
-            }
-            Action::Call(Call::ShardEnded) => "shard ended".to_owned(),
-            Action::Call(Call::ShutdownRequested) => "shutdown requested".to_owned(),
-            Action::TellLost => "lease lost".to_owned(),
-            Action::CancelCall => "cancel".to_owned(),
-            Action::DropProcessor => "drop processor".to_owned(),
-            Action::Write(Write::Commit(upto)) => format!("commit {upto}"),
-            Action::Write(Write::Finish(_)) => "finish".to_owned(),
-            Action::Write(Write::Release) => "release".to_owned(),
-            Action::DropRight => "drop right".to_owned(),
-            Action::Tell(Told::Failed { restart_in, .. }) => match restart_in {
-                Some(_) => "tell failed and starts again".to_owned(),
-                None => "tell failed".to_owned(),
-            },
-            Action::Answer(id, Ok(())) => format!("answer {id} ok"),
-            Action::Answer(id, Err(error)) => format!("answer {id} {:?}", error.kind()),
-            Action::Done(end) => {
-                let text = match &end {
-                    End::Finished => "finished".to_owned(),
-                    End::Released => "released".to_owned(),
-                    End::Lost => "lost".to_owned(),
-                    End::Abandoned => "abandoned".to_owned(),
-                    End::Failed(error) => format!("failed {:?}", error.kind()),
-                };
-                self.end = Some(end);
-                text
-            }
-        }
-    }
-}
 
 #[test]
 fn acknowledged_progress_is_committed_at_most_every_five_seconds() {
@@ -124,9 +24,30 @@ fn acknowledged_progress_is_committed_at_most_every_five_seconds() {
 
 #[test]
 fn the_record_of_the_checkpoint_is_read_again_and_dropped() {
-    let mut bench = Bench::automatic().reading();
+    let mut bench = Bench::automatic().initialized();
     assert!(bench.on(Event::Batch(batch(10..=10))).is_empty());
     assert_eq!(bench.on(Event::Batch(batch(10..=12))), ["process 11-12"]);
+}
+
+#[test]
+fn a_checkpoint_whose_record_is_gone_is_told_before_anything_behind_it_is_delivered() {
+    let told = "tell trimmed 10, next Some(\"12\")";
+    let mut bench = Bench::automatic().initialized();
+    assert_eq!(
+        bench.on(Event::Batch(batch(12..=13))),
+        [told, "process 12-13"]
+    );
+    bench.on(Event::Returned(Ok(())));
+    assert_eq!(
+        bench.on(Event::Batch(batch(17..=18))),
+        ["process 17-18"],
+        "only where reading resumes"
+    );
+    let mut bench = Bench::automatic().initialized();
+    assert_eq!(
+        bench.on(Event::Batch(last_batch())),
+        ["tell trimmed 10, next None", "shard ended"]
+    );
 }
 
 #[test]
@@ -274,7 +195,10 @@ fn a_fenced_commit_is_a_loss() {
     bench.on(Event::Batch(batch(11..=12)));
     assert!(
         bench
-            .on(Event::Asked { id: 7, upto: None })
+            .on(Event::Asked {
+                id: 7,
+                ask: Ask::Commit(None)
+            })
             .contains(&"commit 12".to_owned())
     );
     let fenced = CommitError::Fenced {
@@ -329,7 +253,7 @@ fn the_manual_policy_commits_only_what_is_asked_for() {
     assert_eq!(
         bench.on(Event::Asked {
             id: 0,
-            upto: Some(checkpoint(12))
+            ask: Ask::Commit(Some(checkpoint(12)))
         }),
         ["commit 12"]
     );
@@ -359,8 +283,15 @@ fn the_manual_policy_wants_a_checkpoint_in_shard_ended() {
     let pause = bench.machine.next_deadline().unwrap() - bench.now;
     assert_eq!(bench.later(pause), ["open 10", "initialize"]);
     bench.on(Event::Returned(Ok(())));
+    assert!(bench.on(Event::Batch(batch(10..=10))).is_empty());
     assert_eq!(bench.on(Event::Batch(last_batch())), ["shard ended"]);
-    assert_eq!(bench.on(Event::Asked { id: 0, upto: None }), ["finish"]);
+    assert_eq!(
+        bench.on(Event::Asked {
+            id: 0,
+            ask: Ask::Commit(None)
+        }),
+        ["finish"]
+    );
     assert!(
         bench.on(Event::Standing(Standing::Lost)).is_empty(),
         "it ended with the write"
@@ -375,7 +306,7 @@ fn checkpoints_outside_of_what_was_delivered_are_refused() {
     bench.on(Event::Batch(batch(11..=14)));
     let ask = |at| Event::Asked {
         id: at,
-        upto: Some(checkpoint(at)),
+        ask: Ask::Commit(Some(checkpoint(at))),
     };
     assert_eq!(bench.on(ask(15)), ["answer 15 Invalid"]);
     assert_eq!(bench.on(ask(9)), ["answer 9 Invalid"]);
@@ -388,7 +319,7 @@ fn requests_that_wait_are_answered_by_one_commit() {
     bench.on(Event::Batch(batch(11..=14)));
     let ask = |at| Event::Asked {
         id: at,
-        upto: Some(checkpoint(at)),
+        ask: Ask::Commit(Some(checkpoint(at))),
     };
     assert_eq!(bench.on(ask(11)), ["commit 11"]);
     assert!(bench.on(ask(12)).is_empty());

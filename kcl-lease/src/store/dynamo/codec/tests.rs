@@ -25,6 +25,18 @@ fn checkpoints() -> impl Strategy<Value = Checkpoint> {
     ]
 }
 
+fn pendings() -> impl Strategy<Value = Option<PendingCheckpoint>> {
+    // It shares the timestamp of the checkpoint, and is never one.
+    let checkpoint = checkpoints().prop_filter("never a time", |checkpoint| {
+        !matches!(checkpoint, Checkpoint::AtTimestamp(_))
+    });
+    let state = prop::option::of(prop::collection::vec(any::<u8>(), 0..9));
+    prop::option::of((checkpoint, state).prop_map(|(checkpoint, state)| {
+        let state = state.map(Into::into);
+        PendingCheckpoint { checkpoint, state }
+    }))
+}
+
 fn owners() -> impl Strategy<Value = Option<Owner>> {
     let owner = ("[!-~]{1,40}", prop::option::of("[a-z0-9-]{1,64}"));
     prop::option::of(owner.prop_map(|(worker, incarnation)| Owner {
@@ -43,10 +55,11 @@ prop_compose! {
         parents in ids(),
         children in ids(),
         range in prop::option::of(any::<(u128, u128)>()),
+        pending in pendings(),
     ) -> LeaseRow {
         let range = range.map(|(start, end)| HashKeyRange { start, end });
         let shard = ShardId::new(name);
-        LeaseRow { shard, owner, counter, checkpoint, switches, parents, children, range }
+        LeaseRow { shard, owner, counter, checkpoint, pending, switches, parents, children, range }
     }
 }
 
@@ -73,7 +86,7 @@ fn values() -> impl Strategy<Value = AttributeValue> {
         Just(AttributeValue::Null(true)),
         prop::collection::vec(".{0,9}", 0..30).prop_map(AttributeValue::Ss),
         prop::collection::vec(any::<u8>(), 0..9)
-            .prop_map(|bytes| AttributeValue::B(aws_sdk_dynamodb::primitives::Blob::new(bytes))),
+            .prop_map(|bytes| AttributeValue::B(Blob::new(bytes))),
     ];
     prop_oneof![plain, Just(AttributeValue::L(Vec::new()))]
 }
@@ -135,6 +148,22 @@ fn a_row_of_the_first_kcl_versions_is_a_lease() {
 }
 
 #[test]
+fn a_pending_checkpoint_as_the_kcl_writes_it_is_read() {
+    let mut row = plain("17");
+    row.insert(PENDING.to_owned(), text("19"));
+    row.insert(PENDING_SUBSEQUENCE.to_owned(), number(3_u64));
+    row.insert(PENDING_STATE.to_owned(), bytes([1, 2]));
+    let pending = lease(&row).unwrap().pending.unwrap();
+    assert_eq!(pending.checkpoint.to_string(), "19/3");
+    assert_eq!(pending.state.as_deref(), Some([1, 2].as_slice()));
+    row.insert(PENDING_STATE.to_owned(), text("not binary"));
+    let error = lease(&row).unwrap_err().to_string();
+    assert!(error.contains(PENDING_STATE), "{error}");
+    row.insert(PENDING.to_owned(), text(""));
+    assert_eq!(lease(&row).unwrap().pending, None);
+}
+
+#[test]
 fn rows_of_other_kinds_are_left_alone() {
     let leader = item(&[(KEY, text("Leader")), (ENTITY, text("LEADER"))]);
     assert_eq!(row(&leader).unwrap(), None);
@@ -152,6 +181,8 @@ fn what_makes_no_sense_is_refused_by_row_and_attribute() {
         (CHECKPOINT, Some(text("EARLIEST"))),
         (CHECKPOINT, Some(text("-5"))),
         (SUBSEQUENCE, Some(AttributeValue::N("x".to_owned()))),
+        (PENDING, Some(text("EARLIEST"))),
+        (PENDING, Some(number(5_u64))),
         (OWNER, Some(text(""))),
         (OWNER, Some(number(1_u64))),
         (PARENTS, Some(text("s-0"))),

@@ -1,0 +1,243 @@
+//! What events are told with: counts, reasons, errors in words. Data only.
+
+use std::fmt;
+use std::time::SystemTime;
+
+use crate::error::{Error, ErrorKind};
+use crate::model::{Checkpoint, Record, SequenceNumber, ShardId};
+use crate::port::CommitError;
+
+/// A place where records may be missing, because the stream keeps them no longer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Trimmed {
+    /// The shard.
+    pub shard: ShardId,
+    /// A record that was read, and is gone from the stream.
+    pub after: SequenceNumber,
+    /// The oldest record behind it that is still there; nothing if the shard ends without one.
+    pub next: Option<SequenceNumber>,
+    /// When that one arrived, by the service's clock.
+    pub arrived: Option<SystemTime>,
+}
+
+impl Trimmed {
+    /// If reading at `after` begins with another record: this one, or none because the shard ends.
+    pub(crate) fn find(
+        shard: &ShardId,
+        after: &SequenceNumber,
+        first: Option<&Record>,
+    ) -> Option<Self> {
+        if first.is_some_and(|first| first.sequence_number <= *after) {
+            return None;
+        }
+        Some(Self {
+            shard: shard.clone(),
+            after: after.clone(),
+            next: first.map(|first| first.sequence_number.clone()),
+            arrived: first.and_then(|first| first.approximate_arrival),
+        })
+    }
+}
+
+/// What one look at the lease table led to, in counts. Leases of finished shards, and of shards
+/// whose parents are not finished, are not in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Plan {
+    /// Leases that can be read now.
+    pub leases: usize,
+    /// Those that nobody living holds.
+    pub free: usize,
+    /// Workers that take part.
+    pub workers: usize,
+    /// Leases that this worker holds.
+    pub held: usize,
+    /// Leases that this worker should have.
+    pub target: usize,
+    /// Leases by which `leases_max` of this worker is below an even share.
+    pub spillover: usize,
+    /// Leases that this worker takes now.
+    pub taking: usize,
+    /// Leases that this worker hands over from now on, because another has fewer.
+    pub giving_up: usize,
+    /// Workers that this worker declares dead, if they still stand still.
+    pub evicting: usize,
+}
+
+impl Plan {
+    /// Whether something is to be done.
+    #[must_use]
+    pub const fn is_active(&self) -> bool {
+        self.taking + self.giving_up + self.evicting > 0
+    }
+}
+
+/// An error in the words of a log: what it was, and every cause of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// What happened, to act on.
+    pub kind: ErrorKind,
+    /// The error and its causes, as [`Error::chain`] gives them.
+    pub message: String,
+}
+
+impl From<&Error> for Failure {
+    fn from(error: &Error) -> Self {
+        Self {
+            kind: error.kind(),
+            message: error.chain(),
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+/// Why a lease could be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TakeReason {
+    /// Nobody held it.
+    Free,
+    /// The worker that held it is dead.
+    HolderDead,
+    /// It is this worker's by the table, and was not being read: a lost answer, for example.
+    Stray,
+}
+
+/// How the loss of a lease was noticed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum LossReason {
+    /// The table shows another holder.
+    TakenOver,
+    /// A write was refused.
+    Fenced,
+    /// This worker could not prove its life in time, or was declared dead.
+    LifeOver,
+}
+
+/// How the reading of a shard ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum StopReason {
+    /// Everything in it is processed.
+    Finished,
+    /// It was given back, with all that was acknowledged durable.
+    Released,
+    /// Another worker has it, or may have it.
+    Lost,
+    /// Time ran out before it could be given back; its lease has to expire.
+    Abandoned,
+    /// The worker has to stop for its sake.
+    Failed,
+}
+
+/// A call of a read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ReadCall {
+    /// `GetShardIterator`
+    GetShardIterator,
+    /// `GetRecords`
+    GetRecords,
+}
+
+/// Why a read failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ReadFailure {
+    /// It came too fast for the service.
+    Throttled,
+    /// The iterator expired, or the service does not know it any more; a new one is made.
+    Iterator,
+    /// Nothing answered, or not for now.
+    Unavailable,
+}
+
+/// A call into the processor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Callback {
+    /// `initialize`
+    Initialize,
+    /// `process_records`
+    ProcessRecords,
+    /// `shard_ended`
+    ShardEnded,
+    /// `shutdown_requested`
+    ShutdownRequested,
+    /// `lease_lost`
+    LeaseLost,
+}
+
+impl Callback {
+    /// The name of the method.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Initialize => "initialize",
+            Self::ProcessRecords => "process_records",
+            Self::ShardEnded => "shard_ended",
+            Self::ShutdownRequested => "shutdown_requested",
+            Self::LeaseLost => "lease_lost",
+        }
+    }
+}
+
+/// How a call into the processor ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CallOutcome {
+    /// It returned `Ok`.
+    Ok,
+    /// It returned an error or panicked.
+    Failed,
+    /// It took too long and was cut off.
+    Cancelled,
+}
+
+/// Why a write on behalf of a grant was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// The lease is no longer this worker's.
+    Fenced,
+    /// A checkpoint may not go back.
+    GoesBack {
+        /// What is durable.
+        durable: Checkpoint,
+    },
+    /// The store did not take it for now, and it is tried again; it may be durable all the same.
+    Unavailable(Failure),
+    /// The store cannot be used.
+    Fatal(Failure),
+    /// User code asked for what is not possible; nothing was written.
+    Invalid(Failure),
+}
+
+impl From<&CommitError> for Refusal {
+    fn from(error: &CommitError) -> Self {
+        match error {
+            CommitError::Fenced { .. } => Self::Fenced,
+            CommitError::GoesBack { durable, .. } => Self::GoesBack {
+                durable: durable.clone(),
+            },
+            CommitError::Unavailable(error) => Self::Unavailable(Failure::from(error.as_ref())),
+            CommitError::Fatal(error) => Self::Fatal(Failure::from(error.as_ref())),
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fenced => f.write_str("the lease is no longer held by this worker"),
+            Self::GoesBack { durable } => write!(f, "it may not go back from {durable}"),
+            Self::Unavailable(error) | Self::Fatal(error) | Self::Invalid(error) => error.fmt(f),
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! The events of a worker as metrics, under the KCL's names, through the facade `metrics`. Feature
+//! `metrics`.
+//!
+//! It is an observer like any other and knows nothing but events. `docs/metrics.md` lists every name
+//! with its unit and meaning, and which names of the KCL are not given and why.
+
+mod names;
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use metrics::{Label, counter, gauge, histogram};
+
+use crate::event::{CallOutcome, Callback, Event, Observer, Origin, Plan, ReadCall, ReadFailure};
+use crate::event::{Refusal, StopReason};
+use crate::model::ShardId;
+
+/// Counts and times what a worker does, for whatever recorder the program has installed.
+///
+/// ```
+/// # fn main() -> Result<(), kcl_core::Error> {
+/// # use kcl_core::contract::{FixedOwnership, ScriptedSource};
+/// # use kcl_core::*;
+/// # struct Ignore;
+/// # #[async_trait]
+/// # impl RecordProcessor for Ignore {
+/// #     async fn process_records(
+/// #         &mut self, _: &ShardContext, _: &Batch, _: &Checkpointer,
+/// #     ) -> ProcessorResult { Ok(()) }
+/// # }
+/// let worker = Worker::builder("app", "stream")
+/// #     .with_source(ScriptedSource::new())
+/// #     .with_ownership(FixedOwnership::new(["shard-0"]))
+/// #     .with_processor(|_: &ShardContext| Ignore)
+///     .with_observer(MetricsObserver::default())
+///     .build()?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// The recorder must be installed before the worker runs. Without one nothing is counted.
+#[derive(Debug, Default)]
+pub struct MetricsObserver {
+    described: OnceLock<()>,
+}
+
+const PROCESS: &str = "ProcessTask";
+const INITIALIZE: &str = "InitializeTask";
+const SHUTDOWN: &str = "ShutdownTask";
+const RENEW: &str = "RenewAllLeases";
+const TAKE: &str = "TakeLeases";
+
+impl Observer for MetricsObserver {
+    #[expect(clippy::too_many_lines, reason = "one line for each event")]
+    fn on_event(&self, origin: &Origin, event: &Event) {
+        self.described.get_or_init(names::describe);
+        match event {
+            Event::LifeRenewed { took, late, .. } => {
+                succeeded("RenewLease", true, Some(*took), of_worker(origin, RENEW));
+                if *late {
+                    counter!("LateRenewals", of_worker(origin, RENEW)).increment(1);
+                }
+            }
+            Event::RenewalFailed { took, .. } => {
+                succeeded("RenewLease", false, Some(*took), of_worker(origin, RENEW));
+            }
+            Event::LifeLost { .. } => {
+                counter!("LivesLost", of_worker(origin, RENEW)).increment(1);
+            }
+            Event::Planned(plan) => planned(plan, origin),
+            Event::LeaseTaken { took, .. } => {
+                counter!("TakenLeases", of_worker(origin, TAKE)).increment(1);
+                succeeded("TakeLease", true, Some(*took), of_worker(origin, TAKE));
+            }
+            Event::LeaseNotTaken { error, took, .. } => {
+                let answered = error.is_none();
+                if answered {
+                    counter!("UntakenLeases", of_worker(origin, TAKE)).increment(1);
+                }
+                succeeded("TakeLease", answered, Some(*took), of_worker(origin, TAKE));
+            }
+            Event::ShardStarted { .. } => {
+                gauge!("CurrentLeases", of_worker(origin, RENEW)).increment(1);
+            }
+            Event::ShardStopped { shard, how, .. } => {
+                gauge!("CurrentLeases", of_worker(origin, RENEW)).decrement(1);
+                if *how == StopReason::Lost {
+                    counter!("LostLeases", of_worker(origin, RENEW)).increment(1);
+                }
+                // Nobody here is behind on it any more, and whoever is now says so himself.
+                gauge!("MillisBehindLatest", of_shard(origin, PROCESS, shard)).set(0);
+            }
+            Event::IteratorMade { shard, took } => {
+                let name = "KinesisDataFetcher.getShardIterator";
+                succeeded(name, true, Some(*took), of_shard(origin, PROCESS, shard));
+            }
+            Event::PageRead { shard, took, .. } => {
+                let name = "KinesisDataFetcher.getRecords";
+                succeeded(name, true, Some(*took), of_shard(origin, PROCESS, shard));
+            }
+            Event::ReadFailed {
+                shard,
+                call,
+                why,
+                took,
+                ..
+            } => {
+                let name = match call {
+                    ReadCall::GetShardIterator => "KinesisDataFetcher.getShardIterator",
+                    ReadCall::GetRecords => "KinesisDataFetcher.getRecords",
+                };
+                succeeded(name, false, Some(*took), of_shard(origin, PROCESS, shard));
+                match why {
+                    ReadFailure::Iterator => {
+                        counter!("ExpiredIterator", of_shard(origin, PROCESS, shard)).increment(1);
+                    }
+                    ReadFailure::Throttled | ReadFailure::Unavailable => {}
+                }
+            }
+            Event::RecordsDelivered { shard, lag, .. } => {
+                if let Some(lag) = lag {
+                    let labels = of_shard(origin, PROCESS, shard);
+                    gauge!("MillisBehindLatest", labels).set(millis(*lag));
+                }
+            }
+            Event::RecordsProcessed {
+                shard,
+                records,
+                bytes,
+                ..
+            } => {
+                let labels = || of_shard(origin, PROCESS, shard);
+                counter!("RecordsProcessed", labels()).increment(*records as u64);
+                counter!("DataBytesProcessed", labels()).increment(*bytes as u64);
+            }
+            Event::CallReturned {
+                shard,
+                call,
+                outcome,
+                took,
+                ..
+            } => returned(origin, shard, *call, *outcome, *took),
+            Event::CheckpointMade { shard, took, .. }
+            | Event::CheckpointPrepared { shard, took, .. } => {
+                let labels = of_shard(origin, PROCESS, shard);
+                succeeded("UpdateLease", true, Some(*took), labels);
+            }
+            Event::CheckpointRefused { shard, why, .. } => match why {
+                // Nothing was written.
+                Refusal::Invalid(_) => {}
+                Refusal::Fenced
+                | Refusal::GoesBack { .. }
+                | Refusal::Unavailable(_)
+                | Refusal::Fatal(_) => {
+                    let labels = of_shard(origin, PROCESS, shard);
+                    succeeded("UpdateLease", false, None, labels);
+                }
+            },
+            Event::ProcessorFailed { shard, .. } => {
+                counter!("ProcessorFailures", of_shard(origin, PROCESS, shard)).increment(1);
+            }
+            Event::RecordsTrimmed(trimmed) => {
+                let labels = of_shard(origin, PROCESS, &trimmed.shard);
+                counter!("RecordsTrimmed", labels).increment(1);
+            }
+            Event::ShardForgotten { .. } => {
+                counter!("ShardsForgotten", of_worker(origin, TAKE)).increment(1);
+            }
+            Event::LeaseVanished { .. } => {
+                counter!("LeasesVanished", of_worker(origin, TAKE)).increment(1);
+            }
+            Event::WorkerStarted
+            | Event::WorkerJoined { .. }
+            | Event::WorkerEvicted { .. }
+            | Event::WatchClaimed { .. }
+            | Event::CoordinationFailed { .. }
+            | Event::WorkerDraining { .. }
+            | Event::WorkerEnded(_)
+            | Event::WorkerFailed { .. }
+            | Event::LeaseCreated { .. }
+            | Event::LeaseRemoved { .. }
+            | Event::HandOverPlanned { .. }
+            | Event::LeaseLost { .. }
+            | Event::LeaseReleased { .. }
+            | Event::ReleaseRefused { .. } => {}
+        }
+    }
+}
+
+fn returned(
+    origin: &Origin,
+    shard: &ShardId,
+    call: Callback,
+    outcome: CallOutcome,
+    took: Duration,
+) {
+    let (name, operation) = match call {
+        Callback::Initialize => ("RecordProcessor.initialize.Time", INITIALIZE),
+        Callback::ProcessRecords => ("RecordProcessor.processRecords.Time", PROCESS),
+        Callback::ShardEnded | Callback::LeaseLost => ("RecordProcessor.shutdown.Time", SHUTDOWN),
+        Callback::ShutdownRequested => return,
+    };
+    histogram!(name, of_shard(origin, operation, shard)).record(millis(took));
+    if call == Callback::ProcessRecords {
+        let ok = outcome == CallOutcome::Ok;
+        histogram!("Success", of_shard(origin, operation, shard)).record(f64::from(u8::from(ok)));
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+fn planned(plan: &Plan, origin: &Origin) {
+    let needed = plan.target.saturating_sub(plan.held);
+    let counts = [
+        ("TotalLeases", plan.leases),
+        ("ExpiredLeases", plan.free),
+        ("NumWorkers", plan.workers),
+        ("NeededLeases", needed),
+        ("LeasesToTake", plan.taking),
+        ("LeaseSpillover", plan.spillover),
+    ];
+    for (name, count) in counts {
+        gauge!(name, of_worker(origin, TAKE)).set(count as f64);
+    }
+}
+
+/// A call: 1 or 0 under `.Success`, so that the mean is the share of those that went well, and its
+/// milliseconds under `.Time`.
+fn succeeded(name: &str, ok: bool, took: Option<Duration>, labels: Vec<Label>) {
+    if let Some(took) = took {
+        histogram!(format!("{name}.Time"), labels.clone()).record(millis(took));
+    }
+    histogram!(format!("{name}.Success"), labels).record(f64::from(u8::from(ok)));
+}
+
+fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+fn of_worker(origin: &Origin, operation: &'static str) -> Vec<Label> {
+    vec![
+        Label::from_static_parts("Operation", operation),
+        Label::new("WorkerIdentifier", origin.worker.to_string()),
+    ]
+}
+
+fn of_shard(origin: &Origin, operation: &'static str, shard: &ShardId) -> Vec<Label> {
+    vec![
+        Label::from_static_parts("Operation", operation),
+        Label::new("StreamId", origin.stream.to_string()),
+        Label::new("ShardId", shard.to_string()),
+    ]
+}

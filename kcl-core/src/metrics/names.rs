@@ -1,0 +1,198 @@
+//! Every metric with its unit and meaning, for recorders that show them. `docs/metrics.md` lists the
+//! same, and a test compares.
+
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+
+const COUNTERS: [(&str, Unit, &str); 12] = [
+    (
+        "RecordsProcessed",
+        Unit::Count,
+        "records that the processor said Ok to",
+    ),
+    (
+        "DataBytesProcessed",
+        Unit::Bytes,
+        "payload bytes that the processor said Ok to",
+    ),
+    (
+        "ExpiredIterator",
+        Unit::Count,
+        "iterators that expired or became unknown",
+    ),
+    (
+        "LostLeases",
+        Unit::Count,
+        "shards that another worker has, or may have",
+    ),
+    ("TakenLeases", Unit::Count, "leases taken"),
+    (
+        "UntakenLeases",
+        Unit::Count,
+        "leases that another worker took first",
+    ),
+    ("LateRenewals", Unit::Count, "proofs of life that came late"),
+    (
+        "LivesLost",
+        Unit::Count,
+        "times that life could not be proven, with all leases lost",
+    ),
+    (
+        "ProcessorFailures",
+        Unit::Count,
+        "errors and panics of the processor",
+    ),
+    (
+        "RecordsTrimmed",
+        Unit::Count,
+        "times that retention caught up with unread records",
+    ),
+    (
+        "ShardsForgotten",
+        Unit::Count,
+        "shards that the stream forgot before their end was read",
+    ),
+    (
+        "LeasesVanished",
+        Unit::Count,
+        "unfinished leases that somebody deleted",
+    ),
+];
+
+const GAUGES: [(&str, Unit, &str); 8] = [
+    (
+        "MillisBehindLatest",
+        Unit::Milliseconds,
+        "how far the last batch was behind the newest record",
+    ),
+    ("CurrentLeases", Unit::Count, "shards that are being read"),
+    (
+        "TotalLeases",
+        Unit::Count,
+        "leases that can be read, at the last look",
+    ),
+    (
+        "ExpiredLeases",
+        Unit::Count,
+        "leases of those that nobody living holds, at the last look",
+    ),
+    (
+        "NumWorkers",
+        Unit::Count,
+        "workers that take part, at the last look",
+    ),
+    (
+        "NeededLeases",
+        Unit::Count,
+        "leases that this worker should have and has not, at the last look",
+    ),
+    (
+        "LeasesToTake",
+        Unit::Count,
+        "leases that it went to take, at the last look",
+    ),
+    (
+        "LeaseSpillover",
+        Unit::Count,
+        "leases that its maximum keeps from it, at the last look",
+    ),
+];
+
+const HISTOGRAMS: [(&str, Unit, &str); 14] = [
+    (
+        "Success",
+        Unit::Count,
+        "1 for a batch that was processed, 0 for one that was not",
+    ),
+    (
+        "RecordProcessor.initialize.Time",
+        Unit::Milliseconds,
+        "initialize",
+    ),
+    (
+        "RecordProcessor.processRecords.Time",
+        Unit::Milliseconds,
+        "process_records",
+    ),
+    (
+        "RecordProcessor.shutdown.Time",
+        Unit::Milliseconds,
+        "shard_ended or lease_lost",
+    ),
+    (
+        "KinesisDataFetcher.getRecords.Success",
+        Unit::Count,
+        "1 or 0 for each call",
+    ),
+    (
+        "KinesisDataFetcher.getRecords.Time",
+        Unit::Milliseconds,
+        "each call",
+    ),
+    (
+        "KinesisDataFetcher.getShardIterator.Success",
+        Unit::Count,
+        "1 or 0 for each call",
+    ),
+    (
+        "KinesisDataFetcher.getShardIterator.Time",
+        Unit::Milliseconds,
+        "each call",
+    ),
+    (
+        "UpdateLease.Success",
+        Unit::Count,
+        "1 or 0 for each checkpoint",
+    ),
+    (
+        "UpdateLease.Time",
+        Unit::Milliseconds,
+        "each checkpoint that was written",
+    ),
+    (
+        "RenewLease.Success",
+        Unit::Count,
+        "1 or 0 for each proof of life",
+    ),
+    ("RenewLease.Time", Unit::Milliseconds, "each proof of life"),
+    (
+        "TakeLease.Success",
+        Unit::Count,
+        "1 or 0 for each lease tried, 1 if the store answered",
+    ),
+    ("TakeLease.Time", Unit::Milliseconds, "each lease tried"),
+];
+
+pub(super) fn describe() {
+    for (name, unit, what) in COUNTERS {
+        describe_counter!(name, unit, what);
+    }
+    for (name, unit, what) in GAUGES {
+        describe_gauge!(name, unit, what);
+    }
+    for (name, unit, what) in HISTOGRAMS {
+        describe_histogram!(name, unit, what);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The names in the first column of the tables of the page.
+    fn documented() -> Vec<&'static str> {
+        let page = include_str!("../../../docs/metrics.md");
+        let (given, _) = page.split_once("## Not given").unwrap();
+        let rows = given.lines().filter_map(|line| line.strip_prefix("| `"));
+        rows.map(|row| row.split('`').next().unwrap()).collect()
+    }
+
+    #[test]
+    fn the_page_lists_every_metric_and_no_other() {
+        let all = COUNTERS.iter().chain(&GAUGES).chain(&HISTOGRAMS);
+        let mut all: Vec<_> = all.map(|(name, ..)| *name).collect();
+        let mut documented = documented();
+        all.sort_unstable();
+        documented.sort_unstable();
+        assert_eq!(documented, all);
+    }
+}

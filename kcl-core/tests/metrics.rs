@@ -1,0 +1,277 @@
+//! What a recorder of the facade gets from a worker over scripted sources and leases, exactly.
+
+#![expect(clippy::unwrap_used, reason = "a helper of a test fails by panicking")]
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use kcl_core::contract::{FixedOwnership, ScriptedSource};
+use kcl_core::event::{Failure, Origin, Plan, TakeReason};
+use kcl_core::*;
+use metrics::{
+    Counter, CounterFn, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder,
+    SharedString, Unit, with_local_recorder,
+};
+use tokio::time::sleep;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Keeps every value that was recorded, by name and labels.
+#[derive(Clone, Default)]
+struct Book {
+    values: Arc<Mutex<BTreeMap<String, Vec<f64>>>>,
+    units: Arc<Mutex<BTreeMap<String, Unit>>>,
+}
+
+struct Line {
+    book: Book,
+    key: String,
+}
+
+impl Book {
+    fn line(&self, key: &Key) -> Arc<Line> {
+        let labels: Vec<_> = key
+            .labels()
+            .filter(|label| label.key() != "StreamId")
+            .map(metrics::Label::value)
+            .collect();
+        let key = format!("{} {}", key.name(), labels.join(" "));
+        let book = self.clone();
+        Arc::new(Line { book, key })
+    }
+
+    fn described(&self, key: &KeyName, unit: Option<Unit>) {
+        let mut units = self.units.lock().unwrap();
+        units.insert(key.as_str().to_owned(), unit.unwrap());
+    }
+
+    fn values(&self, key: &str) -> Vec<f64> {
+        let values = self.values.lock().unwrap();
+        values.get(key).cloned().unwrap_or_default()
+    }
+
+    fn sum(&self, key: &str) -> f64 {
+        self.values(key).iter().sum()
+    }
+}
+
+impl Line {
+    fn note(&self, value: f64) {
+        let mut values = self.book.values.lock().unwrap();
+        values.entry(self.key.clone()).or_default().push(value);
+    }
+}
+
+impl CounterFn for Line {
+    #[expect(clippy::cast_precision_loss, reason = "small numbers")]
+    fn increment(&self, value: u64) {
+        self.note(value as f64);
+    }
+
+    fn absolute(&self, _: u64) {
+        panic!("no counter is set");
+    }
+}
+
+impl GaugeFn for Line {
+    fn increment(&self, value: f64) {
+        self.note(value);
+    }
+
+    fn decrement(&self, value: f64) {
+        self.note(-value);
+    }
+
+    fn set(&self, value: f64) {
+        self.note(value);
+    }
+}
+
+impl HistogramFn for Line {
+    fn record(&self, value: f64) {
+        self.note(value);
+    }
+}
+
+impl Recorder for Book {
+    fn describe_counter(&self, key: KeyName, unit: Option<Unit>, _: SharedString) {
+        self.described(&key, unit);
+    }
+
+    fn describe_gauge(&self, key: KeyName, unit: Option<Unit>, _: SharedString) {
+        self.described(&key, unit);
+    }
+
+    fn describe_histogram(&self, key: KeyName, unit: Option<Unit>, _: SharedString) {
+        self.described(&key, unit);
+    }
+
+    fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
+        Counter::from_arc(self.line(key))
+    }
+
+    fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
+        Gauge::from_arc(self.line(key))
+    }
+
+    fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
+        Histogram::from_arc(self.line(key))
+    }
+}
+
+/// Takes a quarter of a second, and fails at its second batch, once for all processors of a test.
+#[derive(Clone, Default)]
+struct Actor(Arc<Mutex<u32>>);
+
+#[async_trait]
+impl RecordProcessor for Actor {
+    async fn process_records(
+        &mut self,
+        _: &ShardContext,
+        _: &Batch,
+        _: &Checkpointer,
+    ) -> ProcessorResult {
+        sleep(SECOND / 4).await;
+        let calls = {
+            let mut calls = self.0.lock().unwrap();
+            *calls += 1;
+            *calls
+        };
+        if calls == 2 {
+            return Err("scripted".into());
+        }
+        Ok(())
+    }
+}
+
+/// Runs a worker that reads two batches of `s`, the second of them twice, loses `t`, and stops.
+fn recorded() -> Book {
+    let book = Book::default();
+    let source = ScriptedSource::new().with_batch_max(3);
+    source.put("s", ["12345", "67890", "abcde", "fghij"]);
+    let leases = FixedOwnership::new(["s", "t"]);
+    let actor = Actor::default();
+    let worker = Worker::builder("app", "stream")
+        .with_source(source)
+        .with_ownership(leases.clone())
+        .with_processor(move |_: &ShardContext| actor.clone())
+        .with_worker_id("w1")
+        .with_observer(MetricsObserver::default())
+        .build()
+        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    let stop = async move {
+        sleep(20 * SECOND).await;
+        leases.lose("t");
+        sleep(SECOND).await;
+    };
+    with_local_recorder(&book, || runtime.block_on(worker.run(stop))).unwrap();
+    book
+}
+
+#[test]
+fn records_and_calls_are_counted_exactly() {
+    let book = recorded();
+    assert_eq!(book.values("RecordsProcessed ProcessTask s"), [3.0, 1.0]);
+    assert_eq!(book.values("DataBytesProcessed ProcessTask s"), [15.0, 5.0]);
+    assert_eq!(book.values("Success ProcessTask s"), [1.0, 0.0, 1.0]);
+    let time = book.values("RecordProcessor.processRecords.Time ProcessTask s");
+    assert_eq!(time, [250.0; 3]);
+    assert_eq!(book.sum("ProcessorFailures ProcessTask s"), 1.0);
+    let starts = book.values("RecordProcessor.initialize.Time InitializeTask s");
+    assert_eq!(starts, [0.0, 0.0]);
+    let ends = book.values("RecordProcessor.shutdown.Time ShutdownTask t");
+    assert_eq!(ends, [0.0]);
+    // Three records of a batch, one behind it; then nothing is behind.
+    let lag = book.values("MillisBehindLatest ProcessTask s");
+    assert_eq!(lag, [1.0, 0.0, 0.0, 0.0]);
+}
+
+#[test]
+fn leases_and_checkpoints_are_counted_exactly() {
+    let book = recorded();
+    let current = book.values("CurrentLeases RenewAllLeases w1");
+    assert_eq!(current, [1.0, 1.0, -1.0, -1.0]);
+    assert_eq!(book.sum("LostLeases RenewAllLeases w1"), 1.0);
+    assert_eq!(book.values("UpdateLease.Success ProcessTask s"), [1.0]);
+    assert_eq!(book.values("UpdateLease.Time ProcessTask s"), [0.0]);
+}
+
+#[test]
+fn every_metric_has_a_unit() {
+    let book = recorded();
+    let units = book.units.lock().unwrap().clone();
+    let used = book.values.lock().unwrap();
+    for key in used.keys() {
+        let name = key.split(' ').next().unwrap();
+        assert!(units.contains_key(name), "{name} is not described");
+    }
+    assert_eq!(units["DataBytesProcessed"], Unit::Bytes);
+    assert_eq!(units["MillisBehindLatest"], Unit::Milliseconds);
+    assert_eq!(units.len(), 34);
+}
+
+#[test]
+fn what_the_leases_tell_is_counted_exactly() {
+    let (book, observer) = (Book::default(), MetricsObserver::default());
+    let origin = Origin {
+        application: ApplicationName::new("app").unwrap(),
+        stream: StreamName::new("stream").unwrap(),
+        worker: WorkerId::new("w1").unwrap(),
+    };
+    let (shard, took) = (ShardId::new("s"), SECOND / 100);
+    let mut plan = Plan::default();
+    (plan.leases, plan.free, plan.workers) = (7, 3, 2);
+    (plan.held, plan.target, plan.taking) = (1, 4, 2);
+    let error = Failure::from(&Error::new(ErrorKind::Unavailable, "scripted"));
+    let events = [
+        Event::Planned(plan),
+        Event::LeaseTaken {
+            shard: shard.clone(),
+            epoch: Epoch::new(1),
+            why: TakeReason::Free,
+            took,
+        },
+        Event::LeaseNotTaken {
+            shard,
+            error: None,
+            took,
+        },
+        Event::LifeRenewed {
+            took,
+            left: SECOND,
+            late: true,
+        },
+        Event::RenewalFailed { took, error },
+    ];
+    with_local_recorder(&book, || {
+        for event in &events {
+            observer.on_event(&origin, event);
+        }
+    });
+    let gauges = [
+        ("TotalLeases", 7.0),
+        ("ExpiredLeases", 3.0),
+        ("NumWorkers", 2.0),
+        ("NeededLeases", 3.0),
+        ("LeasesToTake", 2.0),
+        ("LeaseSpillover", 0.0),
+        ("TakenLeases", 1.0),
+        ("UntakenLeases", 1.0),
+    ];
+    for (name, value) in gauges {
+        assert_eq!(book.values(&format!("{name} TakeLeases w1")), [value]);
+    }
+    assert_eq!(book.values("TakeLease.Success TakeLeases w1"), [1.0, 1.0]);
+    assert_eq!(book.values("TakeLease.Time TakeLeases w1"), [10.0, 10.0]);
+    assert_eq!(
+        book.values("RenewLease.Success RenewAllLeases w1"),
+        [1.0, 0.0]
+    );
+    assert_eq!(book.values("LateRenewals RenewAllLeases w1"), [1.0]);
+}
