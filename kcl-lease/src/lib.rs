@@ -71,6 +71,7 @@
 #[cfg(feature = "testing")]
 pub mod contract;
 mod holdings;
+mod java;
 mod keeper;
 mod leases;
 #[cfg(test)]
@@ -86,6 +87,7 @@ mod store;
 mod sync;
 mod trouble;
 
+pub use java::{JavaFleet, JavaLeases, JavaSettings};
 pub use leases::{DynamoLeases, MemoryLeases};
 pub use ownership::Leases;
 pub use row::{

@@ -3,8 +3,8 @@
 //! Two clients, so that the renewals that keep the worker alive never wait behind anything else:
 //! they have a connection, a retry budget and a circuit of their own.
 
-mod codec;
-mod expression;
+pub(crate) mod codec;
+pub(crate) mod expression;
 mod table;
 
 use std::collections::BTreeSet;
@@ -32,9 +32,9 @@ use crate::store::{Freshness, LeaseStore, Outcome, StoreError, Take};
 /// The lease table of one application in DynamoDB.
 #[derive(Clone, Debug)]
 pub struct DynamoTable {
-    client: Client,
-    renewals: Client,
-    table: String,
+    pub(crate) client: Client,
+    pub(crate) renewals: Client,
+    pub(crate) table: String,
     /// For messages.
     resource: String,
 }
@@ -53,7 +53,7 @@ impl DynamoTable {
         }
     }
 
-    fn failed<E>(&self, operation: &'static str, failure: SdkError<E>) -> StoreError
+    pub(crate) fn failed<E>(&self, operation: &'static str, failure: SdkError<E>) -> StoreError
     where
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
@@ -90,7 +90,7 @@ impl DynamoTable {
         Ok(reply.item)
     }
 
-    async fn read_row<R>(
+    pub(crate) async fn read_row<R>(
         &self,
         key: AttributeValue,
         decode: impl FnOnce(&Item) -> Result<R, Error> + Send,
@@ -115,7 +115,7 @@ impl DynamoTable {
         }
     }
 
-    async fn put_new<R>(
+    pub(crate) async fn put_new<R>(
         &self,
         client: &Client,
         item: Item,
@@ -150,7 +150,7 @@ impl DynamoTable {
         }
     }
 
-    async fn delete_if<R>(
+    pub(crate) async fn delete_if<R>(
         &self,
         key: AttributeValue,
         condition: Option<String>,
@@ -189,7 +189,7 @@ impl DynamoTable {
         }
     }
 
-    async fn update_if<R>(
+    pub(crate) async fn update_if<R>(
         &self,
         client: &Client,
         update: Update,
@@ -278,12 +278,12 @@ impl DynamoTable {
 }
 
 /// One conditional update, in words.
-struct Update {
-    key: AttributeValue,
-    condition: String,
-    change: String,
-    words: Words,
-    answer: ReturnValue,
+pub(crate) struct Update {
+    pub(crate) key: AttributeValue,
+    pub(crate) condition: String,
+    pub(crate) change: String,
+    pub(crate) words: Words,
+    pub(crate) answer: ReturnValue,
 }
 
 /// `leaseOwner, leaseOwnerIncarnation, leaseCounter = mine`.
@@ -297,7 +297,7 @@ fn fence_holds(words: &mut Words, fence: &Fence) -> String {
 }
 
 /// `checkpoint = from`. Rows of other libraries may lack the subsequence number where it is 0.
-fn checkpoint_is(words: &mut Words, from: &Checkpoint) -> String {
+pub(crate) fn checkpoint_is(words: &mut Words, from: &Checkpoint) -> String {
     let (value, subsequence) = codec::checkpoint_parts(from);
     let same = words.equals(CHECKPOINT, value);
     let same_subsequence = words.equals(SUBSEQUENCE, number(subsequence));
