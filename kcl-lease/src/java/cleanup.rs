@@ -2,18 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use kcl_core::model::ShardId;
+use kcl_core::model::{ShardId, WorkerId};
 
 use super::row::JavaRow;
 
 /// The finished leases whose children have all been started, and whose parents' leases are gone.
 ///
 /// The KCL deletes them while the stream still lists their shards, and so does this: neither makes the
-/// lease of a shard anew of which a child has one.
-pub(crate) fn removable(rows: &BTreeMap<ShardId, JavaRow>) -> Vec<ShardId> {
+/// lease of a shard anew of which a child has one. Those that another worker holds are left to it: a Java
+/// worker that stops while its leases vanish takes that for a failure.
+pub(crate) fn removable(rows: &BTreeMap<ShardId, JavaRow>, me: &WorkerId) -> Vec<ShardId> {
     let is_started = |id| rows.get(id).is_some_and(JavaRow::is_started);
     rows.values()
         .filter(|row| row.is_ended() && !row.lease.children.is_empty())
+        .filter(|row| row.holder().is_none_or(|holder| holder == me))
         .filter(|row| row.lease.children.iter().all(is_started))
         .filter(|row| !row.lease.parents.iter().any(|id| rows.contains_key(id)))
         .map(|row| row.lease.shard.clone())
@@ -26,59 +28,56 @@ mod tests {
     use crate::row::LeaseRow;
     use kcl_core::model::{Checkpoint, HashKeyRange, SequenceNumber, Shard};
 
-    fn rows(of: &[(&str, &[&str], &str, &[&str])]) -> BTreeMap<ShardId, JavaRow> {
-        let row = |(name, parents, checkpoint, children): &(&str, &[&str], &str, &[&str])| {
-            let shard = Shard {
-                id: (*name).into(),
-                parents: parents.iter().map(ShardId::new).collect(),
-                range: HashKeyRange { start: 0, end: 9 },
-                open: false,
-            };
-            let checkpoint = match *checkpoint {
-                "end" => Checkpoint::ShardEnd,
-                "start" => Checkpoint::TrimHorizon,
-                number => Checkpoint::at(SequenceNumber::new(number).unwrap()),
-            };
-            let mut lease = LeaseRow::fresh(&shard, checkpoint);
-            lease.children = children.iter().map(ShardId::new).collect();
-            let row = JavaRow {
-                lease,
-                checkpoint_owner: None,
-            };
-            (shard.id, row)
+    /// Name, parents, checkpoint, children, holder.
+    type Written<'a> = (&'a str, &'a [&'a str], &'a str, &'a [&'a str], &'a str);
+
+    fn row((name, parents, checkpoint, children, holder): &Written<'_>) -> (ShardId, JavaRow) {
+        let shard = Shard {
+            id: (*name).into(),
+            parents: parents.iter().map(ShardId::new).collect(),
+            range: HashKeyRange { start: 0, end: 9 },
+            open: false,
         };
-        of.iter().map(row).collect()
+        let checkpoint = match *checkpoint {
+            "end" => Checkpoint::ShardEnd,
+            "start" => Checkpoint::TrimHorizon,
+            number => Checkpoint::at(SequenceNumber::new(number).unwrap()),
+        };
+        let mut lease = LeaseRow::fresh(&shard, checkpoint);
+        lease.children = children.iter().map(ShardId::new).collect();
+        lease.owner = WorkerId::new(holder).ok().map(|id| JavaRow::owner(&id));
+        let row = JavaRow {
+            lease,
+            checkpoint_owner: None,
+        };
+        (shard.id, row)
     }
 
     #[test]
     fn each_table_has_its_finished_leases_to_remove() {
-        let none: &[&str] = &[];
-        type Row<'a> = (&'a str, &'a [&'a str], &'a str, &'a [&'a str]);
-        let table: [(&[Row<'_>], &[&str]); 5] = [
-            (
-                &[("a", &[], "end", &["b"]), ("b", &["a"], "7", &[])],
-                &["a"],
-            ),
-            (
-                &[("a", &[], "end", &["b"]), ("b", &["a"], "start", &[])],
-                none,
-            ),
-            (
-                &[("a", &[], "end", &["b", "c"]), ("b", &["a"], "7", &[])],
-                none,
-            ),
-            (&[("a", &[], "end", &[])], none),
+        let started: Written<'_> = ("b", &["a"], "7", &[], "other");
+        let end = |holder| ("a", &[][..], "end", &["b"][..], holder);
+        let table: [(&[Written<'_>], &[&str]); 7] = [
+            (&[end("me"), started], &["a"]),
+            (&[end(""), started], &["a"]),
+            (&[end("other"), started], &[]),
+            (&[end("me"), ("b", &["a"], "start", &[], "")], &[]),
+            (&[("a", &[], "end", &["b", "c"], "me"), started], &[]),
+            (&[("a", &[], "end", &[], "me")], &[]),
             (
                 &[
-                    ("a", &[], "end", &["b"]),
-                    ("b", &["a"], "end", &["c"]),
-                    ("c", &["b"], "7", &[]),
+                    end("me"),
+                    ("b", &["a"], "end", &["c"], "me"),
+                    ("c", &["b"], "7", &[], "me"),
                 ],
                 &["a"],
             ),
         ];
+        let me = WorkerId::new("me").unwrap();
         for (of, wanted) in table {
-            assert_eq!(removable(&rows(of)), *wanted, "{of:?}");
+            let rows = of.iter().map(row).collect();
+            let wanted: Vec<ShardId> = wanted.iter().map(ShardId::new).collect();
+            assert_eq!(removable(&rows, &me), wanted, "{of:?}");
         }
     }
 }

@@ -172,6 +172,7 @@ fn run(
         settings: Arc::clone(&common.settings),
         stream: start.stream,
         initial_position: start.initial_position,
+        me: common.me.clone(),
         holdings: Arc::clone(&common.holdings),
         phase: common.phase.clone(),
         env: start.env.clone(),

@@ -10,7 +10,7 @@ use futures::StreamExt as _;
 use futures::stream;
 use kcl_core::env::Env;
 use kcl_core::error::{Error, ErrorKind};
-use kcl_core::model::{Checkpoint, InitialPosition, Shard, ShardId, StreamName};
+use kcl_core::model::{Checkpoint, InitialPosition, Shard, ShardId, StreamName, WorkerId};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
@@ -34,6 +34,7 @@ pub(crate) struct Sync<L> {
     pub(crate) settings: Arc<JavaSettings>,
     pub(crate) stream: StreamName,
     pub(crate) initial_position: InitialPosition,
+    pub(crate) me: WorkerId,
     pub(crate) holdings: Arc<Holdings>,
     pub(crate) phase: watch::Receiver<Phase>,
     pub(crate) env: Env,
@@ -98,7 +99,7 @@ impl<L: ShardList> Sync<L> {
         if self.create(waves).await? > 0 {
             self.holdings.look.notify_one();
         }
-        for shard in cleanup::removable(&rows) {
+        for shard in cleanup::removable(&rows, &self.me) {
             if self.table.remove_ended(&shard).await? {
                 tracing::info!(%shard, "finished lease removed: its children are being read");
             }

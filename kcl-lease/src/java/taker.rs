@@ -194,7 +194,7 @@ mod tests {
             ("- - - -", &[], ALL, &[Free; 4]),
             ("a - - -", &[], ALL, &[Free; 2]),
             ("a:11 b:11 a:11", &[], ALL, &[Free; 3]),
-            ("a:10 b:9 a:1", &[], ALL, &[Stolen; 0]),
+            ("a:10 b:9 a:1", &[], ALL, &[Stolen]),
             ("a:11 a:11 b b", &[], ALL, &[Free; 2]),
             // Very old ones are taken above the share, up to the most.
             ("a:31 a:31 a:31 b", &[], ALL, &[Free; 3]),

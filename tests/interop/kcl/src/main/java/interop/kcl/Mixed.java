@@ -7,6 +7,8 @@ import static interop.kcl.Checks.ok;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
+import java.util.TreeSet;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.BooleanSupplier;
 import software.amazon.awssdk.services.dynamodb.DynamoDbAsyncClient;
@@ -23,6 +25,8 @@ import software.amazon.kinesis.common.KinesisClientUtil;
  */
 public final class Mixed {
     private static final String APPLICATION = "mixed";
+    /** Long enough for every shard to be checkpointed, by whoever reads it. */
+    private static final int ALONE_MILLIS = 2_500;
 
     private final Journal journal;
     private final KinesisAsyncClient kinesis = KinesisClientUtil.createKinesisAsyncClient(KinesisAsyncClient.builder());
@@ -68,8 +72,8 @@ public final class Mixed {
         spawn(table);
         Thread writer = spawn(producer);
         fleet.start("java-a");
-        awaitReading("the first Java worker to read all shards");
         fleet.start("java-b");
+        awaitShare("java-a");
         awaitShare("java-b");
         startForeign("rust-c");
         awaitShare("rust-c");
@@ -82,14 +86,17 @@ public final class Mixed {
         Event alone = journal.event("alone");
         stream.updateShardCount();
         awaitReading("the foreign worker to read all shards alone");
+        Checks.pause(ALONE_MILLIS);
         fleet.start("java-d");
         Event back = journal.event("back");
         awaitShare("java-d");
         stop("rust-c");
         startForeign("rust-e");
         awaitShare("rust-e");
+        Checks.pause(ALONE_MILLIS);
         Event kill = journal.event("sigkill", "worker", APPLICATION + "-rust-e");
         fleet.kill(APPLICATION + "-rust-e");
+        eventually("the Java worker to take over after the kill", () -> holds(() -> hasTakenOver(kill)));
         awaitReading("the Java worker to read all shards after the kill");
         producer.finish();
         writer.join();
@@ -133,6 +140,16 @@ public final class Mixed {
         eventually(name + " to get shards", () -> holds(() -> member.holds().stream().anyMatch(stream.openIds()::contains)
                 && member.log().events().stream().anyMatch(event -> event.is("record") && event.at() > since)
                 && fleet.isReading(stream.openIds(), since)));
+    }
+
+    /** Whether others have started all that the killed worker read. */
+    private boolean hasTakenOver(Event kill) {
+        Set<String> shards = new TreeSet<>(fleet.member(kill.get("worker")).holds());
+        for (Fleet.Member member : fleet.live()) {
+            member.log().events().stream().filter(event -> event.is("started") && event.at() > kill.at())
+                    .forEach(event -> shards.remove(event.shard()));
+        }
+        return shards.isEmpty();
     }
 
     private boolean holds(BooleanSupplier what) {
