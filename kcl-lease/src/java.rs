@@ -4,14 +4,18 @@
 //! why it is as it is: `docs/decisions/0006-sharing-a-table-with-java.md`. It is apart from the protocol
 //! of tables of our own, and shares with it only what decides nothing about leases.
 //!
-//! * `row`, `codec`, `table`: what is stored, and each step as a conditional request.
-//! * `chain`, `taker`, `cleanup`, `view`: what is decided, without I/O.
-//! * `look`, `tenure`, `sync`: the tasks. `holdings` is where they meet.
+//! * `row`, `codec`, `table`, `coordination`: what is stored, and each step as a conditional request.
+//! * `chain`, `taker`, `lock`, `assign`, `cleanup`, `view`: what is decided, without I/O.
+//! * `look`, `tenure`, `sync`, `lead`: the tasks. `holdings` is where they meet.
 
+mod assign;
 mod chain;
 mod cleanup;
 mod codec;
+mod coordination;
 mod holdings;
+mod lead;
+mod lock;
 mod look;
 mod ownership;
 mod right;

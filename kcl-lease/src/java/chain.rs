@@ -116,6 +116,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "one table")]
     fn every_refusal_has_one_meaning() {
         let finish = || Write::Finish(BTreeSet::new());
         let mine = |counter| row(counter, Some("me"), None);

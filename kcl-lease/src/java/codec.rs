@@ -25,11 +25,11 @@ pub(crate) const LOCK_KEY: &str = "Leader";
 pub(crate) const LOCK_OWNER: &str = "ownerName";
 pub(crate) const LOCK_VERSION: &str = "recordVersionNumber";
 pub(crate) const LOCK_LEASE: &str = "leaseDuration";
-const LOCK_RELEASED: &str = "isReleased";
+pub(crate) const LOCK_RELEASED: &str = "isReleased";
 
 pub(crate) const VERSION_KEY: &str = "Migration3.0";
 const VERSION: &str = "cv";
-pub(crate) const REPORTED_AT: &str = "lut";
+const REPORTED_AT: &str = "lut";
 
 const ENTITY_LOCK: &str = "LEADER";
 const ENTITY_VERSION: &str = "CLIENT_VERSION_MIGRATION";

@@ -147,7 +147,11 @@ mod tests {
             let mut watch = Watch::default();
             for (second, row, wanted) in run {
                 let now = start + Duration::from_secs(*second);
-                assert_eq!(watch.judge(*row, now, PATIENCE), *wanted, "{run:?} at {second}");
+                assert_eq!(
+                    watch.judge(*row, now, PATIENCE),
+                    *wanted,
+                    "{run:?} at {second}"
+                );
             }
         }
     }

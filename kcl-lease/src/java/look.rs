@@ -89,14 +89,57 @@ impl Look {
         } else {
             Freshness::Eventual
         };
+        let fleet = self.common.settings.fleet;
+        if fleet == JavaFleet::V3
+            && let Some(found) = self.named().await.transpose()
+        {
+            return Ok(match found {
+                Ok(rows) => {
+                    self.pick_up(rows).await;
+                    Ok(())
+                }
+                Err(failure) => Err(failure),
+            });
+        }
         let rows = match self.common.table.scan(freshness).await {
             Ok(rows) => rows,
             Err(failure) => return Ok(Err(failure)),
         };
         let after = Instant::now();
-        let leases = leases(rows, self.common.settings.fleet)?;
-        self.take_own_share(leases, after, is_rung).await;
+        let leases = leases(rows, fleet)?;
+        match fleet {
+            JavaFleet::V2 => self.take_own_share(leases, after, is_rung).await,
+            JavaFleet::V3 => self.pick_up(leases).await,
+        }
         Ok(Ok(()))
+    }
+
+    /// The leases that name this worker and are not held, by the KCL's index. Nothing if there is none.
+    async fn named(&self) -> Result<Option<Vec<JavaRow>>, StoreError> {
+        let (table, me) = (&self.common.table, &self.common.me);
+        let Some(shards) = table.named(me).await? else {
+            return Ok(None);
+        };
+        let held = self.common.holdings.held();
+        let mut rows = Vec::new();
+        for shard in shards.iter().filter(|shard| !held.contains(*shard)) {
+            rows.extend(table.read(shard).await?);
+        }
+        Ok(Some(rows))
+    }
+
+    /// Takes what a leader has assigned to this worker, and nobody has to hand over any more.
+    async fn pick_up(&mut self, leases: Vec<JavaRow>) {
+        let (me, held) = (&self.common.me, self.common.holdings.held());
+        let is_assigned = |row: &JavaRow| row.named() == Some(me) && !row.is_handed_over();
+        let picks = leases
+            .into_iter()
+            .filter(|row| is_assigned(row) && !held.contains(&row.lease.shard));
+        let picks = picks.map(|row| Pick {
+            row,
+            why: Why::Ours,
+        });
+        self.take(picks.collect()).await;
     }
 
     async fn take_own_share(&mut self, leases: Vec<JavaRow>, after: Instant, is_rung: bool) {
@@ -168,13 +211,13 @@ pub(crate) fn leases(rows: Vec<Row>, fleet: JavaFleet) -> Result<Vec<JavaRow>, E
 
 /// The table says that the fleet follows the other protocol.
 pub(crate) fn wrong_fleet(fleet: JavaFleet) -> Error {
-    let (says, other) = match fleet {
-        JavaFleet::V2 => ("that a leader assigns leases", "V3"),
-        JavaFleet::V3 => ("that each worker takes leases for itself", "V2"),
+    let (told, other) = match fleet {
+        JavaFleet::V2 => ("each worker takes leases for itself", "V3"),
+        JavaFleet::V3 => ("a leader assigns leases", "V2"),
     };
-    let message = format!("the row Migration3.0 says {says}, and this worker is told otherwise");
+    let message = format!("this worker is told that {told}, and the table says otherwise");
     Error::new(ErrorKind::Invalid, message).with_hint(format!(
-        "set `JavaSettings::fleet` to `JavaFleet::{other}`, or finish the migration of the Java workers first"
+        "the row Migration3.0 says so, or its absence beside leases: set `JavaSettings::fleet` to `JavaFleet::{other}`, or finish the migration of the Java workers first"
     ))
 }
 

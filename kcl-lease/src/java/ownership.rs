@@ -14,8 +14,12 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
+use super::coordination::Home;
 use super::holdings::Holdings;
-use super::look::{Look, leases};
+use super::lead::{Due, Lead};
+use super::lock::Watch;
+use super::look::{Look, leases, wrong_fleet};
+use super::row::Version;
 use super::settings::{JavaFleet, JavaSettings};
 use super::sync::Sync;
 use super::table::JavaTable;
@@ -144,14 +148,14 @@ impl Ownership for JavaLeases {
             InitialPosition::TrimHorizon | InitialPosition::Latest => None,
         };
         let table = JavaTable { inner, at };
-        enter(&table, &shards, &start, &settings).await?;
+        let home = enter(&table, &shards, &start, &settings).await?;
         tracing::info!(worker = %start.worker, application = %start.application, "worker joins a fleet of Java workers");
-        Ok(run(table, shards, start, settings))
+        Ok(run((table, home), shards, start, settings))
     }
 }
 
 fn run(
-    table: JavaTable,
+    (table, home): (JavaTable, Option<Home>),
     shards: KinesisShards,
     start: OwnershipStart,
     settings: JavaSettings,
@@ -186,6 +190,20 @@ fn run(
     let mut tasks = JoinSet::new();
     tasks.spawn(sync.run());
     tasks.spawn(look.run());
+    if let Some(home) = home {
+        let lead = Lead {
+            common: common.clone(),
+            home,
+            rng: start.env.rng(),
+            env: start.env,
+            observer: Observer::default(),
+            watch: Watch::default(),
+            held: None,
+            claimed: None,
+            due: Due::now(Instant::now()),
+        };
+        tasks.spawn(lead.run());
+    }
     let patience = common.settings.failover / 2;
     OwnershipRun {
         grants,
@@ -204,7 +222,7 @@ async fn enter(
     shards: &KinesisShards,
     start: &OwnershipStart,
     settings: &JavaSettings,
-) -> Result<(), Error> {
+) -> Result<Option<Home>, Error> {
     let deadline = Instant::now() + settings.start_timeout;
     let mut pause = START_PAUSE_FIRST;
     loop {
@@ -212,10 +230,10 @@ async fn enter(
             // The stream first: a name with a slip in it must not leave a table behind.
             shards.list(&start.stream, None).await?;
             table.ensure().await.map_err(StoreError::into_error)?;
-            agree(table, settings.fleet).await
+            agree(table, start, settings.fleet).await
         };
         let error: Error = match timeout_at(deadline, attempt).await {
-            Ok(Ok(())) => return Ok(()),
+            Ok(Ok(home)) => return Ok(home),
             Ok(Err(error)) => error,
             Err(_) => {
                 let message = format!(
@@ -236,11 +254,31 @@ async fn enter(
     }
 }
 
-/// Whether the table is of a fleet that this worker can join.
-async fn agree(table: &JavaTable, fleet: JavaFleet) -> Result<(), Error> {
+/// Whether the table is of a fleet that this worker can join. Answers where its coordination is kept, if it
+/// has any.
+async fn agree(
+    table: &JavaTable,
+    start: &OwnershipStart,
+    fleet: JavaFleet,
+) -> Result<Option<Home>, Error> {
     let rows = table.scan(Freshness::Consistent).await;
-    leases(rows.map_err(StoreError::into_error)?, fleet)?;
-    Ok(())
+    let leases = leases(rows.map_err(StoreError::into_error)?, fleet)?;
+    let home = Home::find(table, &start.application).await;
+    let home = home.map_err(StoreError::into_error)?;
+    let version = table.read_version(&home).await;
+    match (fleet, version.map_err(StoreError::into_error)?) {
+        (JavaFleet::V2, Some(Version::Taking) | None) => Ok(None),
+        (JavaFleet::V3, Some(Version::Led)) => Ok(Some(home)),
+        (JavaFleet::V3, None) if leases.is_empty() && home.is_single() => {
+            // Refused is as good: the next look tells what another worker wrote.
+            let written = table.write_version(&start.worker, start.env.wall()).await;
+            written.map_err(StoreError::into_error)?;
+            Ok(Some(home))
+        }
+        (JavaFleet::V2, Some(Version::Led)) | (JavaFleet::V3, Some(Version::Taking) | None) => {
+            Err(wrong_fleet(fleet))
+        }
+    }
 }
 
 /// The worker's hold on its tasks.

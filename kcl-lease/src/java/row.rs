@@ -4,7 +4,7 @@
 
 use kcl_core::model::{Checkpoint, WorkerId};
 
-use crate::row::{LeaseRow, Owner};
+use crate::row::LeaseRow;
 
 /// The row of one shard, with what the KCL 3.x has beside it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,9 +36,10 @@ impl JavaRow {
         self.lease.is_ended()
     }
 
-    /// Who a worker is to a row.
-    pub(crate) fn owner(worker: &WorkerId) -> Owner {
-        Owner {
+    /// A worker as the owner of a row.
+    #[cfg(test)]
+    pub(crate) fn owner(worker: &WorkerId) -> crate::row::Owner {
+        crate::row::Owner {
             worker: worker.clone(),
             incarnation: None,
         }

@@ -190,7 +190,8 @@ mod tests {
         };
         use Why::{Free, Ours, Stolen};
         // Leases, what is held, the limits, what is taken.
-        let table: [(&str, &[usize], (usize, usize), &[Why]); 17] = [
+        type Case<'a> = (&'a str, &'a [usize], (usize, usize), &'a [Why]);
+        let table: [Case<'_>; 17] = [
             ("- - - -", &[], ALL, &[Free; 4]),
             ("a - - -", &[], ALL, &[Free; 2]),
             ("a:11 b:11 a:11", &[], ALL, &[Free; 3]),

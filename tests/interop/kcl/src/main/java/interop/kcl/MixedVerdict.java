@@ -48,6 +48,9 @@ final class MixedVerdict {
         moves(table.seen());
         Checks.ok(Coordination.table(dynamo, table.name()));
         leases(table);
+        if (Tuning.HAS_LEADER) {
+            coordination(table, dynamo);
+        }
     }
 
     private void moves(Map<String, List<Table.Row>> seen) {
@@ -69,6 +72,21 @@ final class MixedVerdict {
         Checks.ok(leases.all());
         Checks.ok("the judge refuses tables with one fault: " + leases.mustRefuse());
         Checks.ok(Leases.history(table.seen()));
+    }
+
+    private void coordination(Table table, DynamoDbAsyncClient dynamo) {
+        Map<String, List<Table.Row>> seen = table.seen();
+        String foreign = events.stream().map(Event::by).filter(MixedVerdict::isForeign).findFirst().orElseThrow();
+        Checks.ok(Coordination.bothKindsLed(seen, foreign, last));
+        refuses("a leader of the other kind who was not", () -> Coordination.bothKindsLed(seen, kill.get("worker"), last));
+        Checks.ok(Coordination.index(dynamo, table.name(), table.rows(), last));
+        Checks.ok(Coordination.version(table.rows()));
+        Map<String, Long> killed = Map.of(kill.get("worker"), kill.at());
+        Checks.ok(Coordination.workers(seen, killed));
+        refuses("a worker that was silent", () -> Coordination.workers(seen, Map.of(foreign, kill.at())));
+        Moves moves = new Moves(events, KinesisStream.children(parents).keySet());
+        Checks.ok(moves.handedOver(seen, kill.at()));
+        refuses("a hand-over the table never showed", () -> moves.handedOver(Map.of(), kill.at()));
     }
 
     /** How often a shard went from a Java worker to a foreign one, and back. */
