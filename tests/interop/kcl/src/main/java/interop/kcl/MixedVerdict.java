@@ -84,9 +84,32 @@ final class MixedVerdict {
         Map<String, Long> killed = Map.of(kill.get("worker"), kill.at());
         Checks.ok(Coordination.workers(seen, killed));
         refuses("a worker that was silent", () -> Coordination.workers(seen, Map.of(foreign, kill.at())));
-        Moves moves = new Moves(events, KinesisStream.children(parents).keySet());
+        Moves moves = new Moves(withoutStops(), KinesisStream.children(parents).keySet());
         Checks.ok(moves.handedOver(seen, kill.at()));
         refuses("a hand-over the table never showed", () -> moves.handedOver(Map.of(), kill.at()));
+        Checks.ok(bothWays(seen));
+        refuses("hand-overs the table never showed", () -> bothWays(Map.of()));
+    }
+
+    /** The events without the requests of workers that were stopping, which are no hand-overs. */
+    private List<Event> withoutStops() {
+        Map<String, Long> stopping = judge.of("stopping").stream().collect(Collectors.toMap(Event::by, Event::at));
+        return events.stream().filter(it -> !it.is("requested")
+                || it.at() < stopping.getOrDefault(it.by(), Long.MAX_VALUE)).toList();
+    }
+
+    /** Rows that named a worker of one kind as the next owner while one of the other kind still read. */
+    private static String bothWays(Map<String, List<Table.Row>> seen) {
+        Map<String, Long> ways = seen.values().stream().flatMap(List::stream)
+                .filter(row -> row.text("checkpointOwner") != null && row.text("leaseOwner") != null)
+                .map(row -> List.of(kind(row.text("checkpointOwner")), kind(row.text("leaseOwner")), row.key()))
+                .distinct().collect(Collectors.groupingBy(it -> it.get(0) + " to " + it.get(1), TreeMap::new, Collectors.counting()));
+        check(ways.keySet().containsAll(Set.of("Java to the other", "the other to Java")), "hand-overs one way only", ways);
+        return "leases were handed over both ways: " + ways;
+    }
+
+    private static String kind(String worker) {
+        return isForeign(worker) ? "the other" : "Java";
     }
 
     /** How often a shard went from a Java worker to a foreign one, and back. */
