@@ -194,11 +194,19 @@ impl Lead {
             self.begin(version, sent);
             return Ok(());
         }
-        let patience = heartbeat * FREE_HEARTBEATS;
-        if let Some(claim) = self.watch.judge(row.as_ref(), now, patience) {
-            self.claim(&claim).await?;
+        if let Some((claim, since)) = self.watch.judge(row.as_ref(), now) {
+            let is_ripe = now.duration_since(since) >= heartbeat * FREE_HEARTBEATS;
+            if is_ripe || self.is_alone().await? {
+                self.claim(&claim).await?;
+            }
         }
         Ok(())
+    }
+
+    /// Whether no other worker has told that it lives, so that nobody has to be given the chance to lead.
+    async fn is_alone(&self) -> Result<bool, StoreError> {
+        let (_, reports) = self.look().await?;
+        Ok(self.living(reports).len() == 1)
     }
 
     async fn claim(&mut self, claim: &Claim) -> Result<(), StoreError> {
@@ -253,20 +261,8 @@ impl Lead {
 
     /// One look at the table, and what follows.
     async fn assign(&mut self) -> Result<(), StoreError> {
-        let rows = self.common.table.scan(Freshness::Consistent).await?;
+        let (leases, reports) = self.look().await?;
         let after = Instant::now();
-        let mut reports = Vec::new();
-        let mut leases: Vec<JavaRow> = Vec::new();
-        for row in rows {
-            match row {
-                Row::Lease(row) => leases.push(row),
-                Row::Report(row) => reports.push(row),
-                Row::Lock(_) | Row::Version(_) => {}
-            }
-        }
-        if !self.home.is_single() {
-            reports = self.common.table.reports(&self.home).await?;
-        }
         let living = self.living(reports);
         let settings = &self.common.settings;
         let rules = Rules {
@@ -278,6 +274,23 @@ impl Lead {
         let steps = assign::plan(view, &living, rules, after);
         self.carry_out(steps).await;
         Ok(())
+    }
+
+    /// Every lease, and what every worker told.
+    async fn look(&self) -> Result<(Vec<JavaRow>, Vec<ReportRow>), StoreError> {
+        let mut reports = Vec::new();
+        let mut leases = Vec::new();
+        for row in self.common.table.scan(Freshness::Consistent).await? {
+            match row {
+                Row::Lease(row) => leases.push(row),
+                Row::Report(row) => reports.push(row),
+                Row::Lock(_) | Row::Version(_) => {}
+            }
+        }
+        if !self.home.is_single() {
+            reports = self.common.table.reports(&self.home).await?;
+        }
+        Ok((leases, reports))
     }
 
     fn living(&self, reports: Vec<ReportRow>) -> BTreeSet<WorkerId> {

@@ -31,14 +31,12 @@ pub(crate) enum Claim {
 }
 
 impl Watch {
-    /// Takes in a read. `after` is a moment after its reply; `patience` is how long a lock must have been free,
-    /// so that those come first who should.
+    /// Takes in a read: how the lock may be claimed, and since when. `after` is a moment after the reply.
     pub(crate) fn judge(
         &mut self,
         row: Option<&LockRow>,
         after: Instant,
-        patience: Duration,
-    ) -> Option<Claim> {
+    ) -> Option<(Claim, Instant)> {
         let claim = match row {
             None => Some(Claim::Absent),
             Some(row) if row.is_released => Some(Claim::Released),
@@ -54,10 +52,8 @@ impl Watch {
         };
         if claim.is_none() {
             self.free_since = None;
-            return None;
         }
-        let free_since = *self.free_since.get_or_insert(after);
-        claim.filter(|_| after.duration_since(free_since) >= patience)
+        claim.map(|claim| (claim, *self.free_since.get_or_insert(after)))
     }
 }
 
@@ -100,7 +96,6 @@ mod tests {
     use super::*;
 
     const LEASE: Duration = Duration::from_secs(9);
-    const PATIENCE: Duration = Duration::from_secs(6);
 
     fn row(version: &str, is_released: bool) -> LockRow {
         LockRow {
@@ -112,22 +107,23 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_is_claimed_when_it_has_been_free_for_a_while() {
-        let expired = Some(Claim::Expired("1".to_owned()));
+    fn a_lock_is_free_when_there_is_none_or_it_is_given_up_or_stands_still() {
+        let free = |claim, since| Some((claim, since));
+        let expired = |version: &str| Claim::Expired(version.to_owned());
         let (one, two, released) = (row("1", false), row("2", false), row("1", true));
-        // What is seen at which second, and what follows.
-        type Step<'a> = (u64, Option<&'a LockRow>, Option<Claim>);
+        // What is seen at which second, and how it can be claimed, since which second.
+        type Step<'a> = (u64, Option<&'a LockRow>, Option<(Claim, u64)>);
         let runs: [&[Step<'_>]; 4] = [
             &[
-                (0, None, None),
-                (5, None, None),
-                (6, None, Some(Claim::Absent)),
+                (0, None, free(Claim::Absent, 0)),
+                (5, None, free(Claim::Absent, 0)),
             ],
             &[
                 (0, Some(&one), None),
                 (9, Some(&one), None),
-                (10, Some(&one), None),
-                (16, Some(&one), expired),
+                (10, Some(&one), free(expired("1"), 10)),
+                (16, Some(&one), free(expired("1"), 10)),
+                (17, Some(&two), None),
             ],
             &[
                 (0, Some(&one), None),
@@ -136,10 +132,10 @@ mod tests {
                 (24, Some(&one), None),
             ],
             &[
-                (0, Some(&released), None),
+                (0, Some(&released), free(Claim::Released, 0)),
                 (3, Some(&two), None),
-                (6, Some(&released), None),
-                (12, Some(&released), Some(Claim::Released)),
+                (6, Some(&released), free(Claim::Released, 6)),
+                (12, None, free(Claim::Absent, 6)),
             ],
         ];
         let start = Instant::now();
@@ -147,11 +143,9 @@ mod tests {
             let mut watch = Watch::default();
             for (second, row, wanted) in run {
                 let now = start + Duration::from_secs(*second);
-                assert_eq!(
-                    watch.judge(*row, now, PATIENCE),
-                    *wanted,
-                    "{run:?} at {second}"
-                );
+                let judged = watch.judge(*row, now);
+                let judged = judged.map(|(claim, since)| (claim, (since - start).as_secs()));
+                assert_eq!(judged, *wanted, "{run:?} at {second}");
             }
         }
     }

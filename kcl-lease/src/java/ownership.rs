@@ -263,8 +263,16 @@ async fn agree(
 ) -> Result<Option<Home>, Error> {
     let rows = table.scan(Freshness::Consistent).await;
     let leases = leases(rows.map_err(StoreError::into_error)?, fleet)?;
-    let home = Home::find(table, &start.application).await;
-    let home = home.map_err(StoreError::into_error)?;
+    let home = match Home::find(table, &start.application).await {
+        Ok(home) => home,
+        // Such a fleet has no such table, so it needs no permission for it.
+        Err(StoreError::Fatal(error))
+            if fleet == JavaFleet::V2 && error.kind() == ErrorKind::Denied =>
+        {
+            return Ok(None);
+        }
+        Err(failure) => return Err(failure.into_error()),
+    };
     let version = table.read_version(&home).await;
     match (fleet, version.map_err(StoreError::into_error)?) {
         (JavaFleet::V2, Some(Version::Taking) | None) => Ok(None),

@@ -84,8 +84,6 @@ pub(crate) struct Tenure {
     until: Instant,
     /// When the next renewal is due.
     due: Instant,
-    /// When the first copy of a write at the present counter was sent that got no answer.
-    unanswered: Option<Instant>,
 }
 
 enum Woken {
@@ -104,7 +102,6 @@ impl Tenure {
             due: sent + common.settings.renew_every(),
             common,
             row,
-            unanswered: None,
         }
     }
 
@@ -376,25 +373,24 @@ impl Tenure {
     async fn write(&mut self, write: &Write, deadline: Instant) -> Result<(), Failure> {
         loop {
             let sent = Instant::now();
-            let first = *self.unanswered.get_or_insert(sent);
             let (table, me) = (&self.common.table, &self.common.me);
             let reply = timeout_at(self.until, table.write(me, &self.row, write)).await;
             match reply.map_err(|_| Failure::Lost)? {
                 Ok(Outcome::Applied(row)) => {
-                    self.proven(row, sent);
+                    self.row = row;
+                    self.until = sent + self.common.settings.hold_for();
+                    self.due = sent + self.common.settings.renew_every();
                     return Ok(());
                 }
                 Ok(Outcome::Refused(found)) => {
                     let verdict = judge(me, &self.row, write, found.as_ref());
-                    // A row that another copy of ours made proves life from when the first one was sent.
                     if let (Verdict::Done | Verdict::Again | Verdict::GoesBack(_), Some(row)) =
                         (&verdict, found)
                     {
-                        if row.lease.counter == self.row.lease.counter {
-                            self.row = row;
-                        } else {
-                            self.proven(row, first);
-                        }
+                        // When the copy was sent that made this row is not known for certain, so it
+                        // proves nothing of now. The next renewal does.
+                        self.row = row;
+                        self.due = sent;
                     }
                     match verdict {
                         Verdict::Done => return Ok(()),
@@ -412,13 +408,6 @@ impl Tenure {
                 Err(failure) => self.pause(failure, deadline).await?,
             }
         }
-    }
-
-    fn proven(&mut self, row: JavaRow, at: Instant) {
-        self.row = row;
-        self.unanswered = None;
-        self.until = at + self.common.settings.hold_for();
-        self.due = at + self.common.settings.renew_every();
     }
 
     /// Tells the consumer how the grant stands.

@@ -306,9 +306,9 @@ impl Fleet {
     pub(crate) async fn rows_of(&self, table: &str, key: &str) -> BTreeMap<String, Row> {
         let scan = self.dynamo.scan().table_name(table).consistent_read(true);
         let page = scan.send().await.unwrap();
-        let shown = |value: &AttributeValue| match value {
-            AttributeValue::S(text) | AttributeValue::N(text) => text.clone(),
-            other => format!("{other:?}"),
+        let shown = |value: &AttributeValue| {
+            let plain = value.as_s().or_else(|_| value.as_n());
+            plain.cloned().unwrap_or_else(|_| format!("{value:?}"))
         };
         let row = |item: &HashMap<String, AttributeValue>| -> Row {
             item.iter()
