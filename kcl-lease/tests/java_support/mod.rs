@@ -1,6 +1,7 @@
 //! A stream, a table as Java workers leave it, and workers of our own that join.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::{
@@ -32,6 +33,8 @@ pub(crate) struct Fleet {
     pub(crate) emulator: Emulator,
     kinesis: aws_sdk_kinesis::Client,
     dynamo: aws_sdk_dynamodb::Client,
+    /// The checkpoints as they were last seen.
+    seen: Mutex<BTreeMap<String, u64>>,
 }
 
 /// A worker that has joined.
@@ -102,6 +105,7 @@ impl Fleet {
             emulator,
             kinesis,
             dynamo,
+            seen: Mutex::default(),
         }
     }
 
@@ -301,6 +305,32 @@ impl Fleet {
     /// Every row of the lease table, by its key.
     pub(crate) async fn rows(&self) -> BTreeMap<String, Row> {
         self.rows_of("orders-app", "leaseKey").await
+    }
+
+    /// Looks whether no checkpoint has gone back since the last look.
+    pub(crate) async fn note_checkpoints(&self) {
+        let rows = loop {
+            let scan = self
+                .dynamo
+                .scan()
+                .table_name("orders-app")
+                .consistent_read(true);
+            if let Ok(page) = scan.send().await {
+                break page.items.unwrap_or_default();
+            }
+        };
+        let mut seen = self.seen.lock().unwrap();
+        for row in rows {
+            let text = |name| {
+                row.get(name)
+                    .and_then(|value: &AttributeValue| value.as_s().ok())
+            };
+            if let (Some(shard), Some(checkpoint)) = (text("leaseKey"), text("checkpoint")) {
+                let now = checkpoint.parse().unwrap_or(0);
+                let before = seen.insert(shard.clone(), now).unwrap_or(0);
+                assert!(now >= before, "{shard} went back from {before} to {now}");
+            }
+        }
     }
 
     pub(crate) async fn rows_of(&self, table: &str, key: &str) -> BTreeMap<String, Row> {
