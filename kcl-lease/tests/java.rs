@@ -11,11 +11,11 @@ use std::time::Duration;
 
 use kcl_core::error::ErrorKind;
 use kcl_core::model::{Checkpoint, InitialPosition, SequenceNumber, ShardId};
-use kcl_core::port::{CommitError, Grant, Standing};
-use kcl_lease::{JavaFleet, JavaSettings};
+use kcl_core::port::{CommitError, Grant, Ownership as _, Standing};
+use kcl_lease::{DynamoLeases, JavaFleet, JavaSettings};
 use kinesis_emulator::{Action, Api, Fault};
 
-use crate::java_support::{FAILOVER, Fleet, Joined, eventually, number, stands};
+use crate::java_support::{FAILOVER, Fleet, Joined, begin, eventually, number, stands};
 
 fn at(number: &str) -> Checkpoint {
     Checkpoint::at(SequenceNumber::new(number).unwrap())
@@ -357,6 +357,28 @@ async fn a_worker_that_is_told_another_protocol_than_the_table_does_not_start() 
 }
 
 #[tokio::test]
+async fn workers_that_share_with_java_do_not_join_those_that_do_not() {
+    let fleet = Fleet::new(1).await;
+    let leases = DynamoLeases::new(&fleet.emulator.sdk_config());
+    let run = Box::new(leases)
+        .start(begin("native", InitialPosition::TrimHorizon))
+        .await
+        .unwrap();
+    for told in [JavaFleet::V2, JavaFleet::V3] {
+        let joined = fleet
+            .try_join("a", told, InitialPosition::TrimHorizon)
+            .await;
+        let error = joined.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        assert!(error.to_string().contains("does not share"), "{error}");
+    }
+    drop(run.grants);
+    run.control.leave().await.unwrap();
+    let mut worker = fleet.join("a", JavaFleet::V2).await;
+    worker.next().await;
+}
+
+#[tokio::test]
 async fn a_fleet_with_tables_of_its_own_for_coordination_keeps_them_there() {
     let fleet = Fleet::new(1).await;
     fleet.make_table().await;
@@ -397,7 +419,10 @@ async fn work(mut grant: Grant, committed: Committed) {
     let (shard, epoch) = (grant.shard.id.clone(), grant.epoch.get());
     let mut next = match &grant.checkpoint {
         Checkpoint::Sequence { sequence, .. } => sequence.as_str().parse().unwrap(),
-        _ => 0,
+        Checkpoint::TrimHorizon
+        | Checkpoint::Latest
+        | Checkpoint::AtTimestamp(_)
+        | Checkpoint::ShardEnd => 0,
     };
     loop {
         tokio::time::sleep(Duration::from_millis(15)).await;
@@ -473,12 +498,6 @@ async fn strife(told: JavaFleet) {
         assert!(
             committed.windows(2).all(is_ordered),
             "{shard}: {committed:?}"
-        );
-        let epochs: BTreeSet<_> = committed.iter().map(|(epoch, _)| epoch).collect();
-        println!(
-            "{shard}: {} commits in {} grants",
-            committed.len(),
-            epochs.len()
         );
     }
 }

@@ -9,7 +9,7 @@ use kcl_core::model::WorkerId;
 
 use super::row::{JavaRow, LockRow, ReportRow, Row, Version};
 use crate::store::dynamo::codec::{
-    self, CHECKPOINT, ENTITY, Item, KEY, TIMESTAMP, millis, number, text,
+    self, CHECKPOINT, ENTITY, ENTITY_WORKER, Item, KEY, TIMESTAMP, millis, number, text,
 };
 
 pub(crate) const CHECKPOINT_OWNER: &str = "checkpointOwner";
@@ -49,6 +49,7 @@ pub(crate) fn row(item: &Item, at: Option<SystemTime>) -> Result<Option<Row>, Er
         (Some(ENTITY_VERSION), Some(VERSION_KEY)) => version(item).map(Row::Version).map(Some),
         // Who says nothing of when it lived is not counted by the KCL either.
         (Some(ENTITY_REPORT), _) => Ok(report(item, KEY).map(Row::Report)),
+        (Some(ENTITY_WORKER), Some(key)) => Ok(Some(Row::Native(key.to_owned()))),
         (Some("LEASE") | None, _) => lease(item, at).map(Row::Lease).map(Some),
         (Some(_), _) => Ok(None),
     }

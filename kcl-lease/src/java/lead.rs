@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep_until};
 use super::assign::{self, Rules, Step};
 use super::coordination::Home;
 use super::lock::{Claim, Held, Watch};
-use super::look::wrong_fleet;
+use super::look::{native, wrong_fleet};
 use super::row::{JavaRow, LockRow, ReportRow, Row, Version};
 use super::settings::JavaFleet;
 use super::tenure::Common;
@@ -284,6 +284,7 @@ impl Lead {
             match row {
                 Row::Lease(row) => leases.push(row),
                 Row::Report(row) => reports.push(row),
+                Row::Native(key) => return Err(StoreError::Fatal(native(&key))),
                 Row::Lock(_) | Row::Version(_) => {}
             }
         }

@@ -199,6 +199,7 @@ pub(crate) fn leases(rows: Vec<Row>, fleet: JavaFleet) -> Result<Vec<JavaRow>, E
     for row in rows {
         match (row, fleet) {
             (Row::Lease(row), _) => leases.push(row),
+            (Row::Native(key), _) => return Err(native(&key)),
             (Row::Version(Version::Led), JavaFleet::V2)
             | (Row::Version(Version::Taking), JavaFleet::V3) => return Err(wrong_fleet(fleet)),
             (Row::Version(Version::Led), JavaFleet::V3)
@@ -219,6 +220,14 @@ pub(crate) fn wrong_fleet(fleet: JavaFleet) -> Error {
     Error::new(ErrorKind::Invalid, message).with_hint(format!(
         "the row Migration3.0 says so, or its absence beside leases: set `JavaSettings::fleet` to `JavaFleet::{other}`, or finish the migration of the Java workers first"
     ))
+}
+
+/// A worker of the other protocol of this library would take these leases, and these workers its.
+pub(crate) fn native(key: &str) -> Error {
+    let message = format!("the row {key:?} is of a worker that does not share tables with Java");
+    Error::new(ErrorKind::Invalid, message).with_hint(
+        "stop all workers with `DynamoLeases` first; if none runs, one died and this row can be deleted",
+    )
 }
 
 const fn reason(why: Why) -> &'static str {

@@ -96,4 +96,6 @@ pub(crate) enum Row {
     Report(ReportRow),
     /// Of the protocol.
     Version(Version),
+    /// Of a worker that keeps to the protocol of tables of our own, with its key.
+    Native(String),
 }

@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::cleanup;
 use super::holdings::Holdings;
+use super::look::native;
 use super::row::{JavaRow, Row};
 use super::settings::JavaSettings;
 use super::table::JavaTable;
@@ -108,12 +109,15 @@ impl<L: ShardList> Sync<L> {
     }
 
     async fn rows(&self) -> Result<BTreeMap<ShardId, JavaRow>, StoreError> {
-        let all = self.table.scan(Freshness::Consistent).await?;
-        let leases = all.into_iter().filter_map(|row| match row {
-            Row::Lease(row) => Some((row.lease.shard.clone(), row)),
-            Row::Lock(_) | Row::Report(_) | Row::Version(_) => None,
-        });
-        Ok(leases.collect())
+        let mut leases = BTreeMap::new();
+        for row in self.table.scan(Freshness::Consistent).await? {
+            match row {
+                Row::Lease(row) => drop(leases.insert(row.lease.shard.clone(), row)),
+                Row::Native(key) => return Err(StoreError::Fatal(native(&key))),
+                Row::Lock(_) | Row::Report(_) | Row::Version(_) => {}
+            }
+        }
+        Ok(leases)
     }
 
     async fn list(&self, open_since: Option<std::time::SystemTime>) -> Result<Listed, StoreError> {

@@ -88,6 +88,17 @@ fn item<const N: usize>(of: [(&str, AttributeValue); N]) -> HashMap<String, Attr
         .collect()
 }
 
+/// What a worker is told when it starts.
+pub(crate) fn begin(worker: &str, initial_position: InitialPosition) -> OwnershipStart {
+    OwnershipStart {
+        application: ApplicationName::new("orders-app").unwrap(),
+        stream: StreamName::new("orders").unwrap(),
+        worker: WorkerId::new(worker).unwrap(),
+        initial_position,
+        env: Env::system(),
+    }
+}
+
 impl Fleet {
     pub(crate) async fn new(shards: i32) -> Self {
         let emulator = Emulator::start().await.unwrap();
@@ -133,13 +144,7 @@ impl Fleet {
             ..JavaSettings::default()
         };
         let leases = JavaLeases::new(&self.emulator.sdk_config()).with_settings(settings);
-        let start = OwnershipStart {
-            application: ApplicationName::new("orders-app").unwrap(),
-            stream: StreamName::new("orders").unwrap(),
-            worker: WorkerId::new(worker).unwrap(),
-            initial_position,
-            env: Env::system(),
-        };
+        let start = begin(worker, initial_position);
         let OwnershipRun { grants, control } = Box::new(leases).start(start).await?;
         Ok(Joined { grants, control })
     }
