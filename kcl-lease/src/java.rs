@@ -6,7 +6,7 @@
 //!
 //! * `row`, `codec`, `table`, `coordination`: what is stored, and each step as a conditional request.
 //! * `chain`, `taker`, `lock`, `assign`, `cleanup`, `view`: what is decided, without I/O.
-//! * `look`, `tenure`, `sync`, `lead`: the tasks. `holdings` is where they meet.
+//! * `look`, `tenure` with its `pen`, `sync`, `lead`: the tasks. `holdings` is where they meet.
 
 mod assign;
 mod chain;
@@ -18,6 +18,7 @@ mod lead;
 mod lock;
 mod look;
 mod ownership;
+mod pen;
 mod right;
 mod row;
 mod settings;

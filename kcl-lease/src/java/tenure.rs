@@ -1,4 +1,4 @@
-//! The tenure of one lease in this process: one task that owns its counter and sends every write to it.
+//! The tenure of one lease in this process: one task that has its pen, and so sends every write to it.
 //!
 //! ```text
 //! Waiting ──parents ended──▶ Reading ──end of the shard──▶ Finished
@@ -7,26 +7,23 @@
 //! ```
 //!
 //! `look` begins tenures and joins them; the consumer of the shard speaks to one through
-//! [`JavaRight`]. What a refusal means is `chain`'s.
+//! [`JavaRight`].
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use kcl_core::error::{Error, ErrorKind};
-use kcl_core::model::{Checkpoint, ChildShard, Epoch, HashKeyRange, Shard, ShardId, WorkerId};
+use kcl_core::model::{Epoch, HashKeyRange, Shard, WorkerId};
 use kcl_core::port::{CommitError, Grant, Standing};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::chain::{Verdict, Write, judge};
 use super::holdings::Holdings;
+use super::pen::{Failure, Pen};
 use super::right::{Ask, JavaRight, Work};
 use super::row::JavaRow;
 use super::settings::JavaSettings;
 use super::table::JavaTable;
 use crate::holdings::Phase;
-use crate::row::LeaseRow;
-use crate::store::{Outcome, StoreError};
+use crate::store::StoreError;
 
 /// Work that waits for the tenure: a right asks for one thing at a time, and one that was dropped halfway
 /// may still be in line.
@@ -67,23 +64,11 @@ enum End {
     Lost,
 }
 
-/// How a write failed.
-#[derive(Debug)]
-enum Failure {
-    Lost,
-    Other(CommitError),
-}
-
 /// One lease, held.
 #[derive(Debug)]
 pub(crate) struct Tenure {
     common: Common,
-    /// The row as the last write left it.
-    row: JavaRow,
-    /// Until when it counts as held.
-    until: Instant,
-    /// When the next renewal is due.
-    due: Instant,
+    pen: Pen,
 }
 
 enum Woken {
@@ -97,17 +82,14 @@ impl Tenure {
     /// The tenure of a lease as a write of this worker has just left it; `sent` is before that write.
     pub(crate) fn new(common: Common, row: JavaRow, sent: Instant) -> Self {
         common.holdings.add(&row.lease.shard);
-        Self {
-            until: sent + common.settings.hold_for(),
-            due: sent + common.settings.renew_every(),
-            common,
-            row,
-        }
+        let parts = (Arc::clone(&common.table), Arc::clone(&common.settings));
+        let pen = Pen::new(parts, common.me.clone(), row, sent);
+        Self { common, pen }
     }
 
     /// The task. Ends when the lease is given back or lost.
     pub(crate) async fn run(mut self) {
-        let mut stage = if self.row.is_ended() {
+        let mut stage = if self.pen.row().is_ended() {
             Stage::Finished
         } else {
             Stage::Waiting {
@@ -120,7 +102,7 @@ impl Tenure {
                 Err(end) => break end,
             }
         };
-        let shard = &self.row.lease.shard;
+        let shard = self.pen.shard();
         match (end, &stage) {
             (End::GivenBack, _) => tracing::info!(%shard, "lease given back"),
             // Its row was cleaned up, or another worker counts it now.
@@ -138,14 +120,14 @@ impl Tenure {
     /// Waits for what is next, and does it.
     async fn step(&mut self, stage: &mut Stage) -> Result<(), End> {
         let phase = *self.common.phase.borrow_and_update();
-        let is_wanted = phase == Phase::Sharing && !self.row.is_handed_over();
+        let is_wanted = phase == Phase::Sharing && !self.pen.row().is_handed_over();
         match stage {
             Stage::Waiting { .. } | Stage::Finished if !is_wanted => return self.give_back().await,
             Stage::Waiting { .. } | Stage::Reading { .. } | Stage::Finished => {}
         }
         let woken = self.next(stage).await;
         // After a stall this is the first line to run: what was held is over.
-        if Instant::now() >= self.until {
+        if Instant::now() >= self.pen.until() {
             return Err(End::Lost);
         }
         match woken {
@@ -163,7 +145,7 @@ impl Tenure {
     }
 
     async fn next(&mut self, stage: &mut Stage) -> Woken {
-        let due = self.due.min(self.until);
+        let due = self.pen.due().min(self.pen.until());
         let phase = &mut self.common.phase;
         let ended = self.common.holdings.ended.notified();
         // ORDER: the end first, then what keeps the lease, then what others wait for.
@@ -189,24 +171,23 @@ impl Tenure {
     }
 
     async fn renew(&mut self) -> Result<(), End> {
-        match self.write(&Write::Renew, Instant::now()).await {
+        match self.pen.renew().await {
             Ok(()) => Ok(()),
             Err(Failure::Lost) => Err(End::Lost),
             Err(Failure::Other(error)) => {
-                let shard = &self.row.lease.shard;
+                let shard = self.pen.shard();
                 tracing::warn!(%shard, %error, "a lease cannot be renewed for the moment");
-                self.due = Instant::now() + self.common.settings.retry_pause();
                 Ok(())
             }
         }
     }
 
     async fn give_back(&mut self) -> Result<(), End> {
-        match self.write(&Write::GiveBack, self.deadline()).await {
+        match self.pen.give_back().await {
             Ok(()) => Err(End::GivenBack),
             Err(Failure::Lost) => Err(End::Lost),
             Err(Failure::Other(error)) => {
-                let shard = &self.row.lease.shard;
+                let shard = self.pen.shard();
                 tracing::warn!(%shard, %error, "a lease is left to expire");
                 Err(End::Lost)
             }
@@ -223,19 +204,21 @@ impl Tenure {
                 return Ok(());
             }
             Err(failure) => {
-                let (shard, error) = (&self.row.lease.shard, failure.into_error());
+                let (shard, error) = (self.pen.shard(), failure.into_error());
                 tracing::warn!(%shard, %error, "the parents of a shard cannot be read");
                 let again = Instant::now() + self.common.settings.renew_every();
                 *stage = Stage::Waiting { again };
                 return Ok(());
             }
         }
-        let (standing, stands) = watch::channel(Standing::Held { until: self.until });
+        let (standing, stands) = watch::channel(Standing::Held {
+            until: self.pen.until(),
+        });
         let (asks, inbox) = mpsc::channel(ASKS_WAITING_MAX);
         let shard = self.shard();
         let grant = Grant {
-            epoch: Epoch::new(self.row.lease.counter),
-            checkpoint: self.row.lease.checkpoint.clone(),
+            epoch: Epoch::new(self.pen.row().lease.counter),
+            checkpoint: self.pen.row().lease.checkpoint.clone(),
             standing: stands,
             right: Box::new(JavaRight {
                 shard: shard.id.clone(),
@@ -247,7 +230,7 @@ impl Tenure {
             asks: inbox,
             standing,
         };
-        match timeout_at(self.until, self.common.grants.send(grant)).await {
+        match timeout_at(self.pen.until(), self.common.grants.send(grant)).await {
             Ok(Ok(())) => Ok(()),
             // The worker stopped meanwhile.
             Ok(Err(_)) => self.give_back().await,
@@ -256,7 +239,7 @@ impl Tenure {
     }
 
     async fn has_open_parent(&self) -> Result<bool, StoreError> {
-        for parent in &self.row.lease.parents {
+        for parent in &self.pen.row().lease.parents {
             let row = self.common.table.read(parent).await?;
             if row.is_some_and(|row| !row.is_ended()) {
                 return Ok(true);
@@ -266,7 +249,7 @@ impl Tenure {
     }
 
     fn shard(&self) -> Shard {
-        let row = &self.row.lease;
+        let row = &self.pen.row().lease;
         self.common
             .holdings
             .shard(&row.shard)
@@ -289,12 +272,12 @@ impl Tenure {
         stage: &mut Stage,
     ) -> Result<(), End> {
         let done = match &work {
-            Work::Commit(to) => self.commit(to).await,
-            Work::Finish(children) => self.finish(children).await,
-            Work::Release => self.write(&Write::GiveBack, self.deadline()).await,
+            Work::Commit(to) => self.pen.commit(to).await,
+            Work::Finish(children) => self.pen.finish(children).await,
+            Work::Release => self.pen.give_back().await,
         };
         let fenced = || CommitError::Fenced {
-            shard: self.row.lease.shard.clone(),
+            shard: self.pen.shard().clone(),
         };
         let (outcome, end) = match done {
             Ok(()) => (Ok(()), None),
@@ -322,140 +305,15 @@ impl Tenure {
         }
     }
 
-    async fn commit(&mut self, to: &Checkpoint) -> Result<(), Failure> {
-        match to.partial_cmp(&self.row.lease.checkpoint) {
-            Some(std::cmp::Ordering::Equal) => Ok(()),
-            Some(std::cmp::Ordering::Greater) if !to.is_end() => {
-                self.write(&Write::Commit(to.clone()), self.deadline())
-                    .await
-            }
-            // The end is marked by `finish` alone.
-            Some(std::cmp::Ordering::Greater | std::cmp::Ordering::Less) | None => {
-                Err(self.goes_back(self.row.lease.checkpoint.clone(), to))
-            }
-        }
-    }
-
-    async fn finish(&mut self, children: &[ChildShard]) -> Result<(), Failure> {
-        let deadline = self.deadline();
-        while let Err(failure) = self.create_children(children).await {
-            self.pause(failure, deadline).await?;
-        }
-        let ids: BTreeSet<ShardId> = children.iter().map(|child| child.id.clone()).collect();
-        self.write(&Write::Finish(ids), deadline).await
-    }
-
-    /// Makes the rows of the children whose parents all have one. The sync makes the others.
-    async fn create_children(&self, children: &[ChildShard]) -> Result<(), StoreError> {
-        let me = &self.row.lease.shard;
-        for child in children {
-            let mut ready = child.parents.contains(me);
-            for parent in child.parents.iter().filter(|parent| *parent != me) {
-                ready = ready && self.common.table.read(parent).await?.is_some();
-            }
-            if !ready {
-                continue;
-            }
-            let shard = Shard {
-                id: child.id.clone(),
-                parents: child.parents.clone(),
-                range: child.range,
-                open: true,
-            };
-            let row = LeaseRow::fresh(&shard, Checkpoint::TrimHorizon);
-            // That it is there already is as good.
-            self.common.table.create(&row).await?;
-        }
-        Ok(())
-    }
-
-    /// Sends a write until its fate is known, but not after `deadline`.
-    async fn write(&mut self, write: &Write, deadline: Instant) -> Result<(), Failure> {
-        loop {
-            let sent = Instant::now();
-            let (table, me) = (&self.common.table, &self.common.me);
-            let reply = timeout_at(self.until, table.write(me, &self.row, write)).await;
-            match reply.map_err(|_| Failure::Lost)? {
-                Ok(Outcome::Applied(row)) => {
-                    self.row = row;
-                    self.until = sent + self.common.settings.hold_for();
-                    self.due = sent + self.common.settings.renew_every();
-                    return Ok(());
-                }
-                Ok(Outcome::Refused(found)) => {
-                    let verdict = judge(me, &self.row, write, found.as_ref());
-                    if let (Verdict::Done | Verdict::Again | Verdict::GoesBack(_), Some(row)) =
-                        (&verdict, found)
-                    {
-                        // When the copy was sent that made this row is not known for certain, so it
-                        // proves nothing of now. The next renewal does.
-                        self.row = row;
-                        self.due = sent;
-                    }
-                    match verdict {
-                        Verdict::Done => return Ok(()),
-                        Verdict::Again => {}
-                        Verdict::Lost => return Err(Failure::Lost),
-                        Verdict::Nonsense => return Err(self.nonsense()),
-                        Verdict::GoesBack(durable) => {
-                            let Write::Commit(to) = write else {
-                                return Err(self.nonsense());
-                            };
-                            return Err(self.goes_back(durable, to));
-                        }
-                    }
-                }
-                Err(failure) => self.pause(failure, deadline).await?,
-            }
-        }
-    }
-
     /// Tells the consumer how the grant stands.
     fn publish(&self, stage: &Stage) {
         if let Stage::Reading { standing, .. } = stage {
-            let until = self.until;
-            standing.send_replace(if self.row.is_handed_over() {
+            let until = self.pen.until();
+            standing.send_replace(if self.pen.row().is_handed_over() {
                 Standing::HandOver { until }
             } else {
                 Standing::Held { until }
             });
         }
-    }
-
-    async fn pause(&self, failure: StoreError, deadline: Instant) -> Result<(), Failure> {
-        let pause = self.common.settings.retry_pause();
-        let error = match failure {
-            StoreError::Fatal(error) => CommitError::Fatal(Arc::new(error)),
-            StoreError::Unavailable(error) => CommitError::Unavailable(Arc::new(error)),
-        };
-        let is_final = matches!(error, CommitError::Fatal(_));
-        if is_final || Instant::now() + pause >= deadline.min(self.until) {
-            return Err(Failure::Other(error));
-        }
-        sleep(pause).await;
-        Ok(())
-    }
-
-    /// A write that others wait for is tried this long; then its outcome is not known.
-    fn deadline(&self) -> Instant {
-        Instant::now() + self.common.settings.renew_every()
-    }
-
-    fn goes_back(&self, durable: Checkpoint, asked: &Checkpoint) -> Failure {
-        Failure::Other(CommitError::GoesBack {
-            shard: self.row.lease.shard.clone(),
-            durable,
-            asked: asked.clone(),
-        })
-    }
-
-    fn nonsense(&self) -> Failure {
-        let shard = &self.row.lease.shard;
-        let message =
-            format!("the table refuses a write to row {shard:?} although its condition holds");
-        Failure::Other(CommitError::Fatal(Arc::new(Error::new(
-            ErrorKind::Data,
-            message,
-        ))))
     }
 }

@@ -12,8 +12,8 @@ use aws_sdk_kinesis::error::ProvideErrorMetadata as _;
 use kcl_core::env::Env;
 use kcl_core::error::Error;
 use kcl_core::model::{
-    ApplicationName, ChildShard, HashKeyRange, InitialPosition, Shard, ShardId, StreamName,
-    WorkerId,
+    ApplicationName, Checkpoint, ChildShard, HashKeyRange, InitialPosition, SequenceNumber, Shard,
+    ShardId, StreamName, WorkerId,
 };
 use kcl_core::port::{
     Grant, Ownership as _, OwnershipControl, OwnershipRun, OwnershipStart, Standing,
@@ -86,6 +86,11 @@ fn item<const N: usize>(of: [(&str, AttributeValue); N]) -> HashMap<String, Attr
     of.into_iter()
         .map(|(name, value)| (name.to_owned(), value))
         .collect()
+}
+
+/// A checkpoint.
+pub(crate) fn at(number: &str) -> Checkpoint {
+    Checkpoint::at(SequenceNumber::new(number).unwrap())
 }
 
 /// What a worker is told when it starts.
