@@ -201,3 +201,23 @@ async fn a_fleet_with_tables_of_its_own_for_coordination_keeps_them_there() {
     let reports = fleet.rows_of("orders-app-WorkerMetricStats", "wid").await;
     assert!(number(&reports["a"], "lut") > 0);
 }
+
+#[tokio::test]
+async fn a_table_that_no_java_worker_shares_any_more_can_be_read_natively_from_where_it_was() {
+    let fleet = Fleet::new(2).await;
+    let mut worker = fleet.join("a", JavaFleet::V3).await;
+    let mut grants = [worker.next().await, worker.next().await];
+    worker.control.stop_taking();
+    for grant in &mut grants {
+        grant.right.commit(&at("77")).await.unwrap();
+        grant.right.release().await.unwrap();
+    }
+    drop(grants);
+    worker.control.leave().await.unwrap();
+    let leases = DynamoLeases::new(&fleet.emulator.sdk_config());
+    let start = begin("native", InitialPosition::TrimHorizon);
+    let mut run = Box::new(leases).start(start).await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(run.grants.recv().await.unwrap().checkpoint, at("77"));
+    }
+}

@@ -80,7 +80,7 @@ async fn strife(told: JavaFleet) {
             }
         });
         tables.push((stop, worker));
-        for _ in 0..30 {
+        for _ in 0..20 {
             tokio::time::sleep(Duration::from_millis(100)).await;
             fleet.note_checkpoints().await;
         }
