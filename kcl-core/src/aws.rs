@@ -219,6 +219,10 @@ fn undelivered(call: Call<'_>, error: Option<&ConnectorError>) -> Verdict {
     match error {
         Some(error) if error.is_timeout() => unreachable_service(call, "did not answer in time"),
         Some(error) if error.is_io() => unreachable_service(call, "cannot be reached"),
+        // The SDK knows that trying again may help: a connection that broke before the answer was whole.
+        Some(error) if error.as_other().is_some() => {
+            unreachable_service(call, "broke the connection off")
+        }
         Some(_) | None => (
             ErrorKind::Invalid,
             format!("{call} could not be sent"),

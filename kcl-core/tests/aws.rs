@@ -8,6 +8,10 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
 use aws_sdk_kinesis::Client;
+use aws_sdk_kinesis::operation::list_shards::ListShardsError;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::{ConnectorError, SdkError};
+use aws_smithy_types::retry::ErrorKind as RetryKind;
 use kcl_core::aws::{Call, classify};
 use kcl_core::{Error, ErrorKind};
 use wiremock::{Mock, MockServer, ResponseTemplate, matchers::any};
@@ -137,6 +141,20 @@ async fn a_silent_endpoint_is_not_waited_for_for_ever() {
         .build();
     let error = failure(builder(&server.uri()).timeout_config(limits).build()).await;
     assert_says(&error, ErrorKind::Unavailable, &["did not answer in time"]);
+}
+
+#[test]
+fn a_connection_that_breaks_may_work_later() {
+    let broken = ConnectorError::other("closed".into(), Some(RetryKind::TransientError));
+    let failure = SdkError::<ListShardsError, HttpResponse>::dispatch_failure(broken);
+    let call = Call {
+        service: "kinesis",
+        operation: "ListShards",
+        resource: "stream orders",
+    };
+    let error = classify(call, failure);
+    let parts = ["broke the connection off", "AWS_ENDPOINT_URL_KINESIS"];
+    assert_says(&error, ErrorKind::Unavailable, &parts);
 }
 
 #[tokio::test]

@@ -117,7 +117,7 @@ impl Ownership for DynamoLeases {
 }
 
 /// DynamoDB's own rule for the names of tables.
-fn table_name_problem(name: &str) -> Option<Problem> {
+pub(crate) fn table_name_problem(name: &str) -> Option<Problem> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
     let valid = (3..=255).contains(&name.len()) && name.chars().all(allowed);
     let rule = "must be 3 to 255 of the characters a-z A-Z 0-9 _ . -";
@@ -178,7 +178,7 @@ impl Ownership for MemoryLeases {
 /// How long one try at a list may take. It is no part of staying alive.
 const LIST_ATTEMPT: Duration = Duration::from_secs(5);
 
-fn list_client(config: &SdkConfig) -> aws_sdk_kinesis::Client {
+pub(crate) fn list_client(config: &SdkConfig) -> aws_sdk_kinesis::Client {
     let builder = aws_sdk_kinesis::config::Builder::from(config)
         // Of its own: a partition that is not custom is one budget for all of the process.
         .retry_partition(RetryPartition::custom("kcl-lease-shards").build())
@@ -188,7 +188,7 @@ fn list_client(config: &SdkConfig) -> aws_sdk_kinesis::Client {
 }
 
 /// A few quick tries; the tasks try on by themselves.
-fn quick_retries(attempts: u32) -> RetryConfig {
+pub(crate) fn quick_retries(attempts: u32) -> RetryConfig {
     RetryConfig::standard()
         .with_max_attempts(attempts)
         .with_initial_backoff(Duration::from_millis(50))
@@ -196,7 +196,7 @@ fn quick_retries(attempts: u32) -> RetryConfig {
 }
 
 /// The time-outs of the configuration, with each attempt cut to `attempt`.
-fn timeouts(config: &SdkConfig, attempt: Duration) -> TimeoutConfig {
+pub(crate) fn timeouts(config: &SdkConfig, attempt: Duration) -> TimeoutConfig {
     let own = TimeoutConfig::builder()
         .connect_timeout(attempt)
         .read_timeout(attempt)

@@ -55,9 +55,28 @@
 //! all keeps the watch over the whole table and rings for the others, so that what the table costs at rest
 //! does not grow with shards (`docs/decisions/0005-one-worker-keeps-the-watch.md`).
 //!
+//! # With Java workers
+//!
+//! [`JavaLeases`] keeps to the protocol of the Java KCL 2.x or 3.x instead, so that workers of both kinds share an
+//! application: each takes over from the other where it was, and gives back. It is for moving an application
+//! from Java, or back; what it costs is in `docs/decisions/0007-sharing-a-table-with-java.md`, how to move in
+//! `docs/java.md`.
+//!
+//! ```
+//! # fn leases(aws: &aws_types::SdkConfig) -> kcl_lease::JavaLeases {
+//! use kcl_lease::{JavaFleet, JavaLeases, JavaSettings};
+//!
+//! JavaLeases::new(aws).with_settings(JavaSettings {
+//!     fleet: JavaFleet::V3,
+//!     ..JavaSettings::default() // as the KCL's defaults
+//! })
+//! # }
+//! ```
+//!
 //! # What is where
 //!
 //! * [`DynamoLeases`] and [`MemoryLeases`]: what to hand to a worker; [`LeaseSettings`].
+//! * [`JavaLeases`], [`JavaSettings`], [`JavaFleet`]: the same for a table that Java workers share.
 //! * [`Leases`]: the same over a store and a list of shards of your own, behind the ports
 //!   [`LeaseStore`] and [`ShardList`]; `contract` (feature `testing`) checks a store.
 //! * [`LeaseRow`], [`WorkerRow`]: what the table holds, for tools.
@@ -65,12 +84,16 @@
 //! # Permissions
 //!
 //! `kinesis:ListShards` on the stream; on the table `dynamodb:DescribeTable`, `CreateTable`, `Scan`,
-//! `GetItem`, `PutItem`, `UpdateItem` and `DeleteItem`.
+//! `GetItem`, `PutItem`, `UpdateItem` and `DeleteItem`. With Java workers of the 3.x line also
+//! `dynamodb:Query` on the table's indexes, and `GetItem` on the table `<application>-CoordinatorState`; where
+//! that exists `PutItem`, `UpdateItem` and `DeleteItem` on it, and `Scan`, `PutItem` and `DeleteItem` on
+//! `<application>-WorkerMetricStats`.
 #![warn(missing_docs)]
 
 #[cfg(feature = "testing")]
 pub mod contract;
 mod holdings;
+mod java;
 mod keeper;
 mod leases;
 #[cfg(test)]
@@ -86,6 +109,7 @@ mod store;
 mod sync;
 mod trouble;
 
+pub use java::{JavaFleet, JavaLeases, JavaSettings};
 pub use leases::{DynamoLeases, MemoryLeases};
 pub use ownership::Leases;
 pub use row::{

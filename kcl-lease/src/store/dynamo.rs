@@ -3,8 +3,8 @@
 //! Two clients, so that the renewals that keep the worker alive never wait behind anything else:
 //! they have a connection, a retry budget and a circuit of their own.
 
-mod codec;
-mod expression;
+pub(crate) mod codec;
+pub(crate) mod expression;
 mod table;
 
 use std::collections::BTreeSet;
@@ -34,9 +34,9 @@ use crate::store::{Freshness, LeaseStore, Outcome, StoreError, Take};
 /// The lease table of one application in DynamoDB.
 #[derive(Clone, Debug)]
 pub struct DynamoTable {
-    client: Client,
-    renewals: Client,
-    table: String,
+    pub(crate) client: Client,
+    pub(crate) renewals: Client,
+    pub(crate) table: String,
     /// For messages.
     resource: String,
 }
@@ -55,7 +55,7 @@ impl DynamoTable {
         }
     }
 
-    fn failed<E>(&self, operation: &'static str, failure: SdkError<E>) -> StoreError
+    pub(crate) fn failed<E>(&self, operation: &'static str, failure: SdkError<E>) -> StoreError
     where
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
@@ -92,7 +92,7 @@ impl DynamoTable {
         Ok(reply.item)
     }
 
-    async fn read_row<R>(
+    pub(crate) async fn read_row<R>(
         &self,
         key: AttributeValue,
         decode: impl FnOnce(&Item) -> Result<R, Error> + Send,
@@ -117,7 +117,7 @@ impl DynamoTable {
         }
     }
 
-    async fn put_new<R>(
+    pub(crate) async fn put_new<R>(
         &self,
         client: &Client,
         item: Item,
@@ -152,7 +152,7 @@ impl DynamoTable {
         }
     }
 
-    async fn delete_if<R>(
+    pub(crate) async fn delete_if<R>(
         &self,
         key: AttributeValue,
         condition: Option<String>,
@@ -191,7 +191,7 @@ impl DynamoTable {
         }
     }
 
-    async fn update_if<R>(
+    pub(crate) async fn update_if<R>(
         &self,
         client: &Client,
         update: Update,
@@ -280,12 +280,12 @@ impl DynamoTable {
 }
 
 /// One conditional update, in words.
-struct Update {
-    key: AttributeValue,
-    condition: String,
-    change: String,
-    words: Words,
-    answer: ReturnValue,
+pub(crate) struct Update {
+    pub(crate) key: AttributeValue,
+    pub(crate) condition: String,
+    pub(crate) change: String,
+    pub(crate) words: Words,
+    pub(crate) answer: ReturnValue,
 }
 
 /// No condition at all.
@@ -305,7 +305,7 @@ fn fence_holds(words: &mut Words, fence: &Fence) -> String {
 }
 
 /// `checkpoint = from`. Rows of other libraries may lack the subsequence number where it is 0.
-fn checkpoint_is(words: &mut Words, from: &Checkpoint) -> String {
+pub(crate) fn checkpoint_is(words: &mut Words, from: &Checkpoint) -> String {
     let (value, subsequence) = codec::checkpoint_parts(from);
     let same = words.equals(CHECKPOINT, value);
     let same_subsequence = words.equals(SUBSEQUENCE, number(subsequence));
@@ -337,10 +337,25 @@ fn pending_is(words: &mut Words, from: Option<&PendingCheckpoint>) -> String {
 }
 
 /// All attributes of a pending checkpoint, to be removed.
-fn no_pending(words: &mut Words) -> String {
+pub(crate) fn no_pending(words: &mut Words) -> String {
     [PENDING, PENDING_SUBSEQUENCE, PENDING_STATE]
         .map(|attribute| words.name(attribute))
         .join(", ")
+}
+
+/// Sets a pending checkpoint, in place of any other.
+pub(crate) fn set_pending(
+    words: &mut Words,
+    pending: &PendingCheckpoint,
+    (set, remove): (&mut Vec<String>, &mut Vec<String>),
+) {
+    let (value, subsequence) = codec::checkpoint_parts(&pending.checkpoint);
+    set.push(words.equals(PENDING, value));
+    set.push(words.equals(PENDING_SUBSEQUENCE, number(subsequence)));
+    match &pending.state {
+        Some(state) => set.push(words.equals(PENDING_STATE, codec::bytes(state))),
+        None => remove.push(words.name(PENDING_STATE)),
+    }
 }
 
 #[async_trait]
@@ -479,15 +494,7 @@ impl LeaseStore for DynamoTable {
             set.push(words.equals(SWITCHES, number(0_u64)));
         }
         match &to.pending {
-            Some(pending) => {
-                let (value, subsequence) = codec::checkpoint_parts(&pending.checkpoint);
-                set.push(words.equals(PENDING, value));
-                set.push(words.equals(PENDING_SUBSEQUENCE, number(subsequence)));
-                match &pending.state {
-                    Some(state) => set.push(words.equals(PENDING_STATE, codec::bytes(state))),
-                    None => remove.push(words.name(PENDING_STATE)),
-                }
-            }
+            Some(pending) => set_pending(&mut words, pending, (&mut set, &mut remove)),
             None => remove.push(no_pending(&mut words)),
         }
         let clause = |verb: &str, parts: Vec<String>| match parts.as_slice() {

@@ -42,7 +42,7 @@ const LEASE_TIME: &str = "leaseTimeMillis";
 const LEASES_MAX: &str = "leasesMax";
 
 const ENTITY_LEASE: &str = "LEASE";
-const ENTITY_WORKER: &str = "WORKER";
+pub(crate) const ENTITY_WORKER: &str = "WORKER";
 const ENTITY_START: &str = "START";
 pub(crate) const ENTITY_WATCH: &str = "WATCH";
 /// The key of the one start row. No shard is named like this.

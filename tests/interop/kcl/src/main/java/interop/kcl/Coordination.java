@@ -4,7 +4,6 @@ import static interop.kcl.Checks.check;
 
 import java.time.Instant;
 import java.util.ArrayList;
-import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -68,31 +67,53 @@ final class Coordination {
      * kill because the lock no longer beats.
      */
     static String leader(Map<String, List<Table.Row>> seen, List<Table.Row> rows, Event stop, Event kill) {
+        List<Table.Row> history = lock(seen);
+        List<String> leaders = leaders(history);
+        long beats = history.stream().map(row -> row.text("recordVersionNumber")).distinct().count();
+        check(leaders.size() == 3 && leaders.get(0).equals(stop.get("worker")) && leaders.get(1).equals(kill.get("worker")),
+                "other leaders", leaders);
+        check(beats > 2L * leaders.size(), "the leaders' hearts did not beat", beats);
+        check(rows.stream().noneMatch(row -> row.key().equals("Leader")), "the last leader did not let go", rows);
+        return "one lock, %d beats; a new leader %d ms after the stop of the first, and %d ms after the kill of the second"
+                .formatted(beats, until(history, leaders.get(1), stop), until(history, leaders.get(2), kill));
+    }
+
+    /** All states of the one lock, each as the lock client writes it. */
+    private static List<Table.Row> lock(Map<String, List<Table.Row>> seen) {
         List<Table.Row> history = seen.get("Leader");
         check(history != null, "there was no leader", seen.keySet());
-        List<String> leaders = new ArrayList<>();
-        Set<String> beats = new LinkedHashSet<>();
         for (Table.Row row : history) {
             check(row.attributes().keySet().equals(
                     Set.of("leaseKey", "entityType", "ownerName", "leaseDuration", "recordVersionNumber")),
                     "other attributes of the lock", row);
             check(row.attributes().values().stream().allMatch(it -> it.type() == Type.S), "the lock is not of text", row);
             check("LEADER".equals(row.text("entityType")), "another type of the lock", row);
-            beats.add(row.text("recordVersionNumber"));
-            if (leaders.isEmpty() || !leaders.get(leaders.size() - 1).equals(row.text("ownerName"))) {
-                leaders.add(row.text("ownerName"));
-            }
         }
-        check(leaders.size() == 3 && leaders.get(0).equals(stop.get("worker")) && leaders.get(1).equals(kill.get("worker")),
-                "other leaders", leaders);
-        check(beats.size() > 2 * leaders.size(), "the leaders' hearts did not beat", beats);
-        check(rows.stream().noneMatch(row -> row.key().equals("Leader")), "the last leader did not let go", rows);
         for (Map.Entry<String, List<Table.Row>> other : seen.entrySet()) {
             check(other.getKey().equals("Leader") || !"LEADER".equals(other.getValue().get(0).text("entityType")),
                     "another lock", other);
         }
-        return "one lock, %d beats; a new leader %d ms after the stop of the first, and %d ms after the kill of the second"
-                .formatted(beats.size(), until(history, leaders.get(1), stop), until(history, leaders.get(2), kill));
+        return history;
+    }
+
+    /** Who led, one after the other. */
+    private static List<String> leaders(List<Table.Row> history) {
+        List<String> leaders = new ArrayList<>();
+        for (Table.Row row : history) {
+            if (leaders.isEmpty() || !leaders.get(leaders.size() - 1).equals(row.text("ownerName"))) {
+                leaders.add(row.text("ownerName"));
+            }
+        }
+        return leaders;
+    }
+
+    /** In a fleet of two kinds: Java led, then the other kind while no Java worker did, then Java again. */
+    static String bothKindsLed(Map<String, List<Table.Row>> seen, String foreign, String back) {
+        List<String> leaders = leaders(lock(seen));
+        int turn = leaders.indexOf(foreign);
+        check(turn > 0 && leaders.lastIndexOf(foreign) == turn && turn == leaders.size() - 2 && leaders.get(turn + 1).equals(back),
+                "other leaders", leaders);
+        return "both kinds led, each when no other did: " + leaders;
     }
 
     private static long until(List<Table.Row> history, String leader, Event since) {

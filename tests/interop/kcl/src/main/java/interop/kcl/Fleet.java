@@ -5,6 +5,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Comparator;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -50,17 +51,24 @@ final class Fleet {
     }
 
     void start(String name) throws IOException {
-        String id = application + "-" + name;
-        Path log = logs.resolve(id + ".events.log");
-        Path messages = logs.resolve(id + ".kcl.log");
-        Files.createFile(log);
         String mode = application.equals("polling") ? "polling" : "default";
-        Process process = new ProcessBuilder(
+        start(name, List.of(
                 Path.of(System.getProperty("java.home"), "bin", "java").toString(),
                 "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
                 "-Dorg.slf4j.simpleLogger.showDateTime=true",
                 "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS",
-                "-cp", System.getProperty("java.class.path"), Worker.class.getName(), stream, application, id, mode)
+                "-cp", System.getProperty("java.class.path"), Worker.class.getName()), mode);
+    }
+
+    /** A worker that is another program, which is told the same. */
+    void start(String name, List<String> program, String mode) throws IOException {
+        String id = application + "-" + name;
+        Path log = logs.resolve(id + ".events.log");
+        Path messages = logs.resolve(id + ".kcl.log");
+        Files.createFile(log);
+        List<String> command = new ArrayList<>(program);
+        command.addAll(List.of(stream, application, id, mode));
+        Process process = new ProcessBuilder(command)
                 .redirectOutput(log.toFile()).redirectError(messages.toFile()).start();
         members.put(id, new Member(id, process, new Journal.Reader(log), messages));
         journal.note("start", "worker", id);
@@ -96,6 +104,30 @@ final class Fleet {
         members.values().forEach(member -> events.addAll(member.log().events()));
         events.sort(Comparator.comparingLong(Event::at));
         return events;
+    }
+
+    /** Whether live workers have read records of each of these shards since a time. */
+    boolean isReading(Set<String> shards, long since) {
+        Set<String> read = new TreeSet<>();
+        for (Member member : live()) {
+            for (Event event : member.log().events()) {
+                if (event.is("record") && event.at() > since) {
+                    read.add(event.shard());
+                }
+            }
+        }
+        return read.containsAll(shards);
+    }
+
+    /** Whether all of this was processed, by whomever. */
+    boolean hasProcessed(Set<Producer.Place> all) {
+        Set<Producer.Place> places = new HashSet<>(all);
+        for (Event event : events()) {
+            if (event.is("record")) {
+                places.remove(new Producer.Place(event.shard(), event.get("seq")));
+            }
+        }
+        return places.isEmpty();
     }
 
     void killAll() {

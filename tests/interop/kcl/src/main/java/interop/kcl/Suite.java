@@ -9,11 +9,8 @@ import java.nio.file.Path;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Comparator;
-import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
-import java.util.Set;
-import java.util.TreeSet;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Predicate;
 import java.util.stream.Stream;
@@ -77,7 +74,7 @@ public final class Suite {
         System.exit(status);
     }
 
-    private static void empty(Path directory) throws Exception {
+    static void empty(Path directory) throws Exception {
         Files.createDirectories(directory);
         try (Stream<Path> files = Files.list(directory)) {
             for (Path file : files.toList()) {
@@ -236,24 +233,10 @@ public final class Suite {
 
     /** Whether live workers have read records of every open shard since a time. */
     private boolean isReading(Application it, long since) {
-        Set<String> read = new TreeSet<>();
-        for (Fleet.Member member : it.fleet().live()) {
-            for (Event event : member.log().events()) {
-                if (event.is("record") && event.at() > since) {
-                    read.add(event.shard());
-                }
-            }
-        }
-        return read.containsAll(stream.openIds());
+        return it.fleet().isReading(stream.openIds(), since);
     }
 
     private boolean hasProcessedEverything(Application it) {
-        Set<Producer.Place> places = new HashSet<>(producer.acknowledged().keySet());
-        for (Event event : it.fleet().events()) {
-            if (event.is("record")) {
-                places.remove(new Producer.Place(event.shard(), event.get("seq")));
-            }
-        }
-        return places.isEmpty();
+        return it.fleet().hasProcessed(producer.acknowledged().keySet());
     }
 }
