@@ -623,6 +623,36 @@ async fn a_feed_that_is_refused_for_good_ends_the_worker_with_its_reason() {
     );
 }
 
+/// Takes a second to join.
+struct Slow(FixedOwnership);
+
+#[async_trait]
+impl Ownership for Slow {
+    fn problems(&self) -> Vec<Problem> {
+        Vec::new()
+    }
+
+    async fn start(self: Box<Self>, start: OwnershipStart) -> Result<OwnershipRun, Error> {
+        sleep(SECOND).await;
+        Box::new(self.0).start(start).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_while_it_joins_leaves_in_order() {
+    let (stage, source, leases) = six();
+    let of_the_stage = stage.clone();
+    let worker = Worker::builder("app", "stream")
+        .with_source(source)
+        .with_ownership(Slow(leases.clone()))
+        .with_processor(move |_: &ShardContext| Actor(of_the_stage.clone()))
+        .build()
+        .unwrap();
+    let report = worker.run(sleep(SECOND / 2)).await.unwrap();
+    assert_eq!((report.reason, report.records), (EndReason::Shutdown, 0));
+    assert_eq!(leases.left(), 1, "the others are told");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_shutdown_before_the_start_ends_at_once() {
     let (stage, source, leases) = six();

@@ -5,9 +5,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::time::Duration;
 
+use futures::FutureExt as _;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout_at};
@@ -100,15 +102,17 @@ impl Worker {
         };
         let events = root.shared.events.clone();
         events.emit(&Event::WorkerStarted);
-        let run = tokio::select! {
-            biased;
-            () = &mut shutdown => None,
-            run = self.ownership.start(start) => Some(run),
-        };
-        let ended = match run {
-            None => Ok(root.report(EndReason::Shutdown)),
-            Some(Err(error)) => Err(error),
-            Some(Ok(run)) => {
+        let patience = root.shared.settings.shutdown.lost_max;
+        let joined = join(self.ownership, start, shutdown.as_mut(), patience).await;
+        let ended = match joined {
+            None | Some((Err(_), true)) => Ok(root.report(EndReason::Shutdown)),
+            Some((Err(error), false)) => Err(error),
+            Some((Ok(run), is_asked)) => {
+                let shutdown = pin!(async {
+                    if !is_asked {
+                        shutdown.await;
+                    }
+                });
                 let OwnershipRun {
                     mut grants,
                     mut control,
@@ -138,6 +142,31 @@ impl fmt::Debug for Worker {
             .field("worker", &self.worker)
             .field("settings", &self.settings)
             .finish_non_exhaustive()
+    }
+}
+
+/// Joins the application, unless the worker is asked to stop; tells whether it was. Nothing if that is all
+/// there is to tell.
+///
+/// Who has begun to join may have told the others already, and they would wait for it to expire. So it gets
+/// `patience` to come to the end of it, and then leaves in order.
+async fn join(
+    ownership: Box<dyn Ownership>,
+    start: OwnershipStart,
+    mut shutdown: Pin<&mut impl Future<Output = ()>>,
+    patience: Duration,
+) -> Option<(Result<OwnershipRun, Error>, bool)> {
+    if shutdown.as_mut().now_or_never().is_some() {
+        return None;
+    }
+    let mut starting = ownership.start(start);
+    tokio::select! {
+        biased;
+        () = &mut shutdown => {
+            let joined = timeout_at(Instant::now() + patience, starting).await;
+            joined.ok().map(|run| (run, true))
+        }
+        run = &mut starting => Some((run, false)),
     }
 }
 
@@ -183,7 +212,7 @@ impl Root {
         &mut self,
         grants: &mut mpsc::Receiver<Grant>,
         control: &mut dyn OwnershipControl,
-        mut shutdown: std::pin::Pin<&mut impl Future<Output = ()>>,
+        mut shutdown: Pin<&mut impl Future<Output = ()>>,
     ) {
         enum Woken {
             Shutdown,
