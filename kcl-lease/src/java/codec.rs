@@ -57,13 +57,17 @@ pub(crate) fn lease(item: &Item, at: Option<SystemTime>) -> Result<JavaRow, Erro
             .with_hint("only tables of one stream can be shared"));
     }
     let has_word = item.get(CHECKPOINT) == Some(&text("AT_TIMESTAMP"));
-    let lease = match at {
-        Some(time) if has_word && !item.contains_key(TIMESTAMP) => {
-            let mut whole = item.clone();
-            whole.insert(TIMESTAMP.to_owned(), millis(time));
-            codec::lease(&whole)?
-        }
-        Some(_) | None => codec::lease(item)?,
+    let lease = if has_word && !item.contains_key(TIMESTAMP) {
+        let time = at.ok_or_else(|| {
+            bad(item, "it starts at a time that is not in it").with_hint(
+                "start this worker at the time that the Java workers are told, with `InitialPosition::AtTimestamp`",
+            )
+        })?;
+        let mut whole = item.clone();
+        whole.insert(TIMESTAMP.to_owned(), millis(time));
+        codec::lease(&whole)?
+    } else {
+        codec::lease(item)?
     };
     let checkpoint_owner = match item.get(CHECKPOINT_OWNER) {
         None => None,

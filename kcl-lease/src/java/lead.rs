@@ -342,13 +342,18 @@ impl Lead {
         let Some(held) = self.held.take() else {
             return;
         };
-        match table
-            .release_lock(&self.home, &self.common.me, &held.version)
-            .await
-        {
-            Ok(_) => tracing::info!(worker = %self.common.me, "this worker leads no more"),
-            Err(failure) => {
-                tracing::debug!(error = %failure.into_error(), "the leader's lock stays until it is over");
+        // A heartbeat without an answer may have been applied.
+        let versions = [Some(held.version), held.next.map(|(version, _)| version)];
+        for version in versions.into_iter().flatten() {
+            match table
+                .release_lock(&self.home, &self.common.me, &version)
+                .await
+            {
+                Ok(true) => tracing::info!(worker = %self.common.me, "this worker leads no more"),
+                Ok(false) => {}
+                Err(failure) => {
+                    tracing::debug!(error = %failure.into_error(), "the leader's lock stays until it is over");
+                }
             }
         }
     }

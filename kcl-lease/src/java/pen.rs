@@ -123,8 +123,12 @@ impl Pen {
     /// Makes the leases of the children, and marks the shard as finished.
     pub(crate) async fn finish(&mut self, children: &[ChildShard]) -> Result<(), Failure> {
         let deadline = self.deadline();
-        while let Err(failure) = self.create_children(children).await {
-            self.pause(failure, deadline).await?;
+        loop {
+            let made = timeout_at(deadline, self.create_children(children)).await;
+            match made.unwrap_or_else(|_| Err(too_late())) {
+                Ok(()) => break,
+                Err(failure) => self.pause(failure, deadline).await?,
+            }
         }
         let ids: BTreeSet<ShardId> = children.iter().map(|child| child.id.clone()).collect();
         self.write(&Write::Finish(ids), deadline).await
@@ -235,4 +239,11 @@ impl Pen {
             message,
         ))))
     }
+}
+
+fn too_late() -> StoreError {
+    StoreError::Unavailable(Error::new(
+        ErrorKind::Unavailable,
+        "the leases of the children could not be made in time",
+    ))
 }

@@ -196,7 +196,9 @@ impl Tenure {
 
     /// Grants the shard if no parent is left to be read.
     async fn begin_if_ready(&mut self, stage: &mut Stage) -> Result<(), End> {
-        match self.has_open_parent().await {
+        // Not for longer than the lease can wait for its next renewal.
+        let parents = timeout_at(self.pen.due(), self.has_open_parent());
+        match parents.await.unwrap_or(Ok(true)) {
             Ok(false) => {}
             Ok(true) => {
                 let again = Instant::now() + self.common.settings.parents_every();

@@ -111,6 +111,8 @@ final class Leases {
                     if (step > 0) {
                         moved.add(row.key());
                     }
+                } else if (!"TRIM_HORIZON".equals(row.text("checkpoint")) || history.size() == 1) {
+                    moved.add(row.key()); // It did before it was first seen, or was gone before it was seen again.
                 }
                 if (row.text("leaseOwner") != null) {
                     owners.add(row.text("leaseOwner"));
