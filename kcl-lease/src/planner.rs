@@ -247,7 +247,10 @@ impl<S: LeaseStore> Planner<S> {
             });
             self.holdings.hand_over(shard);
         }
-        self.is_settled = plan.is_settled() && freshness == Freshness::Consistent;
+        // Who is passed over now gets its share later, and nobody rings for that.
+        let is_waiting = !self.observer.idle().is_empty();
+        self.is_settled =
+            plan.is_settled() && freshness == Freshness::Consistent && !is_waiting;
         Ok(self.next_look(&plan))
     }
 

@@ -74,6 +74,8 @@ pub struct ShardLedger {
     pub row: Option<LeaseRow>,
     /// The checkpoint of the first row.
     pub first: Option<Checkpoint>,
+    /// When that was made.
+    pub leased: Option<Duration>,
     /// Whether `SHARD_END` was ever durable.
     pub ended: bool,
     /// The grants so far, by epoch.
@@ -518,6 +520,7 @@ impl Ledger {
         }
         if let Some(row) = after {
             of.first.get_or_insert_with(|| row.checkpoint.clone());
+            of.leased.get_or_insert(self.now);
             of.ended |= row.checkpoint.is_end();
             if before.is_none_or(|before| before.epoch != row.epoch) {
                 of.moved = Some(self.now);

@@ -1,5 +1,7 @@
 //! Rules about changes of the lease table: S1, S2, S3, S7, S8, S9.
 
+use std::time::Duration;
+
 use kcl_core::model::{Checkpoint, ShardId};
 
 use super::Verdict;
@@ -161,6 +163,9 @@ pub(super) fn nothing_is_taken_from_the_living(ledger: &Ledger, event: &Event) -
     Ok(())
 }
 
+/// How long it may take from the first look at the other parent of a child to the end that is written.
+const FINISH_MAX: Duration = Duration::from_secs(6);
+
 /// S7: `SHARD_END` is written only for a closed shard, when every record is processed and the
 /// processor of that epoch agreed.
 pub(super) fn the_end_is_true(ledger: &Ledger, event: &Event) -> Verdict {
@@ -187,8 +192,13 @@ pub(super) fn the_end_is_true(ledger: &Ledger, event: &Event) -> Verdict {
             before.epoch
         ));
     }
-    // The child of a merge may wait for the lease of its other parent.
-    let leased = |id: &ShardId| ledger.shards.get(id).is_some_and(|of| of.first.is_some());
+    // The child of a merge may wait for the lease of its other parent, which may have been made since the one
+    // who finishes this one looked for it.
+    let leased = |id: &ShardId| {
+        let of = ledger.shards.get(id);
+        let at = of.and_then(|of| of.leased);
+        at.is_some_and(|at| id == shard || ledger.now >= at + FINISH_MAX)
+    };
     let children = ledger
         .shards
         .iter()
