@@ -160,7 +160,10 @@ mod tests {
             tokio::spawn(env.task(async move {
                 for _ in 0..2 {
                     sleep(Duration::from_secs(1)).await;
-                    drop(sender.send((name, start.elapsed().as_secs())).await);
+                    sender
+                        .send((name, start.elapsed().as_secs()))
+                        .await
+                        .unwrap();
                 }
             }));
         }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use kcl_core::contract::{FixedOwnership, ScriptedSource, Written};
-use kcl_core::port::CommitError;
+use kcl_core::port::{CommitError, OwnershipRun, OwnershipStart};
 use kcl_core::*;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;

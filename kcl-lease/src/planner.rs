@@ -249,8 +249,7 @@ impl<S: LeaseStore> Planner<S> {
         }
         // Who is passed over now gets its share later, and nobody rings for that.
         let is_waiting = !self.observer.idle().is_empty();
-        self.is_settled =
-            plan.is_settled() && freshness == Freshness::Consistent && !is_waiting;
+        self.is_settled = plan.is_settled() && freshness == Freshness::Consistent && !is_waiting;
         Ok(self.next_look(&plan))
     }
 

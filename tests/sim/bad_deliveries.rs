@@ -3,7 +3,9 @@
 use kcl_core::model::Checkpoint;
 use tests::sim::checkers::Rule;
 use tests::sim::history::{Call, Ending, Event, Step};
+use tests::sim::ledger::RIVAL;
 use tests::sim::ledger::Start;
+use tests::sim::subject::Subject;
 
 use crate::hand::*;
 
@@ -156,10 +158,34 @@ fn two_calls_at_once_break_c() {
 fn a_request_of_a_dead_process_breaks_k() {
     let (mut hand, _) = small(false);
     hand.life(P, Step::Killed);
-    hand.add(Event::Sent {
-        process: P,
-        operation: "GetRecords".into(),
-        fate: "fine",
-    });
+    hand.sent(P, Subject::Records);
     hand.breaks(Rule::K);
+}
+
+#[test]
+fn a_request_of_a_frozen_process_breaks_k() {
+    let (mut hand, _) = small(false);
+    hand.life(P, Step::Frozen);
+    hand.life(P, Step::Thawed);
+    hand.sent(P, Subject::Records);
+    assert_eq!(hand.broken(), [], "it runs on");
+    hand.life(P, Step::Frozen);
+    hand.sent(P, Subject::Records);
+    hand.breaks(Rule::K);
+}
+
+#[test]
+fn a_call_long_after_the_lease_was_stolen_breaks_s4() {
+    let (mut hand, held) = small(false);
+    let mut stolen = row(None, 2, held.checkpoint.clone());
+    stolen.incarnation = Some("rival".to_owned());
+    hand.write(RIVAL, "a", Some(&held), &stolen);
+    hand.put("a", 7);
+    hand.after(20);
+    hand.called(P, 0, "a", 1, Call::Process(vec![3]));
+    assert_eq!(hand.broken(), [], "it cannot know yet");
+    hand.put("a", 7);
+    hand.after(20);
+    hand.called(P, 0, "a", 1, Call::Process(vec![4]));
+    hand.breaks(Rule::S4);
 }

@@ -3,6 +3,7 @@
 use kcl_core::model::Checkpoint;
 use tests::sim::checkers::Rule;
 use tests::sim::history::{Event, Step};
+use tests::sim::subject::Subject;
 
 use crate::hand::*;
 
@@ -91,5 +92,55 @@ fn a_stop_that_leaves_a_lease_behind_breaks_l() {
         counter: None,
     });
     hand.life(P, Step::Exited(Ok(())));
+    hand.breaks(Rule::L);
+}
+
+/// The history is healed long ago, and a second process runs that could take what lies free.
+fn settled(hand: &mut Hand) {
+    hand.starts(Q);
+    hand.add(Event::Healed);
+    hand.after(60);
+}
+
+#[test]
+fn a_lease_that_lies_free_breaks_l() {
+    let (mut hand, held) = small(false);
+    settled(&mut hand);
+    let done = row(Some(P), 1, at(2));
+    hand.write(P, "a", Some(&held), &done);
+    hand.write(P, "a", Some(&done), &row(None, 2, at(2)));
+    hand.after(6);
+    hand.sent(Q, Subject::Renew);
+    assert_eq!(hand.broken(), [], "it may take a moment");
+    hand.after(2);
+    hand.sent(Q, Subject::Renew);
+    hand.breaks(Rule::L);
+}
+
+#[test]
+fn a_lease_of_the_dead_that_nobody_takes_breaks_l() {
+    let (mut hand, held) = small(false);
+    settled(&mut hand);
+    hand.write(P, "a", Some(&held), &row(Some(P), 1, at(2)));
+    hand.life(P, Step::Killed);
+    hand.after(16);
+    hand.sent(Q, Subject::Renew);
+    assert_eq!(hand.broken(), [], "its lease time is not over for long");
+    hand.after(2);
+    hand.sent(Q, Subject::Renew);
+    hand.breaks(Rule::L);
+}
+
+#[test]
+fn records_that_nobody_delivers_break_l() {
+    let (mut hand, held) = small(false);
+    settled(&mut hand);
+    hand.write(P, "a", Some(&held), &row(Some(P), 1, at(2)));
+    hand.put("a", 7);
+    hand.after(14);
+    hand.sent(P, Subject::Renew);
+    assert_eq!(hand.broken(), [], "it may be polled slowly");
+    hand.after(2);
+    hand.sent(P, Subject::Renew);
     hand.breaks(Rule::L);
 }

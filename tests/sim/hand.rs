@@ -6,6 +6,7 @@ use kcl_core::model::{Checkpoint, SequenceNumber, ShardId};
 use tests::sim::checkers::{Oracle, Rule};
 use tests::sim::history::{Call, Ending, Event, LeaseRow, Process, RecordId, Step};
 use tests::sim::ledger::{Expectations, Start};
+use tests::sim::subject::Subject;
 
 pub(crate) const P: Process = Process { worker: 0, life: 0 };
 pub(crate) const Q: Process = Process { worker: 1, life: 0 };
@@ -182,6 +183,15 @@ impl Hand {
     ) {
         self.called(process, instance, shard, 1, Call::Initialize);
         self.called(process, instance, shard, 1, Call::Process(ids.to_vec()));
+    }
+
+    pub(crate) fn sent(&mut self, process: Process, subject: Subject) {
+        let fate = "fine";
+        self.add(Event::Sent {
+            process,
+            subject,
+            fate,
+        });
     }
 
     pub(crate) fn broken(&self) -> Vec<Rule> {

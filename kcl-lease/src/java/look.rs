@@ -5,6 +5,7 @@
 
 use futures::StreamExt as _;
 use futures::stream;
+use kcl_core::env::Env;
 use kcl_core::error::{Error, ErrorKind};
 use kcl_core::model::WorkerId;
 use tokio::task::JoinSet;
@@ -26,6 +27,7 @@ pub(crate) struct Look {
     pub(crate) observer: Observer,
     pub(crate) tenures: JoinSet<()>,
     pub(crate) rng: fastrand::Rng,
+    pub(crate) env: Env,
 }
 
 /// A lease to take, as it was seen.
@@ -181,8 +183,8 @@ impl Look {
             match outcome {
                 Ok(Some(row)) => {
                     tracing::info!(%shard, counter = row.lease.counter, why = reason(pick.why), "lease taken");
-                    self.tenures
-                        .spawn(Tenure::new(common.clone(), row, sent).run());
+                    let tenure = Tenure::new(common.clone(), row, sent);
+                    self.tenures.spawn(self.env.task(tenure.run()));
                 }
                 Ok(None) => {}
                 Err(failure) => {

@@ -186,10 +186,12 @@ fn run(
         observer: Observer::default(),
         tenures: JoinSet::new(),
         rng: start.env.rng(),
+        env: start.env.clone(),
     };
+    let env = start.env.clone();
     let mut tasks = JoinSet::new();
-    tasks.spawn(sync.run());
-    tasks.spawn(look.run());
+    tasks.spawn(env.task(sync.run()));
+    tasks.spawn(env.task(look.run()));
     if let Some(home) = home {
         let lead = Lead {
             common: common.clone(),
@@ -202,7 +204,7 @@ fn run(
             claimed: None,
             due: Due::now(Instant::now()),
         };
-        tasks.spawn(lead.run());
+        tasks.spawn(env.task(lead.run()));
     }
     let patience = common.settings.failover / 2;
     OwnershipRun {

@@ -108,9 +108,10 @@ pub(crate) fn give_up(held: &BTreeMap<ShardId, bool>, target: usize) -> Vec<Shar
         .filter(|(_, leaving)| !**leaving)
         .map(|(shard, _)| shard)
         .collect();
-    let target = if planted!(GivesNothingUp) {
-        usize::MAX
-    } else if planted!(GivesTooMuchUp) {
+    if planted!(GivesNothingUp) {
+        return Vec::new();
+    }
+    let target = if planted!(GivesTooMuchUp) {
         target.saturating_sub(1)
     } else {
         target

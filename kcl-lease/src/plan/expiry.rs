@@ -55,13 +55,13 @@ impl Hold {
 pub(crate) fn lives(view: &View, me: &Me, now: Instant) -> BTreeMap<WorkerKey, Life> {
     let mut lives = BTreeMap::new();
     for (key, seen) in &view.workers {
-        let lease_time = if planted!(ExpiresEarly) {
-            seen.row.lease_time / 2
-        } else if planted!(NeverExpires) {
-            seen.row.lease_time * 1_000
-        } else {
-            seen.row.lease_time
-        };
+        let mut lease_time = seen.row.lease_time;
+        if planted!(ExpiresEarly) {
+            lease_time /= 2;
+        }
+        if planted!(NeverExpires) {
+            lease_time *= 1_000;
+        }
         let still_at = seen.since + lease_time;
         let life = if still_at <= now {
             Life::Still

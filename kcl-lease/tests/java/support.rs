@@ -11,6 +11,7 @@ use aws_sdk_dynamodb::types::{
 use aws_sdk_kinesis::error::ProvideErrorMetadata as _;
 use kcl_core::env::Env;
 use kcl_core::error::Error;
+use kcl_core::event::{Events, Origin};
 use kcl_core::model::{
     ApplicationName, Checkpoint, ChildShard, HashKeyRange, InitialPosition, SequenceNumber, Shard,
     ShardId, StreamName, WorkerId,
@@ -95,12 +96,18 @@ pub(crate) fn at(number: &str) -> Checkpoint {
 
 /// What a worker is told when it starts.
 pub(crate) fn begin(worker: &str, initial_position: InitialPosition) -> OwnershipStart {
-    OwnershipStart {
+    let origin = Origin {
         application: ApplicationName::new("orders-app").unwrap(),
         stream: StreamName::new("orders").unwrap(),
         worker: WorkerId::new(worker).unwrap(),
+    };
+    OwnershipStart {
+        application: origin.application.clone(),
+        stream: origin.stream.clone(),
+        worker: origin.worker.clone(),
         initial_position,
         env: Env::system(),
+        events: Events::new(origin, Vec::new()),
     }
 }
 

@@ -65,10 +65,12 @@ pub fn must_strike() -> Vec<String> {
 /// Whether such a fault can strike in such a moment at all.
 const fn can_be(strike: Strike, moment: Moment) -> bool {
     match strike {
-        // What is frozen asks for nothing, and what stops is not asked to once more.
-        Strike::StaleScan | Strike::StaleList | Strike::ExpiredIterator => {
-            !matches!(moment, Moment::Frozen)
+        // What is frozen asks for nothing, and what joins neither looks nor reads.
+        Strike::StaleScan | Strike::ExpiredIterator => {
+            !matches!(moment, Moment::Frozen | Moment::Joins)
         }
+        Strike::StaleList => !matches!(moment, Moment::Frozen),
+        // What stops is not asked to once more.
         Strike::Stop | Strike::Deploy => !matches!(moment, Moment::Stops),
         Strike::Freeze => !matches!(moment, Moment::Frozen),
         Strike::Kill

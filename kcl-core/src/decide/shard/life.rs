@@ -14,11 +14,10 @@ use crate::settings::{CheckpointPolicy, FailurePolicy};
 
 impl ShardMachine {
     pub(super) fn on_standing(&mut self, standing: Standing, now: Instant, out: &mut Actions) {
-        let standing = match standing {
-            Standing::HandOver { until } if planted!(IgnoresHandOver) => Standing::Held { until },
-            standing => standing,
-        };
         match standing {
+            Standing::HandOver { until } if planted!(IgnoresHandOver) => {
+                self.on_proven(until, now, out);
+            }
             Standing::Held { until } => self.on_proven(until, now, out),
             Standing::HandOver { until } => {
                 self.on_leave(Reason::Asked, now, out);

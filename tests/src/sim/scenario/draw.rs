@@ -78,7 +78,7 @@ fn lease_times(rng: &mut Rng, kind: Kind, workers: usize) -> Vec<Duration> {
 }
 
 fn start(rng: &mut Rng) -> Start {
-    match rng.u8(..6) {
+    match rng.u8(..4) {
         0 => Start::Latest,
         1 => Start::At(rng.u64(..40_000)),
         _ => Start::TrimHorizon,
@@ -110,7 +110,7 @@ fn weather(rng: &mut Rng, kind: Kind) -> Weather {
         late_max,
         stale_scans: rate(200),
         stale_lists: rate(200),
-        expired_iterators: rate(5),
+        expired_iterators: rate(20),
     }
 }
 
@@ -234,11 +234,13 @@ impl Draw<'_> {
     }
 
     /// Half of all incidents lie in wait for a critical moment, which they would hardly meet by chance.
+    fn moment(&mut self) -> Option<Moment> {
+        let lies_in_wait = self.rng.bool();
+        lies_in_wait.then(|| *self.rng.choice(&Moment::ALL).expect("many"))
+    }
+
     fn planned(&mut self, incident: Incident) -> Vec<Planned> {
-        let when = self
-            .rng
-            .bool()
-            .then(|| *self.rng.choice(&Moment::ALL).expect("many"));
+        let when = self.moment();
         let at = self.at;
         vec![Planned { at, when, incident }]
     }
@@ -265,7 +267,7 @@ impl Draw<'_> {
             let back_after = self.ms(50, 1_500);
             let blow = Blow::Deploy { back_after };
             let incident = Incident::Worker { worker, blow };
-            let when = None;
+            let when = self.moment();
             all.push(Planned { at, when, incident });
             at += self.ms(1_000, 8_000);
         }
