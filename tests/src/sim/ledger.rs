@@ -231,6 +231,8 @@ pub struct Ledger {
     pub finished: bool,
     /// Incarnations whose row was deleted.
     pub buried: BTreeSet<String>,
+    /// Those of them that the rival deleted.
+    pub robbed: BTreeSet<String>,
     /// Writes and looks that were sent and of which the sender has heard nothing, by the number of the event.
     pub under_way: BTreeMap<u64, (Process, Subject, Duration)>,
     /// Writes that were applied and whose writer does not know: who, which shard, which epoch.
@@ -264,6 +266,7 @@ impl Ledger {
             healed: None,
             finished: false,
             buried: BTreeSet::new(),
+            robbed: BTreeSet::new(),
             under_way: BTreeMap::new(),
             doubts: BTreeSet::new(),
             watch: None,
@@ -496,6 +499,7 @@ impl Ledger {
 
     /// A rival has declared a life over: whatever it held can be taken without its knowing.
     fn robbed(&mut self, incarnation: &str) {
+        self.robbed.insert(incarnation.to_owned());
         for of in self.shards.values_mut() {
             let held = of.grants.values_mut();
             for grant in held.filter(|grant| grant.incarnation == incarnation) {
@@ -531,7 +535,8 @@ impl Ledger {
                         checkpoint: row.checkpoint.clone(),
                         acknowledged: None,
                         end_agreed: false,
-                        stolen: None,
+                        // It was on its way when the life was declared over.
+                        stolen: self.robbed.contains(incarnation).then_some(self.now),
                     };
                     of.grants.insert(row.epoch, grant);
                 }
