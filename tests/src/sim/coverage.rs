@@ -65,9 +65,10 @@ pub fn must_strike() -> Vec<String> {
 /// Whether such a fault can strike in such a moment at all.
 const fn can_be(strike: Strike, moment: Moment) -> bool {
     match strike {
-        // What is frozen asks for nothing, and what joins neither looks nor reads.
-        Strike::StaleScan | Strike::ExpiredIterator => {
-            !matches!(moment, Moment::Frozen | Moment::Joins)
+        // What is frozen asks for nothing, what joins neither looks nor reads, what stops reads no more.
+        Strike::StaleScan => !matches!(moment, Moment::Frozen | Moment::Joins),
+        Strike::ExpiredIterator => {
+            !matches!(moment, Moment::Frozen | Moment::Joins | Moment::Stops)
         }
         Strike::StaleList => !matches!(moment, Moment::Frozen),
         // What stops is not asked to once more.
