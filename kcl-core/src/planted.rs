@@ -68,8 +68,6 @@ mod bug {
         EndsOnEmptyPage,
         /// Life counts from the answer to a renewal, not from before it was sent (KCL).
         StampsRenewalAfterReply,
-        /// Life counts from the last renewal, where the first one was applied and its answer lost.
-        StampsLateRenewalAfterReply,
         /// A renewal that is refused passes for done: a worker that was declared dead goes on.
         IgnoresRefusedRenewal,
         /// What was held in a past life stays held in the next.
@@ -96,32 +94,22 @@ mod bug {
         ReleaseErasesCheckpoint,
         /// A lease that is taken from the dead starts its shard anew.
         TakeErasesCheckpoint,
-        /// LATEST is another time for each worker that asks.
-        ForgetsStart,
         /// A checkpoint that got no answer passes for durable (KCL #1354).
         TakesDoubtForDone,
         /// A checkpoint that was refused passes for durable.
         TakesRefusalForDone,
-        /// A release that got no answer is not sent again, and the lease is not given back.
-        TakesDoubtForLoss,
         /// A shard is finished before its children have a lease.
         FinishesWithoutChildren,
         /// One finished parent of a merge is enough for the child to start.
         ReadsChildOfOneParent,
         /// A dead worker's lease is taken before its row is gone.
         TakesBeforeEviction,
-        /// A parent that is in no read passes for finished (KCL #150).
-        TrustsOldParents,
-        /// A lease that a consumer dropped is never given back (KCL #202).
-        KeepsOrphans,
         /// The others are never told to look.
         NeverRings,
         /// The task that plans ends at its first failure, and nobody is told (KCL #1669).
         PlannerDiesSilently,
         /// A watch whose keeper is gone is left alone.
         NeverClaimsWatch,
-        /// The keeper of the watch never sees anything new.
-        SeesNoNews,
         /// A worker that has more than its share keeps it.
         GivesNothingUp,
         /// A worker gives up one more than its share, again and again (KCL: ping-pong).
@@ -132,8 +120,6 @@ mod bug {
         SkipsClosedShards,
         /// Finished leases go while the stream still has their shards, and come back (KCL #511, #572).
         CleansUpEarly,
-        /// The task that finds new shards ends at its first failure, and nobody is told (bento #927).
-        SyncDiesSilently,
         /// A worker that stops in order does not say so.
         LeavesRowBehind,
     }
@@ -158,7 +144,6 @@ mod bug {
             Self::KeepsExpiredIterator,
             Self::EndsOnEmptyPage,
             Self::StampsRenewalAfterReply,
-            Self::StampsLateRenewalAfterReply,
             Self::IgnoresRefusedRenewal,
             Self::KeepsGrantsOfPastLife,
             Self::NeverProlongs,
@@ -172,25 +157,19 @@ mod bug {
             Self::ReleasesWithoutFence,
             Self::ReleaseErasesCheckpoint,
             Self::TakeErasesCheckpoint,
-            Self::ForgetsStart,
             Self::TakesDoubtForDone,
             Self::TakesRefusalForDone,
-            Self::TakesDoubtForLoss,
             Self::FinishesWithoutChildren,
             Self::ReadsChildOfOneParent,
             Self::TakesBeforeEviction,
-            Self::TrustsOldParents,
-            Self::KeepsOrphans,
             Self::NeverRings,
             Self::PlannerDiesSilently,
             Self::NeverClaimsWatch,
-            Self::SeesNoNews,
             Self::GivesNothingUp,
             Self::GivesTooMuchUp,
             Self::StartsChildrenAnywhere,
             Self::SkipsClosedShards,
             Self::CleansUpEarly,
-            Self::SyncDiesSilently,
             Self::LeavesRowBehind,
         ];
     }

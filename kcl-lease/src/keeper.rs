@@ -214,11 +214,6 @@ impl<S: LeaseStore> Keeper<S> {
             // at the earliest when the first one was sent.
             Ok(Outcome::Refused(Some(row))) if row.counter == pulse.counter + 1 => {
                 self.told(pulse, row.leaving);
-                let first_sent = if planted!(StampsLateRenewalAfterReply) {
-                    sent
-                } else {
-                    first_sent
-                };
                 self.proven(pulse, first_sent, sent);
             }
             Ok(Outcome::Refused(_)) if planted!(IgnoresRefusedRenewal) => {

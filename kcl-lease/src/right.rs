@@ -370,7 +370,6 @@ impl<S: LeaseStore> Right for LeaseRight<S> {
                     return Err(self.fenced());
                 }
                 Ok(Outcome::Refused(None)) => return Err(self.fenced()),
-                Err(_) if planted!(TakesDoubtForLoss) => return Err(self.fenced()),
                 Err(failure) => {
                     again = true;
                     self.pause(failure, deadline).await?;

@@ -180,3 +180,33 @@ fn latest_that_is_not_fixed_to_a_time_breaks_s9() {
     hand.write(P, "a", None, &row(None, 0, Checkpoint::Latest));
     hand.breaks(Rule::S9);
 }
+
+#[test]
+fn latest_that_is_another_time_for_each_shard_breaks_s9() {
+    let mut hand = Hand::starting(Start::Latest, false);
+    hand.shard("a", &[]);
+    hand.shard("b", &[]);
+    hand.starts(P);
+    let now = |hand: &Hand| Checkpoint::AtTimestamp(UNIX_EPOCH + hand.now);
+    let first = now(&hand);
+    hand.write(P, "a", None, &row(None, 0, first));
+    hand.after(1);
+    let second = now(&hand);
+    hand.write(P, "b", None, &row(None, 0, second));
+    hand.breaks(Rule::S9);
+}
+
+#[test]
+fn a_checkpoint_that_is_told_and_not_made_breaks_s11() {
+    let (mut hand, held) = small(false);
+    let told = |upto| Event::Acknowledged {
+        instance: 0,
+        upto: Some(upto),
+        ok: true,
+    };
+    hand.write(P, "a", Some(&held), &row(Some(P), 1, at(1)));
+    hand.add(told(1));
+    assert_eq!(hand.broken(), []);
+    hand.add(told(2));
+    hand.breaks(Rule::S11);
+}

@@ -1,6 +1,6 @@
 //! The promises, as rules over a history: each reads what is known before an event and judges it.
 //!
-//! The rules are numbered as in the invariants they check: S1 to S7, S9 and S10, and besides L for
+//! The rules are numbered as in the invariants they check: S1 to S12, and besides L for
 //! what must hold at the end, C for the order of calls into one processor, K for what a dead process
 //! must not do. The same rules judge hand-made histories in the tests of this package.
 
@@ -40,6 +40,8 @@ pub enum Rule {
     S9,
     /// Duplicates are bounded, and absent when nothing fails.
     S10,
+    /// What user code is told to be durable is durable.
+    S11,
     /// Records come from the shard they are in.
     S12,
     /// The calls into one processor keep their order.
@@ -91,6 +93,7 @@ const RULES: &[(Rule, Check)] = &[
     (Rule::S5, delivery::keys_keep_their_order),
     (Rule::S6, delivery::parents_are_finished_first),
     (Rule::S10, delivery::nothing_twice_when_nothing_fails),
+    (Rule::S11, table::what_is_told_to_be_durable_is),
     (Rule::S1, table::what_a_checkpoint_covers_is_processed),
     (Rule::S2, table::checkpoints_never_go_back),
     (Rule::S3, table::only_the_holder_writes),

@@ -80,6 +80,40 @@ pub(super) fn what_a_checkpoint_covers_is_processed(ledger: &Ledger, event: &Eve
     }
 }
 
+/// S11: when user code hears that its checkpoint was made, the table has it.
+pub(super) fn what_is_told_to_be_durable_is(ledger: &Ledger, event: &Event) -> Verdict {
+    let Event::Acknowledged {
+        instance,
+        upto,
+        ok: true,
+    } = event
+    else {
+        return Ok(());
+    };
+    let Some(known) = ledger.instances.get(instance) else {
+        return Ok(());
+    };
+    let Some(of) = ledger.shards.get(&known.shard) else {
+        return Ok(());
+    };
+    let asked = match upto {
+        None => of.records.len(),
+        Some(record) => match ledger.records.get(*record as usize) {
+            Some(record) => record.place + 1,
+            None => return Ok(()),
+        },
+    };
+    let row = of.row.as_ref();
+    let durable = row.and_then(|row| of.covered(&row.checkpoint, ledger.expect.wall_zero));
+    if durable.is_some_and(|(_, durable)| durable >= asked) {
+        return Ok(());
+    }
+    Err(format!(
+        "{}: processor {instance} is told that {asked} records are durable, the row says {row:?}",
+        known.shard
+    ))
+}
+
 /// S2: a checkpoint only grows, an epoch too, and a lease is not removed before the shard's end.
 pub(super) fn checkpoints_never_go_back(_: &Ledger, event: &Event) -> Verdict {
     let Some(change) = Change::of(event) else {
@@ -251,7 +285,13 @@ pub(super) fn leases_start_where_they_should(ledger: &Ledger, event: &Event) -> 
         (_, Checkpoint::TrimHorizon) if follows => true,
         (Start::TrimHorizon, Checkpoint::TrimHorizon) => true,
         (Start::Latest, Checkpoint::AtTimestamp(time)) => {
-            !follows && at(*time) <= now && u128::from(at(*time)) >= first
+            // Fixed once, for all shards: what is written before another worker finds one is not lost.
+            let is_fixed = ledger.shards.values().all(|of| match &of.first {
+                Some(Checkpoint::AtTimestamp(other)) => other == time,
+                Some(_) | None => true,
+            });
+            let at = at(*time);
+            is_fixed && !follows && at <= now && u128::from(at) >= first
         }
         (Start::At(start), Checkpoint::AtTimestamp(time)) => at(*time) == start,
         (Start::TrimHorizon | Start::Latest | Start::At(_), _) => false,
