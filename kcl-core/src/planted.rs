@@ -1,7 +1,7 @@
 //! Mistakes that can be planted in this library, to prove that the simulation finds them.
 //!
 //! Each is one that a consumer library was seen to make, or could. None is compiled in without the feature
-//! `planted-bugs`, and with it none is made before [`plant`] asks for it, in its own thread. Called by the program
+//! `planted-bugs`, and with it none is made before `plant` asks for it, in its own thread. Called by the program
 //! `bugs` of the tests.
 
 /// Whether a mistake is to be made here. Always `false` without the feature `planted-bugs`.
