@@ -23,8 +23,9 @@ pub struct DynamoLeases {
     settings: LeaseSettings,
 }
 
+/// Where the clients of a table and of its stream come from.
 #[derive(Debug)]
-enum Clients {
+pub(crate) enum Clients {
     FromConfig(Box<SdkConfig>),
     Given {
         dynamodb: aws_sdk_dynamodb::Client,
@@ -91,13 +92,30 @@ impl Ownership for DynamoLeases {
             return Err(Error::new(ErrorKind::Invalid, problem.to_string())
                 .with_hint("set another with `with_table_name`"));
         }
-        let (table, shards) = match clients {
-            Clients::Given { dynamodb, kinesis } => (
-                DynamoTable::new(dynamodb.clone(), dynamodb, table_name),
+        let names = ["kcl-lease-table", "kcl-lease-renewals"];
+        let (table, shards) = clients.make(table_name, names, settings.duration);
+        Box::new(Leases::new(table, shards).with_settings(settings))
+            .start(start)
+            .await
+    }
+}
+
+impl Clients {
+    /// The table, and the list of shards. `names` are those of the retry budgets: of all calls, and of those
+    /// that keep leases of this lease time alive.
+    pub(crate) fn make(
+        self,
+        table: String,
+        names: [&'static str; 2],
+        lease_time: Duration,
+    ) -> (DynamoTable, KinesisShards) {
+        match self {
+            Self::Given { dynamodb, kinesis } => (
+                DynamoTable::new(dynamodb.clone(), dynamodb, table),
                 KinesisShards::new(kinesis),
             ),
-            Clients::FromConfig(config) => {
-                let attempt = (settings.duration / 8).max(Duration::from_millis(250));
+            Self::FromConfig(config) => {
+                let attempt = (lease_time / 8).max(Duration::from_millis(250));
                 let client = |name: &'static str, attempts| {
                     let config = aws_sdk_dynamodb::config::Builder::from(&*config)
                         .retry_partition(RetryPartition::custom(name).build())
@@ -105,14 +123,11 @@ impl Ownership for DynamoLeases {
                         .timeout_config(timeouts(&config, attempt));
                     aws_sdk_dynamodb::Client::from_conf(config.build())
                 };
-                let renewals = client("kcl-lease-renewals", 1);
-                let table = DynamoTable::new(client("kcl-lease-table", 3), renewals, table_name);
+                let [all, alive] = names;
+                let table = DynamoTable::new(client(all, 3), client(alive, 1), table);
                 (table, KinesisShards::new(list_client(&config)))
             }
-        };
-        Box::new(Leases::new(table, shards).with_settings(settings))
-            .start(start)
-            .await
+        }
     }
 }
 
@@ -178,7 +193,7 @@ impl Ownership for MemoryLeases {
 /// How long one try at a list may take. It is no part of staying alive.
 const LIST_ATTEMPT: Duration = Duration::from_secs(5);
 
-pub(crate) fn list_client(config: &SdkConfig) -> aws_sdk_kinesis::Client {
+fn list_client(config: &SdkConfig) -> aws_sdk_kinesis::Client {
     let builder = aws_sdk_kinesis::config::Builder::from(config)
         // Of its own: a partition that is not custom is one budget for all of the process.
         .retry_partition(RetryPartition::custom("kcl-lease-shards").build())
@@ -188,7 +203,7 @@ pub(crate) fn list_client(config: &SdkConfig) -> aws_sdk_kinesis::Client {
 }
 
 /// A few quick tries; the tasks try on by themselves.
-pub(crate) fn quick_retries(attempts: u32) -> RetryConfig {
+fn quick_retries(attempts: u32) -> RetryConfig {
     RetryConfig::standard()
         .with_max_attempts(attempts)
         .with_initial_backoff(Duration::from_millis(50))
@@ -196,7 +211,7 @@ pub(crate) fn quick_retries(attempts: u32) -> RetryConfig {
 }
 
 /// The time-outs of the configuration, with each attempt cut to `attempt`.
-pub(crate) fn timeouts(config: &SdkConfig, attempt: Duration) -> TimeoutConfig {
+fn timeouts(config: &SdkConfig, attempt: Duration) -> TimeoutConfig {
     let own = TimeoutConfig::builder()
         .connect_timeout(attempt)
         .read_timeout(attempt)

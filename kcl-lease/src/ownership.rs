@@ -223,7 +223,7 @@ impl<S> Drop for Control<S> {
 }
 
 /// What the end of a task means.
-fn outcome(ended: Result<Result<(), Error>, JoinError>) -> Result<(), Error> {
+pub(crate) fn outcome(ended: Result<Result<(), Error>, JoinError>) -> Result<(), Error> {
     match ended {
         Ok(outcome) => outcome,
         Err(cause) if cause.is_cancelled() => Ok(()),

@@ -253,7 +253,7 @@ fn by_id(shards: Vec<Shard>) -> Listed {
         .collect()
 }
 
-fn as_store_error(error: Error) -> StoreError {
+pub(crate) fn as_store_error(error: Error) -> StoreError {
     if error.kind() == ErrorKind::Unavailable {
         StoreError::Unavailable(error)
     } else {

@@ -5,13 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use aws_sdk_dynamodb::config::retry::RetryPartition;
 use aws_types::SdkConfig;
 use kcl_core::error::{Error, ErrorKind, Problem};
 use kcl_core::model::InitialPosition;
 use kcl_core::port::{Ownership, OwnershipControl, OwnershipRun, OwnershipStart};
 use tokio::sync::{mpsc, watch};
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::coordination::Home;
@@ -26,9 +25,9 @@ use super::table::JavaTable;
 use super::tenure::Common;
 use super::view::Observer;
 use crate::holdings::Phase;
-use crate::leases::{list_client, quick_retries, table_name_problem, timeouts};
+use crate::leases::{Clients, table_name_problem};
+use crate::ownership::outcome;
 use crate::shards::{KinesisShards, ShardList as _};
-use crate::store::dynamo::DynamoTable;
 use crate::store::{Freshness, StoreError};
 
 /// Grants that wait for the worker to pick them up. A worker picks them up at once.
@@ -48,15 +47,6 @@ pub struct JavaLeases {
     clients: Clients,
     table_name: Option<String>,
     settings: JavaSettings,
-}
-
-#[derive(Debug)]
-enum Clients {
-    FromConfig(Box<SdkConfig>),
-    Given {
-        dynamodb: aws_sdk_dynamodb::Client,
-        kinesis: aws_sdk_kinesis::Client,
-    },
 }
 
 impl JavaLeases {
@@ -99,30 +89,6 @@ impl JavaLeases {
     }
 }
 
-impl Clients {
-    fn make(self, table: String, failover: Duration) -> (DynamoTable, KinesisShards) {
-        match self {
-            Self::Given { dynamodb, kinesis } => (
-                DynamoTable::new(dynamodb.clone(), dynamodb, table),
-                KinesisShards::new(kinesis),
-            ),
-            Self::FromConfig(config) => {
-                let attempt = (failover / 8).max(Duration::from_millis(250));
-                let client = |name: &'static str, attempts| {
-                    let config = aws_sdk_dynamodb::config::Builder::from(&*config)
-                        .retry_partition(RetryPartition::custom(name).build())
-                        .retry_config(quick_retries(attempts))
-                        .timeout_config(timeouts(&config, attempt));
-                    aws_sdk_dynamodb::Client::from_conf(config.build())
-                };
-                let held = client("kcl-lease-java-held", 1);
-                let table = DynamoTable::new(client("kcl-lease-java-table", 3), held, table);
-                (table, KinesisShards::new(list_client(&config)))
-            }
-        }
-    }
-}
-
 #[async_trait]
 impl Ownership for JavaLeases {
     fn problems(&self) -> Vec<Problem> {
@@ -142,7 +108,8 @@ impl Ownership for JavaLeases {
             return Err(Error::new(ErrorKind::Invalid, problem.to_string())
                 .with_hint("set another with `with_table_name`"));
         }
-        let (inner, shards) = clients.make(table_name, settings.failover);
+        let names = ["kcl-lease-java-table", "kcl-lease-java-held"];
+        let (inner, shards) = clients.make(table_name, names, settings.failover);
         let at = match start.initial_position {
             InitialPosition::AtTimestamp(time) => Some(time),
             InitialPosition::TrimHorizon | InitialPosition::Latest => None,
@@ -303,17 +270,6 @@ impl fmt::Debug for Control {
         f.debug_struct("Control")
             .field("phase", &*self.phase.borrow())
             .finish_non_exhaustive()
-    }
-}
-
-/// What the end of a task means.
-fn outcome(ended: Result<Result<(), Error>, JoinError>) -> Result<(), Error> {
-    match ended {
-        Ok(outcome) => outcome,
-        Err(cause) if cause.is_cancelled() => Ok(()),
-        Err(cause) => {
-            Err(Error::new(ErrorKind::Internal, "a task of the leases panicked").with_source(cause))
-        }
     }
 }
 

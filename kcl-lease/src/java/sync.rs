@@ -9,7 +9,7 @@ use std::sync::Arc;
 use futures::StreamExt as _;
 use futures::stream;
 use kcl_core::env::Env;
-use kcl_core::error::{Error, ErrorKind};
+use kcl_core::error::Error;
 use kcl_core::model::{Checkpoint, InitialPosition, Shard, ShardId, StreamName, WorkerId};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
@@ -25,6 +25,7 @@ use crate::plan::lineage::{self, Known, Start};
 use crate::row::LeaseRow;
 use crate::shards::ShardList;
 use crate::store::{Freshness, StoreError};
+use crate::sync::as_store_error;
 use crate::trouble::Trouble;
 
 /// Lists the shards, makes the leases that are missing, removes those that are finished.
@@ -122,13 +123,7 @@ impl<L: ShardList> Sync<L> {
 
     async fn list(&self, open_since: Option<std::time::SystemTime>) -> Result<Listed, StoreError> {
         let shards = self.shards.list(&self.stream, open_since).await;
-        let shards = shards.map_err(|error| {
-            if error.kind() == ErrorKind::Unavailable {
-                StoreError::Unavailable(error)
-            } else {
-                StoreError::Fatal(error)
-            }
-        })?;
+        let shards = shards.map_err(as_store_error)?;
         let by_id = |shard: Shard| (shard.id.clone(), shard);
         Ok(shards.into_iter().map(by_id).collect())
     }
