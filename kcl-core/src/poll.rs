@@ -19,6 +19,7 @@ use aws_types::SdkConfig;
 use serde::{Deserialize, Serialize};
 use tracing::Instrument;
 
+use crate::decide::pace::Paces;
 use crate::error::Problem;
 use crate::port::{Feed, OpenFeed, RecordSource};
 use crate::settings::text;
@@ -124,6 +125,7 @@ impl PollSettings {
 pub struct Polling {
     client: Client,
     settings: PollSettings,
+    paces: Paces<feed::Shard>,
 }
 
 impl Polling {
@@ -156,6 +158,7 @@ impl Polling {
         Self {
             client,
             settings: PollSettings::default(),
+            paces: Paces::default(),
         }
     }
 
@@ -181,9 +184,10 @@ impl RecordSource for Polling {
 
     fn open(&self, request: OpenFeed) -> Feed {
         let (client, settings) = (self.client.clone(), self.settings.clone());
+        let paces = self.paces.clone();
         let env = request.env.clone();
         Feed::spawn(settings.prefetch_bytes_max, |sender| {
-            let reader = feed::Reader::new(client, settings, request, sender);
+            let reader = feed::Reader::new((client, paces), settings, request, sender);
             env.task(reader.run().in_current_span())
         })
     }

@@ -18,6 +18,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::holdings::{Holdings, Phase};
 use crate::keeper::{Joined, Keeper};
+use crate::plan::forgotten::Forgotten;
 use crate::plan::view::Observer;
 use crate::plan::watch::Watching;
 use crate::planner::Planner;
@@ -126,7 +127,7 @@ impl<S: LeaseStore, L: ShardList> Ownership for Leases<S, L> {
             phase: sync_phase,
             env: start.env.clone(),
             events,
-            forgotten: BTreeSet::new(),
+            forgotten: Forgotten::default(),
         };
         let mut tasks = JoinSet::new();
         tasks.spawn(start.env.task(keeper.run(joined)));

@@ -20,6 +20,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::holdings::{Holdings, Phase};
 use crate::plan::cleanup;
+use crate::plan::forgotten::Forgotten;
 use crate::plan::lineage::{self, Known, Start};
 use crate::row::{LeaseRow, Row};
 use crate::settings::LeaseSettings;
@@ -39,8 +40,7 @@ pub(crate) struct Sync<S, L> {
     pub(crate) phase: watch::Receiver<Phase>,
     pub(crate) env: Env,
     pub(crate) events: Events,
-    /// The shards that were told as forgotten.
-    pub(crate) forgotten: BTreeSet<ShardId>,
+    pub(crate) forgotten: Forgotten,
 }
 
 /// Every row of a shard, by shard.
@@ -50,6 +50,9 @@ type Listed = BTreeMap<ShardId, Shard>;
 
 /// A bell that does not stop ringing is answered this often per scan interval at most.
 const PASSES_PER_SCAN: u32 = 4;
+
+/// No list of shards is older than so many lease times.
+const LIST_LEASE_TIMES: u32 = 3;
 
 impl<S: LeaseStore, L: ShardList> Sync<S, L> {
     /// The task. `listed` is a list from before the table was first read; it serves the first
@@ -73,6 +76,7 @@ impl<S: LeaseStore, L: ShardList> Sync<S, L> {
             };
             match passed {
                 Ok(()) => trouble.over(),
+                Err(_) if planted!(SyncDiesSilently) => return Ok(()),
                 Err(failure) => {
                     trouble.weigh("the shards cannot be brought up to date", failure)?;
                     is_rung = true;
@@ -121,16 +125,12 @@ impl<S: LeaseStore, L: ShardList> Sync<S, L> {
     }
 
     fn tell_forgotten(&mut self, rows: &Rows, listed: &Listed) {
-        for row in rows
-            .values()
-            .filter(|row| !row.is_ended() && !listed.contains_key(&row.shard))
-        {
-            if self.forgotten.insert(row.shard.clone()) {
-                self.events.emit(&Event::ShardForgotten {
-                    shard: row.shard.clone(),
-                    checkpoint: row.checkpoint.clone(),
-                });
-            }
+        let patience = self.settings.duration * LIST_LEASE_TIMES;
+        for row in self.forgotten.judge(rows, listed, Instant::now(), patience) {
+            self.events.emit(&Event::ShardForgotten {
+                shard: row.shard.clone(),
+                checkpoint: row.checkpoint.clone(),
+            });
         }
     }
 
@@ -229,7 +229,7 @@ impl<S: LeaseStore, L: ShardList> Sync<S, L> {
 
     async fn clean_up(&self, rows: &Rows, listed: &Listed) -> Result<(), StoreError> {
         let removable = cleanup::removable(rows, listed);
-        if removable.is_empty() {
+        if removable.is_empty() || planted!(NeverCleansUp) {
             return Ok(());
         }
         // One odd list must not pass for proof that a shard is gone.
