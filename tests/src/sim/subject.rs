@@ -44,15 +44,17 @@ pub enum Subject {
     Iterator,
     /// Records.
     Records,
-    /// The table: made, or looked at.
+    /// The table, looked at.
     Table,
+    /// The table, made.
+    MakeTable,
     /// Something else.
     Other,
 }
 
 impl Subject {
     /// All that faults must have struck.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Join,
         Self::Renew,
         Self::Leave,
@@ -71,24 +73,33 @@ impl Subject {
         Self::Iterator,
         Self::Records,
         Self::Table,
+        Self::MakeTable,
     ];
 
-    /// Of a call with this body.
+    /// Whether there are few such requests in a run, so that the network must not spare them.
     #[must_use]
-    pub fn of(operation: &str, body: &[u8]) -> Self {
-        match operation {
+    pub const fn is_rare(self) -> bool {
+        matches!(self, Self::Remove | Self::MakeTable)
+    }
+
+    /// Of a call with this body, and what the body says if it is a write.
+    #[must_use]
+    pub fn of(operation: &str, body: &[u8]) -> (Self, Value) {
+        let subject = match operation {
             "GetRecords" => Self::Records,
             "GetShardIterator" => Self::Iterator,
             "ListShards" => Self::Shards,
             "Scan" => Self::Scan,
             "GetItem" => Self::Row,
-            "CreateTable" | "DescribeTable" => Self::Table,
+            "DescribeTable" => Self::Table,
+            "CreateTable" => Self::MakeTable,
             "PutItem" | "UpdateItem" | "DeleteItem" => {
                 let body = serde_json::from_slice(body).unwrap_or_default();
-                Self::of_write(operation, &body)
+                return (Self::of_write(operation, &body), body);
             }
             _ => Self::Other,
-        }
+        };
+        (subject, Value::Null)
     }
 
     fn of_write(operation: &str, body: &Value) -> Self {
@@ -156,6 +167,7 @@ impl Subject {
             | Self::Iterator
             | Self::Records
             | Self::Table
+            | Self::MakeTable
             | Self::Other => false,
         }
     }
@@ -188,6 +200,7 @@ impl Subject {
             Self::Iterator => "iterator",
             Self::Records => "records",
             Self::Table => "table",
+            Self::MakeTable => "make table",
             Self::Other => "other",
         }
     }

@@ -84,12 +84,14 @@ impl Net {
             return Err(format!("the rival is refused: {body}"));
         }
         let watch = &self.0.watch;
-        watch.applied(RIVAL, operation, sent, true, &response).await;
+        if response.status().is_success() {
+            watch.compare_rows(RIVAL, sent, true);
+        }
         Ok(())
     }
 }
 
-fn request(operation: &str, input: &Value) -> Result<HttpRequest, String> {
+pub(super) fn request(operation: &str, input: &Value) -> Result<HttpRequest, String> {
     let mut request = HttpRequest::new(SdkBody::from(input.to_string()));
     let set = request.set_method("POST");
     set.map_err(|error| error.to_string())?;

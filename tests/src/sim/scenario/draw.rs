@@ -5,6 +5,7 @@ use std::time::Duration;
 use fastrand::Rng;
 
 use super::{Blow, Cut, Incident, Kind, Plan, Planned, Side, Temper, Weather};
+use crate::sim::clock::Rate;
 use crate::sim::ledger::Start;
 use crate::sim::moment::Moment;
 
@@ -31,6 +32,7 @@ impl Plan {
             quiet: length.saturating_sub(Duration::from_secs(75)),
             starts: (0..workers).map(|_| ms(&mut rng, 0, 20_000)).collect(),
             shards: rng.u8(1..5),
+            aged: 0,
             start: start(&mut rng),
             produce_every: Duration::from_millis(rng.u64(80..800)),
             keys: rng.u32(1..60),
@@ -43,6 +45,9 @@ impl Plan {
             lease_times: lease_times(&mut rng, kind, workers),
             one_name: rng.u8(..10) == 0,
             skew: (0..workers).map(|_| rng.i64(-600_000..600_000)).collect(),
+            rates: vec![Rate(0); workers],
+            sync_every: Duration::from_secs(60),
+            drain: (Duration::from_secs(20), Duration::from_secs(30)),
             incidents: Vec::new(),
             sabotage: None,
         };
@@ -56,11 +61,14 @@ impl Plan {
             plan.skew.iter_mut().for_each(|skew| *skew = 0);
         }
         plan.incidents = incidents(&mut rng, &plan);
+        // ORDER: from generators of their own, so that what is added here changes nothing above.
+        plan.draw_circumstances(&mut Rng::with_seed(seed ^ 0xc10c_c10c));
+        plan.draw_operator(&mut Rng::with_seed(seed ^ 0x0b5e_55ed));
         plan
     }
 }
 
-fn ms(rng: &mut Rng, from: u64, to: u64) -> Duration {
+pub(super) fn ms(rng: &mut Rng, from: u64, to: u64) -> Duration {
     Duration::from_millis(rng.u64(from..to))
 }
 
