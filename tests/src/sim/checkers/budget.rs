@@ -10,6 +10,12 @@ use crate::sim::subject::Subject;
 /// What a worker asks in ten seconds whatever it reads: proofs of life, looks at the watch and at the table.
 const BASE: usize = 80;
 
+/// What it asks for each shard that was made or closed just now: rows to make and to end, leases to take, looks.
+const CHANGE: usize = 10;
+
+/// What is just now: the ten seconds, and until all have seen it.
+const JUST_NOW: Duration = Duration::from_secs(15);
+
 /// By how much it may be more while things fail and are tried again, and while all recovers.
 const STORM: usize = 2;
 
@@ -31,6 +37,13 @@ const LISTS_MAX: usize = 150;
 /// Whether nothing has failed for long.
 fn is_at_rest(ledger: &Ledger) -> bool {
     ledger.expect.clean || ledger.healed.is_some_and(|at| at + RECOVERS < ledger.now)
+}
+
+/// How many shards were made or closed within this time.
+fn changes(ledger: &Ledger, within: Duration) -> usize {
+    let changes = ledger.changes.iter().rev();
+    let late = changes.take_while(|at| **at + within > ledger.now);
+    late.count()
 }
 
 /// L8: a worker reads a shard five times a second, as the service counts. Where a lease has just moved there may
@@ -67,7 +80,8 @@ pub(super) fn no_worker_asks_too_much(ledger: &Ledger, event: &Event) -> Verdict
         return Ok(());
     };
     let (sent, shards) = (known.traffic.sent(), known.traffic.shards());
-    let due = BASE + ledger.expect.shard_requests * shards;
+    let changes = changes(ledger, JUST_NOW);
+    let due = BASE + ledger.expect.shard_requests * shards + CHANGE * changes;
     let most = if is_at_rest(ledger) { due } else { STORM * due };
     if sent > most {
         return Err(format!(
@@ -91,9 +105,7 @@ pub(super) fn shards_are_not_listed_too_often(ledger: &Ledger, event: &Event) ->
         return Ok(());
     };
     let lists = known.traffic.lists();
-    let changes = ledger.changes.iter().rev();
-    let changes = changes.take_while(|at| **at + LATE > ledger.now).count();
-    let due = LISTS + LISTS_CHANGE * changes;
+    let due = LISTS + LISTS_CHANGE * changes(ledger, LATE);
     let most = if is_at_rest(ledger) { due } else { LISTS_MAX };
     if lists > most {
         return Err(format!(
