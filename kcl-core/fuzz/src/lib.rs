@@ -3,4 +3,7 @@
 
 mod aggregates;
 
-pub use aggregates::run as aggregates;
+/// Aggregated records, and what is nearly that.
+pub fn aggregates(data: &[u8]) {
+    aggregates::run(data);
+}
