@@ -93,6 +93,8 @@ pub mod error;
 pub mod event;
 #[cfg(feature = "kpl")]
 pub mod kpl;
+#[cfg(feature = "lambda")]
+pub mod lambda;
 #[cfg(feature = "metrics")]
 mod metrics;
 pub mod model;

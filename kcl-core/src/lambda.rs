@@ -1,0 +1,12 @@
+//! What AWS Lambda's event source mapping does with the records of a stream, as parts for an engine that does it on
+//! a fleet of one's own. Feature `lambda`.
+//!
+//! All of them are pure: they decide and convert, and know neither time nor tasks.
+//!
+//! * [`event`]: records as the event that a function gets, typed or as JSON.
+//!
+//! A mapping hands on what is in the stream: Lambda does not take aggregated records apart. Two user records of one
+//! aggregate would have the same `eventID`, and could not be told apart in a report of failures, so
+//! [`DecodeSettings::deaggregate`](crate::DecodeSettings) belongs off here.
+
+pub mod event;
