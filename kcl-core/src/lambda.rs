@@ -5,6 +5,7 @@
 //!
 //! * [`event`]: records as the event that a function gets, typed or as JSON.
 //! * [`batching`]: when a batch is full, and what fits into an invocation.
+//! * [`response`]: what a function says of the records it was given.
 //!
 //! A mapping hands on what is in the stream: Lambda does not take aggregated records apart. Two user records of one
 //! aggregate would have the same `eventID`, and could not be told apart in a report of failures, so
@@ -12,3 +13,4 @@
 
 pub mod batching;
 pub mod event;
+pub mod response;
