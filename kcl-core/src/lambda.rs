@@ -6,11 +6,13 @@
 //! * [`event`]: records as the event that a function gets, typed or as JSON.
 //! * [`batching`]: when a batch is full, and what fits into an invocation.
 //! * [`response`]: what a function says of the records it was given.
+//! * [`destination`]: the document about records that were given up.
 //!
 //! A mapping hands on what is in the stream: Lambda does not take aggregated records apart. Two user records of one
 //! aggregate would have the same `eventID`, and could not be told apart in a report of failures, so
 //! [`DecodeSettings::deaggregate`](crate::DecodeSettings) belongs off here.
 
 pub mod batching;
+pub mod destination;
 pub mod event;
 pub mod response;
