@@ -6,6 +6,7 @@
 //! * [`event`]: records as the event that a function gets, typed or as JSON.
 //! * [`batching`]: when a batch is full, and what fits into an invocation.
 //! * [`response`]: what a function says of the records it was given.
+//! * [`window`]: tumbling windows and their state.
 //! * [`destination`]: the document about records that were given up.
 //!
 //! A mapping hands on what is in the stream: Lambda does not take aggregated records apart. Two user records of one
@@ -16,3 +17,4 @@ pub mod batching;
 pub mod destination;
 pub mod event;
 pub mod response;
+pub mod window;
