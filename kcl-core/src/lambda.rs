@@ -5,6 +5,7 @@
 //!
 //! * [`event`]: records as the event that a function gets, typed or as JSON.
 //! * [`batching`]: when a batch is full, and what fits into an invocation.
+//! * [`filter`]: which records a function wants at all.
 //! * [`response`]: what a function says of the records it was given.
 //! * [`window`]: tumbling windows and their state.
 //! * [`destination`]: the document about records that were given up.
@@ -16,5 +17,6 @@
 pub mod batching;
 pub mod destination;
 pub mod event;
+pub mod filter;
 pub mod response;
 pub mod window;
