@@ -182,7 +182,9 @@ impl Observer for MetricsObserver {
             | Event::HandOverPlanned { .. }
             | Event::LeaseLost { .. }
             | Event::LeaseReleased { .. }
-            | Event::ReleaseRefused { .. } => {}
+            | Event::ReleaseRefused { .. }
+            | Event::AggregatesMalformed { .. }
+            | Event::RecordsMisrouted { .. } => {}
         }
     }
 }

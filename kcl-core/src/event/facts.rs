@@ -97,6 +97,30 @@ impl fmt::Display for Failure {
     }
 }
 
+/// Why a record with the mark of an aggregate cannot be taken apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum Malformed {
+    /// There is less than a message and its digest behind the mark.
+    #[error("it ends too early")]
+    Truncated,
+    /// The digest is not that of the message.
+    #[error("its MD5 does not match")]
+    Digest,
+    /// The message is not what an aggregate consists of, or lacks what it must have.
+    #[error("its message cannot be read")]
+    Message,
+    /// A record points at a key that is not there.
+    #[error("a record points behind the end of a table of keys")]
+    Index,
+    /// An explicit hash key is not a decimal number below 2^128.
+    #[error("a hash key is not a decimal number below 2^128")]
+    HashKey,
+    /// There are more user records, or more bytes of partition keys, than anything real has.
+    #[error("it would become too large")]
+    TooLarge,
+}
+
 /// Why a lease could be had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]

@@ -117,6 +117,23 @@ pub(super) fn write(origin: Option<&Origin>, event: &Event) {
                  read may be lost",
             );
         }
+        Event::AggregatesMalformed {
+            shard,
+            first,
+            why,
+            records,
+        } => warn!(
+            %shard, %first, %why, records,
+            "a record looks like an aggregate and cannot be taken apart; it is delivered as it is",
+        ),
+        Event::RecordsMisrouted {
+            shard,
+            first,
+            records,
+        } => info!(
+            %shard, %first, records,
+            "user records of an aggregate belong to another shard and are left out",
+        ),
         Event::CallReturned {
             shard,
             call,
