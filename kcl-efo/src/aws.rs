@@ -5,6 +5,7 @@ use aws_sdk_kinesis::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError
 use aws_sdk_kinesis::operation::subscribe_to_shard::SubscribeToShardError;
 use aws_sdk_kinesis::types::error::SubscribeToShardEventStreamError as StreamError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_types::event_stream::RawMessage;
 use kcl_core::aws::{Call, classify, is_throttling};
 use kcl_core::error::{Error, ErrorKind};
@@ -138,6 +139,16 @@ pub(crate) fn not_subscribed(
     resource: &str,
     error: SdkError<SubscribeToShardError, HttpResponse>,
 ) -> Refused {
+    // The first frame is a part of the answer: it may break off as well.
+    if is_within::<ConnectorError>(&error) && matches!(error, SdkError::ResponseError(_)) {
+        let (kind, what) = if is_within::<BadFrame>(&error) {
+            (ErrorKind::Data, "brought what is no frame")
+        } else {
+            (ErrorKind::Unavailable, "broke off as it began")
+        };
+        let told = Error::new(kind, format!("the subscription to {resource} {what}"));
+        return Refused::Because(Refusal::Unavailable, told.with_source(error));
+    }
     let refusal = match meaning(&error) {
         Meaning::InUse => Refusal::InUse,
         _ if is_throttling(&error) => Refusal::Throttled,
@@ -193,23 +204,17 @@ pub(crate) fn broken_off(resource: &str, error: SdkError<StreamError, RawMessage
         SdkError::ResponseError(_) => {
             Broken::Malformed(told(ErrorKind::Data, "brought what is no event").with_source(error))
         }
-        _ if is_bad_frame(&error) => {
+        _ if is_within::<BadFrame>(&error) => {
             Broken::Malformed(told(ErrorKind::Data, "brought what is no frame").with_source(error))
         }
         _ => Broken::Connection(told(ErrorKind::Unavailable, "broke off").with_source(error)),
     }
 }
 
-/// The check of frames sits below the SDK, which takes its errors for those of a connection.
-fn is_bad_frame(error: &(dyn std::error::Error + 'static)) -> bool {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if error.is::<BadFrame>() {
-            return true;
-        }
-        next = error.source();
-    }
-    false
+/// Whether an error is of this type or comes from one. The check of frames sits below the SDK, which takes its
+/// errors for those of a connection.
+fn is_within<E: std::error::Error + 'static>(error: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| error.source()).any(|error| error.is::<E>())
 }
 
 #[cfg(test)]

@@ -34,7 +34,12 @@ const TRAILER: usize = 4;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BadFrame {
     Checksum,
-    Length { bytes: usize, max: usize },
+    Length {
+        bytes: usize,
+        max: usize,
+    },
+    /// The body ends within a frame. The SDK does not notice it everywhere.
+    Cut,
 }
 
 impl fmt::Display for BadFrame {
@@ -44,6 +49,7 @@ impl fmt::Display for BadFrame {
             Self::Length { bytes, max } => {
                 write!(f, "a frame of {bytes} bytes, where {max} are the most")
             }
+            Self::Cut => f.write_str("an end in the middle of a frame"),
         }
     }
 }
@@ -205,11 +211,13 @@ impl Body for Frames {
                         paid: Box::pin(this.purse.clone().pay(bytes)),
                     };
                 }
-                State::Prelude { .. } => {
+                State::Prelude { have, .. } => {
+                    let is_between = *have == 0;
                     match ready!(this.poll_rest(context)) {
                         Some(Ok(())) => {}
                         Some(Err(error)) => return Poll::Ready(Some(Err(error))),
-                        None => return Poll::Ready(None),
+                        None if is_between => return Poll::Ready(None),
+                        None => return Poll::Ready(Some(Err(BadFrame::Cut.into()))),
                     }
                     if let State::Prelude { head, have } = &mut this.state {
                         let count = this.rest.len().min(PRELUDE - *have);
@@ -237,8 +245,7 @@ impl Body for Frames {
                     match ready!(this.poll_rest(context)) {
                         Some(Ok(())) => {}
                         Some(Err(error)) => return Poll::Ready(Some(Err(error))),
-                        // The SDK sees that the frame is not whole.
-                        None => return Poll::Ready(None),
+                        None => return Poll::Ready(Some(Err(BadFrame::Cut.into()))),
                     }
                     if let State::Through { left } = &mut this.state {
                         let piece = this.rest.split_to(this.rest.len().min(*left));

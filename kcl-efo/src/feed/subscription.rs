@@ -25,6 +25,8 @@ use crate::session::{Action, Event, Refusal, Session};
 struct Open {
     output: SubscribeToShardOutput,
     progress: Progress,
+    /// Whether an event was taken.
+    has_brought: bool,
 }
 
 /// What came of doing what the session said.
@@ -99,7 +101,15 @@ impl Reader {
             };
             let next = session.on(Instant::now(), &event, &mut self.rng);
             let is_end = action == Action::DeliverLast;
-            let failed = failed.or_else(|| self.failure(&action, &event, &next, began.elapsed()));
+            let failed = failed.or_else(|| {
+                let has_brought = open.as_ref().is_some_and(|open| open.has_brought);
+                self.failure((&action, has_brought), &event, &next, began.elapsed())
+            });
+            if let Some(open) = &mut open
+                && action == Action::Listen
+            {
+                open.has_brought |= matches!(event, Event::Received(_));
+            }
             if let Some(flow) = self.take_in(&event, &next, failed).await {
                 return flow;
             }
@@ -183,7 +193,11 @@ impl Reader {
                     shard: self.shard.clone(),
                     took: now.duration_since(sent),
                 });
-                *open = Some(Open { output, progress });
+                *open = Some(Open {
+                    output,
+                    progress,
+                    has_brought: false,
+                });
                 Step::Event(Event::Accepted { asked }, None)
             }
             Err(error) => {
@@ -305,7 +319,7 @@ impl Reader {
     /// What a step that brought no error of its own says by what followed on it.
     fn failure(
         &self,
-        doing: &Action,
+        (doing, has_brought): (&Action, bool),
         event: &Event,
         next: &Action,
         took: Duration,
@@ -342,7 +356,7 @@ impl Reader {
                     )
                 },
             ),
-            (_, Event::Closed) => (
+            (_, Event::Closed) if !has_brought => (
                 ReadFailure::Unavailable,
                 ErrorKind::Unavailable,
                 format!("a subscription to shard {shard} ended before it brought anything"),
@@ -351,6 +365,7 @@ impl Reader {
             (
                 _,
                 Event::Start
+                | Event::Closed
                 | Event::Accepted { .. }
                 | Event::Alive
                 | Event::Delivered
@@ -393,6 +408,9 @@ impl Reader {
             }),
             Refused::Because(refusal, error) => {
                 let why = match refusal {
+                    Refusal::Unavailable if error.kind() == ErrorKind::Data => {
+                        ReadFailure::Malformed
+                    }
                     Refusal::InUse => ReadFailure::InUse,
                     Refusal::Throttled => ReadFailure::Throttled,
                     Refusal::Unavailable => ReadFailure::Unavailable,

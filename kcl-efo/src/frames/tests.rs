@@ -118,6 +118,22 @@ async fn a_length_that_cannot_be_is_refused_before_the_frame_is_read() {
     assert_eq!(error_of(short).await, too_short);
 }
 
+#[tokio::test]
+async fn an_end_within_a_frame_is_an_error_and_one_between_frames_is_not() {
+    for at in 0..60 {
+        let (mut frames, _) = frames([[frame(20), frame(40)].concat()[..at].to_vec()], 1 << 20);
+        let end = loop {
+            match next(&mut frames).await {
+                Some(Ok(_)) => {}
+                Some(Err(error)) => break Some(*error.downcast::<BadFrame>().unwrap()),
+                None => break None,
+            }
+        };
+        let is_between = at == 0 || at == 20;
+        assert_eq!(end, (!is_between).then_some(BadFrame::Cut), "{at}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_frame_waits_for_its_share_and_is_alive_meanwhile() {
     let (mut frames, progress) = frames([frame(3000), frame(3000)], 4096);

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails by panicking")]
 #![allow(dead_code, reason = "not every test needs all of it")]
 
+mod wire;
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -14,6 +16,8 @@ use kcl_core::port::{Feed, OpenFeed};
 use kcl_core::{ApplicationName, Env, RecordSource, SequenceNumber, ShardId, StreamName, WorkerId};
 use kinesis_emulator::Service;
 use tokio::time::timeout;
+
+pub use wire::Wire;
 
 pub const STREAM: &str = "stream";
 pub const PATIENCE: Duration = Duration::from_secs(120);
