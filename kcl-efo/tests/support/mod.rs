@@ -6,7 +6,7 @@
 mod wire;
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::primitives::Blob;
@@ -14,7 +14,7 @@ use kcl_core::event::{Event, Events, Origin, ReadFailure};
 use kcl_core::model::Position;
 use kcl_core::port::{Feed, OpenFeed};
 use kcl_core::{ApplicationName, Env, RecordSource, SequenceNumber, ShardId, StreamName, WorkerId};
-use kinesis_emulator::Service;
+use kinesis_emulator::{Clock, Service, Settings};
 use tokio::time::timeout;
 
 pub use wire::Wire;
@@ -32,7 +32,12 @@ pub fn shard() -> ShardId {
 
 /// An emulator with a stream of so many shards.
 pub async fn emulated(shards: i32) -> (Service, Client) {
-    let service = Service::default();
+    // The same time in every run, so that runs can be compared.
+    let noon = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+    let service = Service::new(Settings {
+        clock: Clock::starting_at(noon),
+        ..Settings::default()
+    });
     let client = Client::new(&service.sdk_config());
     let made = client.create_stream().stream_name(STREAM);
     made.shard_count(shards).send().await.unwrap();
@@ -76,8 +81,12 @@ impl Notes {
             worker: WorkerId::new("w1").unwrap(),
         };
         let notes = self.clone();
-        let note = move |event: &Event| notes.0.lock().unwrap().push(event.clone());
+        let note = move |event: &Event| notes.note(event);
         Events::new(origin, vec![Arc::new(note)])
+    }
+
+    pub fn note(&self, event: &Event) {
+        self.0.lock().unwrap().push(event.clone());
     }
 
     pub fn all(&self) -> Vec<Event> {
