@@ -61,7 +61,7 @@ use std::time::Duration;
 pub use self::emit::{Events, Observer, Origin};
 pub use self::facts::{
     CallOutcome, Callback, Failure, LossReason, Malformed, Plan, ReadCall, ReadFailure, Refusal,
-    StopReason, TakeReason, Trimmed,
+    Retrieval, StopReason, TakeReason, Trimmed,
 };
 use crate::model::{Checkpoint, Epoch, SequenceNumber, ShardId, WorkerId};
 use crate::run::report::Report;
@@ -267,6 +267,34 @@ pub enum Event {
         failures: u32,
         /// The call alone, without waiting for its turn.
         took: Duration,
+    },
+    /// A subscription of fan-out was accepted: the first of a shard, or one that follows on another.
+    Subscribed {
+        /// The shard.
+        shard: ShardId,
+        /// The call alone.
+        took: Duration,
+    },
+    /// A subscription brought something, perhaps only that it lives. By the feed, which reads ahead of
+    /// the processor.
+    EventRead {
+        /// The shard.
+        shard: ShardId,
+        /// Records in it.
+        records: usize,
+        /// Bytes in it.
+        bytes: usize,
+        /// How far its end is behind the newest record, by the service's account.
+        lag: Option<Duration>,
+    },
+    /// The records of a shard come another way from now on, from where the other one left off.
+    RetrievalChanged {
+        /// The shard.
+        shard: ShardId,
+        /// The way from now on.
+        to: Retrieval,
+        /// Why, if it was not asked for.
+        error: Option<Failure>,
     },
     /// Reading went on behind a record that is no longer in the stream: the retention period has
     /// caught up with this application.

@@ -169,6 +169,19 @@ pub enum ReadCall {
     GetShardIterator,
     /// `GetRecords`
     GetRecords,
+    /// `SubscribeToShard`, with all that it pushes
+    SubscribeToShard,
+    /// The calls that find or register the consumer of fan-out
+    FindConsumer,
+}
+
+/// How records come to a worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Retrieval {
+    /// By `GetRecords`, asked for again and again.
+    Polling,
+    /// By enhanced fan-out, pushed over a subscription.
+    FanOut,
 }
 
 /// Why a read failed.
@@ -181,6 +194,14 @@ pub enum ReadFailure {
     Iterator,
     /// Nothing answered, or not for now.
     Unavailable,
+    /// Another subscription of the same consumer holds the shard.
+    InUse,
+    /// A subscription that stood said nothing for too long; it is replaced.
+    Silent,
+    /// What came cannot be read, or makes no sense.
+    Malformed,
+    /// It is refused for good; another way of reading takes over.
+    Refused,
 }
 
 /// A call into the processor.

@@ -109,6 +109,15 @@ pub(super) fn write(origin: Option<&Origin>, event: &Event) {
                 debug!(%shard, ?why, failures, %error, "a read is tried again");
             }
         }
+        Event::Subscribed { shard, took } => debug!(%shard, ?took, "subscribed"),
+        Event::RetrievalChanged {
+            shard,
+            to,
+            error: Some(error),
+        } => warn!(%shard, ?to, %error, "records come another way from now on"),
+        Event::RetrievalChanged { shard, to, .. } => {
+            info!(%shard, ?to, "records come another way from now on");
+        }
         Event::RecordsTrimmed(trimmed) => {
             let next = trimmed.next.as_ref().map_or("", |next| next.as_str());
             warn!(
@@ -152,6 +161,7 @@ pub(super) fn write(origin: Option<&Origin>, event: &Event) {
         }
         Event::IteratorMade { .. }
         | Event::PageRead { .. }
+        | Event::EventRead { .. }
         | Event::RecordsDelivered { .. }
         | Event::RecordsProcessed { .. }
         | Event::CallReturned { .. } => trace!(?event),
