@@ -13,6 +13,7 @@
     reason = "the suites of tests/interop print what they have checked"
 )]
 
+use std::path::Path;
 use std::time::Duration;
 
 use kcl_core::lambda::event::{EventSource, json};
@@ -48,11 +49,15 @@ fn function(python: &str, handler: &str) -> Function {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
-    let python = std::env::args()
-        .nth(1)
-        .expect("the path of a Python with awslambdaric");
+    let python = std::env::args().nth(1);
+    let python = python.expect("the path of a Python with awslambdaric, from the workspace's root");
+    // Cargo runs tests in the folder of their crate.
+    let python = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("..")
+        .join(python);
+    let python = python.to_str().unwrap();
     let source = EventSource::new("arn:aws:kinesis:us-east-1:123456789012:stream/orders").unwrap();
-    let mut app = function(&python, "app.handler");
+    let mut app = function(python, "app.handler");
     let mut invoke = async |batch: &[Record]| {
         let event = json(&source, &ShardId::new("shardId-000000000000"), batch);
         app.invoke(Invocation::new("8476a536", event))
@@ -91,7 +96,7 @@ async fn main() {
     println!("ok a handler that hangs is killed and started again");
 
     let event = Invocation::new("8476a536", "{}");
-    let outcome = function(&python, "nothing.handler")
+    let outcome = function(python, "nothing.handler")
         .invoke(event)
         .await
         .unwrap();
