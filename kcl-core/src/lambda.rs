@@ -1,7 +1,7 @@
 //! What AWS Lambda's event source mapping does with the records of a stream, as parts for an engine that does it on
 //! a fleet of one's own. Feature `lambda`.
 //!
-//! All of them are pure: they decide and convert, and know neither time nor tasks.
+//! All but the last are pure: they decide and convert, and know neither time nor tasks.
 //!
 //! * [`event`]: records as the event that a function gets, typed or as JSON.
 //! * [`batching`]: when a batch is full, and what fits into an invocation.
@@ -9,6 +9,7 @@
 //! * [`response`]: what a function says of the records it was given.
 //! * [`window`]: tumbling windows and their state.
 //! * [`destination`]: the document about records that were given up.
+//! * [`runtime_api`]: functions in processes of their own, in any language, behind Lambda's Runtime API.
 //!
 //! A mapping hands on what is in the stream: Lambda does not take aggregated records apart. Two user records of one
 //! aggregate would have the same `eventID`, and could not be told apart in a report of failures, so
@@ -19,4 +20,5 @@ pub mod destination;
 pub mod event;
 pub mod filter;
 pub mod response;
+pub mod runtime_api;
 pub mod window;

@@ -69,6 +69,7 @@
 //!   (`docs/metrics.md`).
 //! * With the feature `kpl`, records that the Kinesis Producer Library aggregated are taken apart
 //!   (`docs/kpl.md`).
+//! * With the feature `lambda`, the parts of Lambda's event source mapping (`docs/lambda.md`).
 //! * With the feature `testing`, `contract` has a scripted source and leases in memory, to test a
 //!   processor in a whole worker without any service.
 //!

@@ -84,6 +84,13 @@ pub struct DecodeSettings {
     pub deaggregate: bool,
 }
 
+#[cfg_attr(
+    not(feature = "kpl"),
+    expect(
+        clippy::derivable_impls,
+        reason = "with the feature it is another default"
+    )
+)]
 impl Default for DecodeSettings {
     fn default() -> Self {
         Self {

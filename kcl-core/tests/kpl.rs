@@ -5,10 +5,13 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use aws_sdk_kinesis::Client;
+use aws_sdk_kinesis::primitives::Blob;
 use kcl_core::contract::{FixedOwnership, ScriptedSource};
-use kcl_core::kpl::{Aggregator, Malformed, UserRecord};
+use kcl_core::kpl::{Aggregator, Malformed, Packed, UserRecord};
 use kcl_core::model::HashKeyRange;
 use kcl_core::*;
+use kinesis_emulator::Service;
 use tokio::time::sleep;
 
 const SHARD: &str = "shard-0";
@@ -52,7 +55,7 @@ impl RecordProcessor for Notes {
 
 impl Notes {
     /// Runs a worker for two seconds, then drops it.
-    async fn run(&self, source: &ScriptedSource, leases: &FixedOwnership) {
+    async fn run(&self, source: &(impl RecordSource + Clone), leases: &FixedOwnership) {
         let notes = self.clone();
         let events = self.events.clone();
         let worker = Worker::builder("app", "stream")
@@ -247,4 +250,75 @@ async fn what_cannot_be_taken_apart_is_delivered_as_it_is() {
         records: 1,
     };
     assert_eq!(told, [expected]);
+}
+
+async fn put(client: &Client, packed: Packed) {
+    let put = client.put_record().stream_name("stream");
+    let put = put
+        .partition_key(packed.partition_key)
+        .data(Blob::new(packed.data));
+    let key = packed.explicit_hash_key.map(|key| key.to_string());
+    put.set_explicit_hash_key(key).send().await.unwrap();
+}
+
+/// A producer packs for a shard that is split by the time its records arrive, and then does as the KPL does.
+#[tokio::test(start_paused = true)]
+async fn polled_across_a_split_every_record_comes_once() {
+    let service = Service::default();
+    let config = service.sdk_config();
+    let client = Client::new(&config);
+    let create = client.create_stream().stream_name("stream").shard_count(1);
+    create.send().await.unwrap();
+    let middle = 1_u128 << 127;
+    let record = |n: u32| UserRecord::new(format!("key {n}"), format!("{n}"));
+    let pack = |records: &[UserRecord]| {
+        let mut aggregator = Aggregator::new();
+        for record in records {
+            aggregator.add(record.clone()).unwrap();
+        }
+        aggregator.finish().unwrap()
+    };
+    let before: Vec<_> = (0..50).map(record).collect();
+    put(&client, pack(&before)).await;
+    let split = client
+        .split_shard()
+        .stream_name("stream")
+        .shard_to_split("shardId-000000000000");
+    split
+        .new_starting_hash_key(middle.to_string())
+        .send()
+        .await
+        .unwrap();
+
+    let after: Vec<_> = (50..100).map(record).collect();
+    let packed = pack(&after);
+    let went_low = packed.explicit_hash_key.unwrap() < middle;
+    put(&client, packed).await;
+    let again: Vec<_> = after
+        .into_iter()
+        .filter(|record| (record.hash_key() < middle) != went_low)
+        .collect();
+    assert!((1..50).contains(&again.len()), "both shards have some");
+    put(&client, pack(&again)).await;
+
+    let ranges = [(0, u128::MAX), (0, middle - 1), (middle, u128::MAX)];
+    let shards: Vec<_> = (0..3).map(|n| format!("shardId-00000000000{n}")).collect();
+    let leases = FixedOwnership::new(shards.iter().map(String::as_str));
+    for (shard, (start, end)) in shards.iter().zip(ranges) {
+        leases.set_range(shard.as_str(), HashKeyRange { start, end });
+    }
+    let notes = Notes::default();
+    notes.run(&Polling::new(&config), &leases).await;
+    let mut seen: Vec<u32> = notes
+        .seen()
+        .iter()
+        .map(|text| text.parse().unwrap())
+        .collect();
+    seen.sort_unstable();
+    assert_eq!(seen, (0..100).collect::<Vec<_>>());
+    let told = notes.told(|event| matches!(event, Event::RecordsMisrouted { .. }));
+    assert!(
+        matches!(&told[..], [Event::RecordsMisrouted { records, .. }] if *records == again.len()),
+        "{told:?}"
+    );
 }

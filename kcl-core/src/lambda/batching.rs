@@ -110,6 +110,8 @@ pub struct Batcher {
     envelope: usize,
     /// Each with the bytes it takes in an event, and when it came.
     waiting: VecDeque<(Record, usize, Instant)>,
+    /// The bytes of all that wait.
+    bytes: usize,
     has_ended: bool,
 }
 
@@ -123,6 +125,7 @@ impl Batcher {
             shard,
             envelope: EMPTY_EVENT_BYTES,
             waiting: VecDeque::new(),
+            bytes: 0,
             has_ended: false,
         }
     }
@@ -137,17 +140,14 @@ impl Batcher {
     /// Whether more records are welcome: false while a whole batch waits. What is pushed nevertheless is kept.
     #[must_use]
     pub fn wants(&self) -> bool {
-        let bytes = self
-            .waiting
-            .iter()
-            .map(|(_, bytes, _)| bytes)
-            .sum::<usize>();
-        self.waiting.len() < self.settings.batch_size && self.envelope + bytes < PAYLOAD_BYTES_MAX
+        self.waiting.len() < self.settings.batch_size
+            && self.envelope + self.bytes < PAYLOAD_BYTES_MAX
     }
 
     /// A record came.
     pub fn push(&mut self, record: Record, now: Instant) {
         let bytes = encoded_len(&self.source, &self.shard, &record);
+        self.bytes += bytes;
         self.waiting.push_back((record, bytes, now));
     }
 
@@ -159,35 +159,47 @@ impl Batcher {
     /// What is ready now.
     pub fn next(&mut self, now: Instant) -> Option<Next> {
         let (_, bytes, since) = self.waiting.front()?;
-        let fits = |bytes: usize| self.envelope + bytes <= PAYLOAD_BYTES_MAX;
-        if !fits(*bytes) {
-            return self
-                .waiting
-                .pop_front()
-                .map(|(record, ..)| Next::TooLarge(record));
+        if !self.fits(*bytes) {
+            return self.take(1).pop().map(Next::TooLarge);
         }
-        let has_waited = *since + self.settings.window <= now;
-        let (mut count, mut sum) = (0, 0);
-        for (_, bytes, _) in self.waiting.iter().take(self.settings.batch_size) {
-            sum += bytes;
-            if !fits(sum) {
-                break;
+        let (count, why) = if self.waiting.len() < self.settings.batch_size && self.fits(self.bytes)
+        {
+            let has_waited = *since + self.settings.window <= now;
+            match (self.has_ended, has_waited) {
+                (true, _) => (self.waiting.len(), Ready::Ended),
+                (false, true) => (self.waiting.len(), Ready::Waited),
+                (false, false) => return None,
             }
-            count += 1;
-        }
-        let why = if count >= self.settings.batch_size {
-            Ready::Full
-        } else if count < self.waiting.len() {
-            Ready::Bytes
-        } else if self.has_ended {
-            Ready::Ended
-        } else if has_waited {
-            Ready::Waited
         } else {
-            return None;
+            self.whole_batch()
         };
-        let batch = self.waiting.drain(..count).map(|(record, ..)| record);
-        Some(Next::Batch(batch.collect(), why))
+        Some(Next::Batch(self.take(count), why))
+    }
+
+    /// How many records a batch has that has no room for all that waits.
+    fn whole_batch(&self) -> (usize, Ready) {
+        let mut sum = 0;
+        let batch = self.waiting.iter().take(self.settings.batch_size);
+        let fitting = batch.take_while(|(_, bytes, _)| {
+            sum += bytes;
+            self.fits(sum)
+        });
+        match fitting.count() {
+            count if count < self.settings.batch_size => (count, Ready::Bytes),
+            count => (count, Ready::Full),
+        }
+    }
+
+    const fn fits(&self, bytes: usize) -> bool {
+        self.envelope + bytes <= PAYLOAD_BYTES_MAX
+    }
+
+    fn take(&mut self, count: usize) -> Vec<Record> {
+        let taken = self.waiting.drain(..count).map(|(record, bytes, _)| {
+            self.bytes -= bytes;
+            record
+        });
+        taken.collect()
     }
 
     /// When [`next`](Self::next) is to be asked again, though nothing more came.

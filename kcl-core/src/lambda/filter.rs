@@ -31,8 +31,8 @@
 //! names must be there, unless it says `exists: false`; others are not looked at. A list in the record matches if something in
 //! it does. The nested forms of `anything-but`, and `wildcard`, are refused, as an event source mapping does.
 //!
-//! It is written here because there is no library for it that could be relied on: one port of a matcher says of itself that
-//! its author does not know its code, and takes numbers by value; another has no source to look into.
+//! It is written here because there is no library for it to rely on: of two, one warns in its own words against relying on
+//! it, and takes numbers by value; the other has no public source.
 
 mod evaluate;
 mod pattern;

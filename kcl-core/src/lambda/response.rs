@@ -64,15 +64,15 @@ pub fn judge_value(body: &Value, batch: &[Record]) -> Verdict {
             .get("itemIdentifier")
             .and_then(Value::as_str)
             .and_then(|text| SequenceNumber::new(text).ok());
+        // A batch is in the order of its numbers.
         let at = number.and_then(|number| {
-            batch
-                .iter()
-                .position(|record| record.sequence_number == number)
+            let at = batch.partition_point(|record| record.sequence_number < number);
+            let is_there = batch.get(at)?.sequence_number == number;
+            is_there.then_some(at)
         });
         let Some(at) = at else {
             return Verdict::RetryAll;
         };
-        // A batch is in the order of its numbers, so the first is the lowest.
         lowest = Some(lowest.map_or(at, |lowest| lowest.min(at)));
     }
     lowest.map_or(Verdict::Done, Verdict::RetryFrom)
