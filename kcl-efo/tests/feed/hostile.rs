@@ -2,14 +2,11 @@
 //! Each ends in an event that says what was wrong, and a subscription that goes on where the last good
 //! frame ended.
 
-#![expect(clippy::unwrap_used, reason = "a helper of a test fails by panicking")]
-
-mod support;
-
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::support::{Notes, open};
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_kinesis::config::{Credentials, SharedCredentialsProvider};
 use kcl_core::error::ErrorKind;
@@ -18,7 +15,6 @@ use kcl_core::model::{Batch, Position};
 use kcl_core::port::FeedError;
 use kcl_efo::{FanOut, FanOutSettings, SubscriptionSettings};
 use serde_json::{Value, json};
-use support::{Notes, open};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -91,7 +87,7 @@ fn last(children: bool) -> Vec<u8> {
     let mut body = body(&[99]);
     if children {
         let range = json!({"StartingHashKey": "0", "EndingHashKey": "9"});
-        let parents = [support::shard().to_string()];
+        let parents = [crate::support::shard().to_string()];
         body["ChildShards"] =
             json!([{"ShardId": "shard-1", "ParentShards": parents, "HashKeyRange": range}]);
     }
@@ -289,14 +285,15 @@ async fn through(scripts: impl IntoIterator<Item = Script>, settings: FanOutSett
             break;
         }
     }
-    let failure = |event| match event {
-        Event::ReadFailed {
+    let failure = |event| {
+        let Event::ReadFailed {
             call, why, error, ..
-        } => {
-            assert_eq!(call, ReadCall::SubscribeToShard);
-            Some((why, error.kind, error.message))
-        }
-        _ => None,
+        } = event
+        else {
+            return None;
+        };
+        assert_eq!(call, ReadCall::SubscribeToShard);
+        Some((why, error.kind, error.message))
     };
     Read {
         numbers,
