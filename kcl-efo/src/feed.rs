@@ -3,14 +3,15 @@
 //! listens any more. When it is dropped, because the lease is lost for example, the subscription is.
 //!
 //! * here: what both ways share, and when the way changes (`route` says so).
-//! * `subscription`: by subscriptions. * `relay`: by the fallback.
+//! * `subscription`: by subscriptions; `failure`: what went wrong with one. * `relay`: by the fallback.
+//! * `place`: where the shard stands, in the terms of both.
 
+mod failure;
 mod place;
 mod relay;
 mod subscription;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use kcl_core::env::Env;
 use kcl_core::error::{Error, ErrorKind};
@@ -19,6 +20,7 @@ use kcl_core::port::{BatchSender, OpenFeed};
 use kcl_core::{Backoff, RecordSource, ShardId, StreamName};
 use tokio::time::{Instant, sleep_until};
 
+use self::failure::Failed;
 use self::place::Place;
 use crate::budget::Purse;
 use crate::fan_out::Shared;
@@ -54,14 +56,6 @@ pub(crate) struct Reader {
 enum Flow {
     On,
     Over,
-}
-
-/// A failure of a read, to be told.
-struct Failed {
-    call: ReadCall,
-    why: ReadFailure,
-    error: Error,
-    took: Duration,
 }
 
 impl Reader {
@@ -153,18 +147,6 @@ impl Reader {
             shard: self.shard.clone(),
             to,
             error: error.map(Failure::from),
-        });
-    }
-
-    fn tell_failure(&mut self, failed: &Failed) {
-        self.failures = self.failures.saturating_add(1);
-        self.events.emit(&Event::ReadFailed {
-            shard: self.shard.clone(),
-            call: failed.call,
-            why: failed.why,
-            error: Failure::from(&failed.error),
-            failures: self.failures,
-            took: failed.took,
         });
     }
 

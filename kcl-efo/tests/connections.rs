@@ -88,7 +88,9 @@ impl Proxy {
 
 /// What was processed, by shard and epoch.
 #[derive(Clone, Default)]
-struct Book(Arc<Mutex<BTreeMap<(ShardId, Epoch), Vec<SequenceNumber>>>>);
+struct Book(Arc<Mutex<Tenures>>);
+
+type Tenures = BTreeMap<(ShardId, Epoch), Vec<SequenceNumber>>;
 
 #[async_trait]
 impl RecordProcessor for Book {

@@ -10,12 +10,13 @@ use aws_sdk_kinesis::types::{
     SubscribeToShardEventStream as Pushes,
 };
 use kcl_core::error::{Error, ErrorKind};
-use kcl_core::event::{Event as Told, ReadCall, ReadFailure, Retrieval};
+use kcl_core::event::{Event as Told, ReadFailure, Retrieval};
 use kcl_core::model::{Batch, Position};
 use tokio::time::Instant;
 
-use super::{Failed, Flow, Reader, at, earlier};
-use crate::aws::{self, Refused};
+use super::failure::Failed;
+use super::{Flow, Reader, at, earlier};
+use crate::aws;
 use crate::event::{self, Pushed};
 use crate::frames::{Guard, Progress};
 use crate::route::News;
@@ -30,7 +31,7 @@ struct Open {
 }
 
 /// What came of doing what the session said.
-enum Step {
+pub(super) enum Step {
     /// Tell the session, and whoever listens of a failure.
     Event(Event, Option<Failed>),
     /// An event, its records still in hand.
@@ -314,132 +315,6 @@ impl Reader {
             (true, false) => Step::Event(Event::Due, None),
             (false, _) => Step::News(News::Due),
         }
-    }
-
-    /// What a step that brought no error of its own says by what followed on it.
-    fn failure(
-        &self,
-        (doing, has_brought): (&Action, bool),
-        event: &Event,
-        next: &Action,
-        took: Duration,
-    ) -> Option<Failed> {
-        if *next != Action::Wait {
-            return None;
-        }
-        let shard = &self.shard;
-        let (why, kind, message) = match (doing, event) {
-            (Action::Listen, Event::Due) => (
-                ReadFailure::Silent,
-                ErrorKind::Unavailable,
-                format!(
-                    "a subscription to shard {shard} said nothing for {:?}; the connection may be dead",
-                    self.shared.settings.subscription.silence_max
-                ),
-            ),
-            (Action::Subscribe(_), Event::Due) => (
-                ReadFailure::Unavailable,
-                ErrorKind::Unavailable,
-                format!(
-                    "a subscription to shard {shard} was not accepted within {:?}",
-                    self.shared.settings.subscription.open_within
-                ),
-            ),
-            (_, Event::Received(arrival)) => (
-                ReadFailure::Malformed,
-                ErrorKind::Data,
-                if arrival.continuation.is_some() {
-                    format!("a subscription to shard {shard} goes back")
-                } else {
-                    format!(
-                        "an event of shard {shard} names neither a way on nor the shards that follow"
-                    )
-                },
-            ),
-            (_, Event::Closed) if !has_brought => (
-                ReadFailure::Unavailable,
-                ErrorKind::Unavailable,
-                format!("a subscription to shard {shard} ended before it brought anything"),
-            ),
-            // A turn that is waited for, or a refusal that was told already.
-            (
-                _,
-                Event::Start
-                | Event::Closed
-                | Event::Accepted { .. }
-                | Event::Alive
-                | Event::Delivered
-                | Event::Refused(_)
-                | Event::Due,
-            ) => return None,
-        };
-        Some(Failed {
-            call: ReadCall::SubscribeToShard,
-            why,
-            error: Error::new(kind, message),
-            took,
-        })
-    }
-
-    /// Neither the consumer nor the shard can be told from each other by the refusal. So the consumer is
-    /// looked for again, and registered again if it is gone; a second refusal is about the shard.
-    async fn not_found(&mut self, failed: Failed, arn: &Arc<str>) -> Flow {
-        self.shared.consumers.refused(&self.stream, arn);
-        let news = if self.is_suspect {
-            News::Refused
-        } else {
-            News::Failed
-        };
-        self.is_suspect = true;
-        if news == News::Failed || self.switch.has_fallback() {
-            self.tell_failure(&failed);
-        }
-        let flow = self.news(news, Some(failed.error)).await;
-        flow.unwrap_or(Flow::On)
-    }
-
-    fn refused(&self, refused: Refused, began: Instant) -> Step {
-        match refused {
-            Refused::NotFound(error) => Step::NotFound(Failed {
-                call: ReadCall::SubscribeToShard,
-                why: ReadFailure::Refused,
-                error,
-                took: began.elapsed(),
-            }),
-            Refused::Because(refusal, error) => {
-                let why = match refusal {
-                    Refusal::Unavailable if error.kind() == ErrorKind::Data => {
-                        ReadFailure::Malformed
-                    }
-                    Refusal::InUse => ReadFailure::InUse,
-                    Refusal::Throttled => ReadFailure::Throttled,
-                    Refusal::Unavailable => ReadFailure::Unavailable,
-                    Refusal::Argument | Refusal::Final => ReadFailure::Refused,
-                };
-                self.failed((refusal, why), error, began)
-            }
-        }
-    }
-
-    fn failed(&self, why: (Refusal, ReadFailure), error: Error, began: Instant) -> Step {
-        let (refusal, why) = why;
-        let failed = Failed {
-            call: ReadCall::SubscribeToShard,
-            why,
-            error,
-            took: began.elapsed(),
-        };
-        Step::Event(Event::Refused(refusal), Some(failed))
-    }
-
-    fn broken(&self, why: ReadFailure, error: Error, began: Instant) -> Step {
-        let failed = Failed {
-            call: ReadCall::SubscribeToShard,
-            why,
-            error,
-            took: began.elapsed(),
-        };
-        Step::Event(Event::Closed, Some(failed))
     }
 
     fn tell_read(&self, event: &SubscribeToShardEvent) {

@@ -18,7 +18,7 @@ use kinesis_emulator::Service;
 use tokio::time::Instant;
 
 #[derive(Clone, Debug)]
-pub struct Wire {
+pub(crate) struct Wire {
     service: Service,
     state: Arc<Mutex<State>>,
 }
@@ -32,26 +32,26 @@ struct State {
 }
 
 impl Wire {
-    pub fn new(service: &Service) -> Self {
+    pub(crate) fn new(service: &Service) -> Self {
         Self {
             service: service.clone(),
             state: Arc::default(),
         }
     }
 
-    pub fn sdk_config(&self) -> SdkConfig {
+    pub(crate) fn sdk_config(&self) -> SdkConfig {
         let config = self.service.sdk_config().into_builder();
         config.http_client(self.clone()).build()
     }
 
     /// Every connection of now brings nothing any more, and nobody is told.
-    pub fn silence(&self) {
+    pub(crate) fn silence(&self) {
         let mut state = self.state();
         state.silent_below = state.calls.len();
     }
 
     /// From now on this operation is refused so, or not any more.
-    pub fn refuse(&self, operation: &str, code: Option<&'static str>) {
+    pub(crate) fn refuse(&self, operation: &str, code: Option<&'static str>) {
         let mut state = self.state();
         match code {
             Some(code) => drop(state.refusals.insert(operation.to_owned(), code)),
@@ -60,7 +60,7 @@ impl Wire {
     }
 
     /// When this operation was called.
-    pub fn calls(&self, operation: &str) -> Vec<Instant> {
+    pub(crate) fn calls(&self, operation: &str) -> Vec<Instant> {
         let state = self.state();
         let calls = state.calls.iter().filter(|(called, _)| called == operation);
         calls.map(|(_, at)| *at).collect()

@@ -1,10 +1,6 @@
 //! Fan-out passes the suite for sources, by itself and while it changes to polling and back in the middle of
 //! everything. Against the emulator, in paused time, without a socket.
 
-#![expect(clippy::unwrap_used, reason = "a helper of a test fails by panicking")]
-
-mod support;
-
 use std::time::Duration;
 
 use aws_sdk_kinesis::Client;
@@ -36,23 +32,23 @@ impl Emulated {
 #[async_trait]
 impl StreamFixture for Emulated {
     fn stream(&self) -> StreamName {
-        support::stream()
+        crate::support::stream()
     }
 
     fn shard(&self) -> ShardId {
-        support::shard()
+        crate::support::shard()
     }
 
     async fn put(&self, payload: &str) -> SequenceNumber {
-        support::put(&self.client, payload).await
+        crate::support::put(&self.client, payload).await
     }
 
     async fn close(&self) -> Vec<ShardId> {
-        support::split(&self.client).await
+        crate::support::split(&self.client).await
     }
 
     fn env(&self) -> Env {
-        support::env(&self.service)
+        crate::support::env(&self.service)
     }
 
     async fn disturb(&self, how: Disturbance) {
@@ -80,7 +76,7 @@ impl StreamFixture for Emulated {
 
 #[tokio::test(start_paused = true)]
 async fn fan_out_is_a_record_source() {
-    let (service, client) = support::emulated(1).await;
+    let (service, client) = crate::support::emulated(1).await;
     let source = FanOut::new(&service.sdk_config(), "app");
     let switch = None;
     record_source(
@@ -96,7 +92,7 @@ async fn fan_out_is_a_record_source() {
 
 #[tokio::test(start_paused = true)]
 async fn fan_out_that_changes_to_polling_and_back_all_the_time_is_a_record_source() {
-    let (service, client) = support::emulated(1).await;
+    let (service, client) = crate::support::emulated(1).await;
     let config = service.sdk_config();
     let source = FanOut::new(&config, "app").with_fallback(Polling::new(&config));
     let switch = Some(source.switch());

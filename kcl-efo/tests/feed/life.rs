@@ -1,18 +1,14 @@
 //! The life of subscriptions against the emulator, in paused time, without a socket.
 
-#![expect(clippy::unwrap_used, reason = "a helper of a test fails by panicking")]
-
-mod support;
-
 use std::time::Duration;
 
+use crate::support::{Notes, Wire, emulated, open, put, read};
 use kcl_core::Polling;
 use kcl_core::error::ErrorKind;
 use kcl_core::event::{Event, ReadFailure};
 use kcl_core::model::Position;
 use kcl_core::port::FeedError;
 use kcl_efo::{FanOut, FanOutSettings, MemorySettings, Retrieval};
-use support::{Notes, Wire, emulated, open, put, read};
 use tokio::time::{Instant, sleep, timeout};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -103,7 +99,7 @@ async fn a_feed_that_is_dropped_takes_its_subscription_with_it_and_its_successor
     let number = put(&client, "one").await;
     for _ in 0..5 {
         let mut feed = open(&source, Position::TrimHorizon, &notes);
-        assert_eq!(read(&mut feed, 1).await, [number.clone()]);
+        assert_eq!(read(&mut feed, 1).await[0], number);
         assert_eq!(service.subscriptions(), 1);
         drop(feed);
         tokio::task::yield_now().await;
@@ -174,7 +170,7 @@ async fn a_stream_that_is_gone_ends_the_feed_with_its_name() {
         .await;
     let delete = client.delete_stream().stream_name("stream");
     delete.enforce_consumer_deletion(true).send().await.unwrap();
-    let FeedError::Fatal(error) = timeout(support::PATIENCE, feed.next())
+    let FeedError::Fatal(error) = timeout(crate::support::PATIENCE, feed.next())
         .await
         .unwrap()
         .unwrap_err()
@@ -224,9 +220,12 @@ async fn a_shard_that_is_refused_for_good_is_polled_until_fan_out_works_again() 
         sleep(60 * SECOND).await;
     }
     assert_eq!(seen, expected);
-    let changes = notes.all().into_iter().filter_map(|event| match event {
-        Event::RetrievalChanged { to, error, .. } => Some((to, error.map(|error| error.kind))),
-        _ => None,
+    let changes = notes.all().into_iter().filter_map(|event| {
+        if let Event::RetrievalChanged { to, error, .. } = event {
+            Some((to, error.map(|error| error.kind)))
+        } else {
+            None
+        }
     });
     let changes: Vec<_> = changes.collect();
     assert_eq!(

@@ -1,8 +1,5 @@
 //! A stream in an emulator in this process, for the tests of fan-out.
 
-#![expect(clippy::unwrap_used, reason = "a helper of a test fails by panicking")]
-#![allow(dead_code, reason = "not every test needs all of it")]
-
 mod wire;
 
 use std::sync::{Arc, Mutex};
@@ -17,21 +14,21 @@ use kcl_core::{ApplicationName, Env, RecordSource, SequenceNumber, ShardId, Stre
 use kinesis_emulator::{Clock, Service, Settings};
 use tokio::time::timeout;
 
-pub use wire::Wire;
+pub(crate) use wire::Wire;
 
-pub const STREAM: &str = "stream";
-pub const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const STREAM: &str = "stream";
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
-pub fn stream() -> StreamName {
+pub(crate) fn stream() -> StreamName {
     StreamName::new(STREAM).unwrap()
 }
 
-pub fn shard() -> ShardId {
+pub(crate) fn shard() -> ShardId {
     ShardId::new("shardId-000000000000")
 }
 
 /// An emulator with a stream of so many shards.
-pub async fn emulated(shards: i32) -> (Service, Client) {
+pub(crate) async fn emulated(shards: i32) -> (Service, Client) {
     // The same time in every run, so that runs can be compared.
     let noon = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
     let service = Service::new(Settings {
@@ -44,7 +41,7 @@ pub async fn emulated(shards: i32) -> (Service, Client) {
     (service, client)
 }
 
-pub async fn put(client: &Client, payload: &str) -> SequenceNumber {
+pub(crate) async fn put(client: &Client, payload: &str) -> SequenceNumber {
     let put = client.put_record().stream_name(STREAM).partition_key("key");
     let put = put.data(Blob::new(payload)).send().await.unwrap();
     tokio::time::sleep(Duration::from_millis(1)).await;
@@ -52,7 +49,7 @@ pub async fn put(client: &Client, payload: &str) -> SequenceNumber {
 }
 
 /// Splits the first shard, and names what follows.
-pub async fn split(client: &Client) -> Vec<ShardId> {
+pub(crate) async fn split(client: &Client) -> Vec<ShardId> {
     let split = client
         .split_shard()
         .stream_name(STREAM)
@@ -71,10 +68,10 @@ pub async fn split(client: &Client) -> Vec<ShardId> {
 
 /// What a feed told.
 #[derive(Clone, Default)]
-pub struct Notes(Arc<Mutex<Vec<Event>>>);
+pub(crate) struct Notes(Arc<Mutex<Vec<Event>>>);
 
 impl Notes {
-    pub fn events(&self) -> Events {
+    pub(crate) fn events(&self) -> Events {
         let origin = Origin {
             application: ApplicationName::new("app").unwrap(),
             stream: stream(),
@@ -85,30 +82,28 @@ impl Notes {
         Events::new(origin, vec![Arc::new(note)])
     }
 
-    pub fn note(&self, event: &Event) {
+    pub(crate) fn note(&self, event: &Event) {
         self.0.lock().unwrap().push(event.clone());
     }
 
-    pub fn all(&self) -> Vec<Event> {
+    pub(crate) fn all(&self) -> Vec<Event> {
         self.0.lock().unwrap().clone()
     }
 
     /// The failures, in order.
-    pub fn failures(&self) -> Vec<ReadFailure> {
-        let why = |event: &Event| match event {
-            Event::ReadFailed { why, .. } => Some(*why),
-            _ => None,
+    pub(crate) fn failures(&self) -> Vec<ReadFailure> {
+        let why = |event: &Event| {
+            if let Event::ReadFailed { why, .. } = event {
+                Some(*why)
+            } else {
+                None
+            }
         };
         self.all().iter().filter_map(why).collect()
     }
 
-    pub fn subscribed(&self) -> usize {
-        let is = |event: &&Event| matches!(event, Event::Subscribed { .. });
-        self.all().iter().filter(is).count()
-    }
-
     /// Waits until something was told.
-    pub async fn until(&self, is: impl Fn(&Event) -> bool) {
+    pub(crate) async fn until(&self, is: impl Fn(&Event) -> bool) {
         let told = async {
             while !self.all().iter().any(&is) {
                 tokio::time::sleep(Duration::from_millis(10)).await;
@@ -121,12 +116,12 @@ impl Notes {
 }
 
 /// The emulator's clock for a worker.
-pub fn env(service: &Service) -> Env {
+pub(crate) fn env(service: &Service) -> Env {
     let clock = service.clock().clone();
     Env::simulated(move || clock.now(), 1)
 }
 
-pub fn open(source: &dyn RecordSource, from: Position, notes: &Notes) -> Feed {
+pub(crate) fn open(source: &dyn RecordSource, from: Position, notes: &Notes) -> Feed {
     source.open(OpenFeed {
         stream: stream(),
         shard: shard(),
@@ -137,7 +132,7 @@ pub fn open(source: &dyn RecordSource, from: Position, notes: &Notes) -> Feed {
 }
 
 /// The numbers of the next records, at least so many; it fails if they do not grow.
-pub async fn read(feed: &mut Feed, count: usize) -> Vec<SequenceNumber> {
+pub(crate) async fn read(feed: &mut Feed, count: usize) -> Vec<SequenceNumber> {
     let mut read: Vec<SequenceNumber> = Vec::new();
     while read.len() < count {
         let batch = timeout(PATIENCE, feed.next())
