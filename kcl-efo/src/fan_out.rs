@@ -2,14 +2,12 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
-use aws_sdk_kinesis::config::retry::{RetryConfig, RetryPartition};
-use aws_sdk_kinesis::config::timeout::TimeoutConfig;
-use aws_sdk_kinesis::config::{BehaviorVersion, Builder, StalledStreamProtectionConfig};
+use aws_sdk_kinesis::config::StalledStreamProtectionConfig;
 use aws_sdk_kinesis::{Client, Config};
 use aws_types::SdkConfig;
 use kcl_core::RecordSource;
+use kcl_core::aws::reading;
 use kcl_core::error::{Error, Problem};
 use kcl_core::port::{Feed, OpenFeed};
 use tracing::Instrument as _;
@@ -21,13 +19,6 @@ use crate::lines::Lines;
 use crate::settings::FanOutSettings;
 use crate::switch::Switch;
 use crate::turns::Turns;
-
-/// How long a connection may take to be made.
-const CONNECT_MAX: Duration = Duration::from_secs(3);
-/// How long the first byte of an answer may take.
-const READ_MAX: Duration = Duration::from_secs(10);
-/// How long the head of an answer may take in all.
-const ATTEMPT_MAX: Duration = Duration::from_secs(30);
 
 /// Reads by enhanced fan-out: one subscription for each shard, over which the service pushes records as they
 /// arrive.
@@ -206,23 +197,9 @@ impl Shared {
 /// A configuration for subscriptions. The SDK's limits of time end with the head of an answer; what comes
 /// behind it lives for minutes and is silent for seconds, and `session` watches over it.
 fn configuration(config: &SdkConfig) -> Config {
-    let limits = TimeoutConfig::builder()
-        .connect_timeout(CONNECT_MAX)
-        .read_timeout(READ_MAX)
-        .operation_attempt_timeout(ATTEMPT_MAX);
-    let limits = match config.timeout_config() {
-        Some(own) => own.to_builder().take_unset_from(limits),
-        None => limits,
-    };
-    let mut builder = Builder::from(config)
-        .timeout_config(limits.build())
+    reading(config, "kcl-fan-out")
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-        .retry_config(RetryConfig::disabled())
-        .retry_partition(RetryPartition::custom("kcl-fan-out").build());
-    if config.behavior_version().is_none() {
-        builder = builder.behavior_version(BehaviorVersion::latest());
-    }
-    builder.build()
+        .build()
 }
 
 impl fmt::Debug for FanOut {
