@@ -88,7 +88,7 @@ mod tests {
     fn a_list_that_is_older_than_the_shard_proves_nothing() {
         let (old, new) = ([shard("z", &[])], [shard("z", &[]), shard("a", &[])]);
         let lists: &[(u64, &[Shard])] = &[(0, &old), (1, &old), (2, &new), (29, &old), (58, &old)];
-        assert_eq!(told_at(&Checkpoint::TrimHorizon, lists), []);
+        assert!(told_at(&Checkpoint::TrimHorizon, lists).is_empty());
     }
 
     #[test]
@@ -108,9 +108,7 @@ mod tests {
     #[test]
     fn a_finished_shard_may_be_forgotten() {
         let list = [shard("b", &["a"])];
-        assert_eq!(
-            told_at(&Checkpoint::ShardEnd, &[(0, &list), (90, &list)]),
-            []
-        );
+        let lists: &[(u64, &[Shard])] = &[(0, &list), (90, &list)];
+        assert!(told_at(&Checkpoint::ShardEnd, lists).is_empty());
     }
 }
