@@ -133,6 +133,8 @@ const RULES: &[(Rule, Check)] = &[
     (Rule::L8, budget::no_shard_is_read_too_often),
     (Rule::L8, budget::no_worker_asks_too_much),
     (Rule::L8, budget::shards_are_not_listed_too_often),
+    (Rule::L8, budget::subscriptions_keep_their_pauses),
+    (Rule::L7, leftover::no_subscription_outlives_its_lease),
 ];
 
 /// Judges a history as it grows.

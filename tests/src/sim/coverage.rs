@@ -8,7 +8,7 @@ use kcl_core::model::ShardId;
 use super::history::{Call, Ending, Event, LeaseRow, Notice, Process, Step};
 use super::ledger::{Ledger, RIVAL};
 use super::moment::Moment;
-use super::net::Fate;
+use super::net::{Fate, PushFault};
 use super::strike::Strike;
 use super::subject::Subject;
 
@@ -63,9 +63,34 @@ pub fn must_strike(with_rare: bool) -> Vec<String> {
     let requests = fates.flat_map(|fate| Subject::ALL.map(|subject| (fate, subject)));
     let requests = requests.filter(|(_, subject)| with_rare || !subject.is_rare());
     let moments = moments.map(|(strike, moment)| cell(strike, moment));
+    let pushes = PushFault::ALL.into_iter();
+    let pushes = pushes.flat_map(|fault| PUSH_MOMENTS.map(|moment| (fault, moment)));
+    let pushes = pushes.filter(|(fault, moment)| can_befall(*fault, *moment));
     moments
         .chain(requests.map(|(fate, subject)| fate_cell(fate, subject)))
+        .chain(pushes.map(|(fault, moment)| push_cell(fault, moment)))
         .collect()
+}
+
+/// When a fault does most harm to a subscription.
+const PUSH_MOMENTS: [Moment; 7] = [
+    Moment::Commits,
+    Moment::Finishes,
+    Moment::Processes,
+    Moment::Stops,
+    Moment::Drains,
+    Moment::Lags,
+    Moment::Frozen,
+];
+
+/// The name of a cell: what befalls a subscription, and what its process is at.
+fn push_cell(fault: PushFault, moment: Moment) -> String {
+    format!("cell: a subscription {fault} while {moment}")
+}
+
+/// Whether such a fault can befall a subscription in such a moment at all.
+const fn can_befall(_fault: PushFault, _moment: Moment) -> bool {
+    true
 }
 
 /// Whether such a fault can strike in such a moment at all.
@@ -126,6 +151,11 @@ impl Coverage {
                     self.saw(fate_cell(fate, *subject));
                 }
             }
+            Event::PushStruck {
+                fault,
+                process,
+                shard,
+            } => self.count_push(ledger, *fault, (*process, shard)),
             Event::Struck { strike, process } => self.count_strike(ledger, *strike, *process),
             Event::Refused {
                 error, operation, ..
@@ -220,6 +250,8 @@ impl Coverage {
             | Event::Produced { .. }
             | Event::Acknowledges { .. }
             | Event::Answered { .. }
+            | Event::Subscribed { .. }
+            | Event::Unsubscribed { .. }
             | Event::Healed
             | Event::Finished => {}
         }
@@ -238,6 +270,27 @@ impl Coverage {
             {
                 self.saw(cell(strike, moment));
             }
+        }
+    }
+
+    fn count_push(
+        &mut self,
+        ledger: &Ledger,
+        fault: PushFault,
+        (process, shard): (Process, &ShardId),
+    ) {
+        self.saw(format!("push: {fault}"));
+        for moment in PUSH_MOMENTS {
+            if moment.is_now(ledger, process) {
+                self.saw(push_cell(fault, moment));
+            }
+        }
+        let others = |of: &super::ledger::ShardLedger| {
+            let mut others = of.subscribers.iter();
+            others.any(|(by, it)| *by != process && it.open > 0)
+        };
+        if ledger.shards.get(shard).is_some_and(others) {
+            self.saw("state: two subscribe to a shard");
         }
     }
 

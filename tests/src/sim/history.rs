@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use super::checkers::{Oracle, Violation};
 use super::moment::Moment;
+use super::net::PushFault;
 use super::strike::Strike;
 use super::subject::Subject;
 use super::trace::Trace;
@@ -216,6 +217,29 @@ pub enum Event {
         error: String,
         /// Whether the net delivers the answer.
         heard: bool,
+    },
+    /// A subscription was accepted, and its answer reaches the process.
+    Subscribed {
+        /// Whose.
+        process: Process,
+        /// To which shard.
+        shard: ShardId,
+    },
+    /// A fault struck a subscription.
+    PushStruck {
+        /// Whose.
+        process: Process,
+        /// To which shard.
+        shard: ShardId,
+        /// Which.
+        fault: PushFault,
+    },
+    /// The process closed a subscription, or died.
+    Unsubscribed {
+        /// Whose.
+        process: Process,
+        /// To which shard.
+        shard: ShardId,
     },
     /// Something was done to the fleet or the stream.
     Incident(String),

@@ -17,7 +17,8 @@ use super::history::{Call, Ending, Event, InstanceId, LeaseRow, Process, RecordI
 use super::subject::Subject;
 
 pub use kinds::{
-    GrantLedger, InstanceLedger, KeyLedger, Over, ProcessLedger, RecordLedger, ShardLedger, millis,
+    GrantLedger, InstanceLedger, KeyLedger, Over, ProcessLedger, RecordLedger, ShardLedger,
+    Subscriber, millis,
 };
 pub use loss::{Deletion, ShardLoss};
 pub use traffic::{Bucket, Traffic};
@@ -258,6 +259,15 @@ impl Ledger {
             Event::Answered { sent, .. } => {
                 self.under_way.remove(sent);
             }
+            Event::Subscribed { process, shard } => {
+                let now = self.now;
+                self.subscriber(*process, shard, |it| {
+                    (it.accepted, it.open) = (Some(now), it.open + 1);
+                });
+            }
+            Event::Unsubscribed { process, shard } => {
+                self.subscriber(*process, shard, |it| it.open = it.open.saturating_sub(1));
+            }
             Event::Watch { incarnation, .. } => self.watch = Some(incarnation.clone()),
             Event::Called {
                 process,
@@ -289,6 +299,7 @@ impl Ledger {
             | Event::Reread { .. }
             | Event::Struck { .. }
             | Event::Refused { .. }
+            | Event::PushStruck { .. }
             | Event::Incident(_) => {}
         }
     }
@@ -310,9 +321,25 @@ impl Ledger {
             of.reads.retain(|_, bucket| !bucket.is_full(now));
             of.reads.entry(process).or_default().take(now);
         }
+        if subject == Subject::Subscribe
+            && let Some(shard) = shard
+        {
+            self.subscriber(process, shard, |it| it.asked = Some(now));
+        }
         let shards = self.reading.get(&process).map_or(0, BTreeSet::len);
         if let Some(known) = self.processes.get_mut(&process) {
             known.traffic.add(now, subject == Subject::Shards, shards);
+        }
+    }
+
+    fn subscriber(
+        &mut self,
+        process: Process,
+        shard: &ShardId,
+        change: impl FnOnce(&mut Subscriber),
+    ) {
+        if let Some(of) = self.shards.get_mut(shard) {
+            change(of.subscribers.entry(process).or_default());
         }
     }
 

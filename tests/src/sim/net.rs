@@ -10,6 +10,7 @@ mod last_page;
 mod line;
 mod old;
 mod operator;
+mod push;
 mod rates;
 mod readers;
 mod rival;
@@ -18,6 +19,7 @@ mod watch;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -34,6 +36,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use fate::Passage;
 use old::Old;
+use push::Push;
 use readers::Readers;
 use watch::{Applied, Reading, Watch};
 
@@ -45,6 +48,7 @@ use super::subject::Subject;
 
 pub use fate::Fate;
 pub use line::Line;
+pub use push::PushFault;
 
 /// After this long without a byte the other end of a connection is taken for dead, whatever the SDK
 /// is set to: what a kernel does about unacknowledged data.
@@ -195,15 +199,15 @@ impl Net {
             }
             Fate::LostRequest => return,
             Fate::Throttled | Fate::Failed => {
-                let refusal = fate::refusal(passage.fate, peer);
+                let refusal = fate::refusal(passage.fate, peer, parcel.subject);
                 sleep(passage.back).await;
                 return self.hand_over(&parcel, reply, Ok(refusal));
             }
             Fate::Late(by) => {
                 drop(reply);
                 sleep(by).await;
-                drop(self.apply(&mut parcel, false).await);
-                return;
+                let unheard = self.apply(&mut parcel, false).await;
+                return self.leave_open(&parcel, unheard);
             }
             Fate::Fine | Fate::Twice(_) | Fate::ResetAfter | Fate::LostReply => {}
         }
@@ -223,15 +227,28 @@ impl Net {
         }
         sleep(passage.back).await;
         if heard {
+            let response = response.map(|response| Push::launch(&self, &parcel, response));
             self.hand_over(&parcel, reply, response);
         } else if passage.fate == Fate::ResetAfter && !mute {
             self.hand_over(&parcel, reply, Err(broken("connection reset by peer")));
+            self.leave_open(&parcel, response);
         } else {
             drop(reply);
+            self.leave_open(&parcel, response);
         }
         if let Some((by, mut copy)) = again {
             sleep(by).await;
-            drop(self.apply(&mut copy, false).await);
+            let unheard = self.apply(&mut copy, false).await;
+            self.leave_open(&copy, unheard);
+        }
+    }
+
+    /// A subscription of which the client does not hear is one all the same.
+    fn leave_open(&self, parcel: &Parcel, answer: Answer) {
+        if let Ok(response) = answer
+            && parcel.subject == Subject::Subscribe
+        {
+            self.spawn(push::unheard(response));
         }
     }
 
@@ -365,6 +382,8 @@ struct Parcel {
     /// The number of the event that it was sent.
     sent: u64,
     passage: Passage,
+    /// How many requests of the process have not ended.
+    open: Arc<AtomicUsize>,
     request: HttpRequest,
 }
 
@@ -381,6 +400,7 @@ impl Parcel {
             rate: self.rate,
             sent: self.sent,
             passage: self.passage,
+            open: Arc::clone(&self.open),
             request: self.request.try_clone()?,
         })
     }

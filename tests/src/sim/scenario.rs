@@ -59,6 +59,8 @@ pub struct Plan {
     pub read_timeout: Option<Duration>,
     /// How long workers wait after an empty page.
     pub poll_idle: Duration,
+    /// How each worker reads.
+    pub retrieval: Vec<Retrieval>,
     /// How long the leases of each worker last.
     pub lease_times: Vec<Duration>,
     /// Whether all workers go by one name, as after a slip in a deployment.
@@ -75,6 +77,19 @@ pub struct Plan {
     pub incidents: Vec<Planned>,
     /// How the services break their word: never, unless a test of the rules wants it.
     pub sabotage: Option<Sabotage>,
+}
+
+/// How a worker reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retrieval {
+    /// By polling.
+    Polling,
+    /// By fan-out, and by nothing else.
+    FanOut,
+    /// By fan-out; by polling where that fails.
+    Either,
+    /// By fan-out and by polling in turn, as somebody switches it.
+    Switched,
 }
 
 /// A promise of the services that the library rests on, broken.
@@ -121,6 +136,8 @@ pub struct Weather {
     pub stale_lists: u64,
     /// Iterators are told to have expired.
     pub expired_iterators: u64,
+    /// Subscriptions meet a fault in their life.
+    pub push_faults: u64,
 }
 
 impl Weather {

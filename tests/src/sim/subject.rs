@@ -44,6 +44,10 @@ pub enum Subject {
     Iterator,
     /// Records.
     Records,
+    /// A subscription to a shard.
+    Subscribe,
+    /// The registered consumer, looked at or registered.
+    Consumer,
     /// The table, looked at.
     Table,
     /// The table, made.
@@ -54,7 +58,7 @@ pub enum Subject {
 
 impl Subject {
     /// All that faults must have struck.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::Join,
         Self::Renew,
         Self::Leave,
@@ -72,6 +76,8 @@ impl Subject {
         Self::Shards,
         Self::Iterator,
         Self::Records,
+        Self::Subscribe,
+        Self::Consumer,
         Self::Table,
         Self::MakeTable,
     ];
@@ -89,6 +95,10 @@ impl Subject {
             "GetRecords" => Self::Records,
             "GetShardIterator" => Self::Iterator,
             "ListShards" => Self::Shards,
+            "SubscribeToShard" => Self::Subscribe,
+            "DescribeStreamConsumer" | "RegisterStreamConsumer" | "DescribeStreamSummary" => {
+                Self::Consumer
+            }
             "Scan" => Self::Scan,
             "GetItem" => Self::Row,
             "DescribeTable" => Self::Table,
@@ -166,10 +176,18 @@ impl Subject {
             | Self::Shards
             | Self::Iterator
             | Self::Records
+            | Self::Subscribe
+            | Self::Consumer
             | Self::Table
             | Self::MakeTable
             | Self::Other => false,
         }
+    }
+
+    /// Whether only those ask for it who read by fan-out.
+    #[must_use]
+    pub const fn is_of_fan_out(self) -> bool {
+        matches!(self, Self::Subscribe | Self::Consumer)
     }
 
     /// Whether it matters that it is under way: it changes a row, or reads all of them.
@@ -199,6 +217,8 @@ impl Subject {
             Self::Shards => "shards",
             Self::Iterator => "iterator",
             Self::Records => "records",
+            Self::Subscribe => "subscribe",
+            Self::Consumer => "consumer",
             Self::Table => "table",
             Self::MakeTable => "make table",
             Self::Other => "other",

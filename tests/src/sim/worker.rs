@@ -21,6 +21,7 @@ use kcl_core::{
     CheckpointPolicy, CommitSettings, ErrorKind, PollSettings, Polling, Settings, ShutdownSettings,
     Worker, event,
 };
+use kcl_efo::{FanOut, FanOutSettings, SubscriptionSettings, Switch};
 use kcl_lease::{DynamoLeases, LeaseSettings};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, sleep_until};
@@ -30,6 +31,7 @@ use super::history::{Event, History, Leftovers, Notice, Process, Step};
 use super::ledger::Start;
 use super::net::{Line, Net};
 use super::processor::Processors;
+use super::scenario::Retrieval;
 use super::world::{APPLICATION, STREAM, initial_position, settle};
 
 /// How long a worker that ended by itself stays down.
@@ -85,6 +87,8 @@ pub struct Supervisor {
     pub lease_time: Duration,
     /// How long it waits after an empty page.
     pub poll_idle: Duration,
+    /// How it reads.
+    pub retrieval: Retrieval,
     /// How long it waits between two checkpoints of a shard.
     pub commit_every: Duration,
     /// How often it asks for shards that nobody knows.
@@ -285,10 +289,25 @@ impl Supervisor {
         };
         let history = self.history.clone();
         let env = Env::simulated(move || clock.now(), self.rng.u64(..)).with_gate(gate);
-        let worker = Worker::builder(APPLICATION, STREAM)
+        let polling = Polling::new(&config).with_settings(poll);
+        let builder = Worker::builder(APPLICATION, STREAM);
+        let (builder, switch) = match self.retrieval {
+            Retrieval::Polling => (builder.with_source(polling), None),
+            Retrieval::FanOut => (builder.with_source(self.fan_out(&config)), None),
+            Retrieval::Either => {
+                let source = self.fan_out(&config).with_fallback(polling);
+                (builder.with_source(source), None)
+            }
+            Retrieval::Switched => {
+                let source = self.fan_out(&config).with_fallback(polling);
+                let switch = source.switch();
+                (builder.with_source(source), Some(switch))
+            }
+        };
+        let switched = switched(switch.map(|switch| (switch, self.rng.fork())));
+        let worker = builder
             .with_settings(settings)
             .with_worker_id(&self.name)
-            .with_source(Polling::new(&config).with_settings(poll))
             .with_ownership(DynamoLeases::new(&config).with_settings(lease))
             .with_initial_position(initial_position(self.start))
             .with_env(env.clone())
@@ -308,11 +327,31 @@ impl Supervisor {
                 // Dropping the sender is the signal.
                 drop(stopped.await);
             };
-            worker
-                .run(shutdown)
-                .await
-                .map(drop)
-                .map_err(|error| describe(&error))
+            let run = worker.run(shutdown);
+            let outcome = tokio::select! {
+                biased; // ORDER: an end before a change that it makes vain
+                outcome = run => outcome,
+                never = switched => match never {},
+            };
+            outcome.map(drop).map_err(|error| describe(&error))
+        })
+    }
+
+    /// Reading by fan-out, by this worker's clock.
+    fn fan_out(&self, config: &SdkConfig) -> FanOut {
+        let takes = |time| self.rate.takes(time);
+        let usual = SubscriptionSettings::default();
+        let subscription = SubscriptionSettings {
+            renew_after: takes(usual.renew_after),
+            silence_max: takes(usual.silence_max),
+            hold_max: takes(usual.hold_max),
+            reopen_after: takes(usual.reopen_after),
+            retry_pause_min: takes(usual.retry_pause_min),
+            ..usual
+        };
+        FanOut::new(config, APPLICATION).with_settings(FanOutSettings {
+            subscription,
+            ..FanOutSettings::default()
         })
     }
 
@@ -368,6 +407,23 @@ fn describe(error: &kcl_core::error::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+/// Somebody changes now and then how a worker reads.
+async fn switched(switch: Option<(Switch, Rng)>) -> std::convert::Infallible {
+    let Some((switch, mut rng)) = switch else {
+        return std::future::pending().await;
+    };
+    loop {
+        sleep(Duration::from_millis(rng.u64(500..90_000))).await;
+        let to = match switch.wanted() {
+            event::Retrieval::FanOut => event::Retrieval::Polling,
+            event::Retrieval::Polling => event::Retrieval::FanOut,
+        };
+        switch
+            .to(to)
+            .expect("the source of this worker has a fallback");
+    }
 }
 
 /// Nothing: never.

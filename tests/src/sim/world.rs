@@ -183,6 +183,7 @@ impl World {
                 name: self.name(worker),
                 lease_time: self.plan.lease_times[usize::from(worker)],
                 poll_idle: self.plan.poll_idle,
+                retrieval: self.plan.retrieval[usize::from(worker)],
                 commit_every: self.plan.commit_every,
                 sync_every: self.plan.sync_every,
                 drain: self.plan.drain,

@@ -114,3 +114,39 @@ pub(super) fn shards_are_not_listed_too_often(ledger: &Ledger, event: &Event) ->
     }
     Ok(())
 }
+
+/// How much faster than the runtime's the clock of a worker may go, and the time between its look at it and its
+/// call.
+const CLOCKS: f64 = 0.9;
+
+/// The pause between two attempts at a subscription.
+const ATTEMPT: Duration = Duration::from_secs(1);
+
+/// The pause from an accepted subscription to the next, below which the service refuses.
+const ACCEPTED: Duration = Duration::from_secs(5);
+
+/// L8: a worker subscribes to a shard once a second at most, and not within five seconds of having been accepted.
+pub(super) fn subscriptions_keep_their_pauses(ledger: &Ledger, event: &Event) -> Verdict {
+    let Event::Sent {
+        process,
+        subject: Subject::Subscribe,
+        shard: Some(shard),
+        ..
+    } = event
+    else {
+        return Ok(());
+    };
+    let of = ledger.shards.get(shard);
+    let Some(known) = of.and_then(|of| of.subscribers.get(process)) else {
+        return Ok(());
+    };
+    let is_within = |since: Option<Duration>, pause: Duration| {
+        since.is_some_and(|since| ledger.now < since + pause.mul_f64(CLOCKS))
+    };
+    if is_within(known.asked, ATTEMPT) || is_within(known.accepted, ACCEPTED) {
+        return Err(format!(
+            "{process} subscribes to {shard} too soon: {known:?}"
+        ));
+    }
+    Ok(())
+}

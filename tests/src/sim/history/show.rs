@@ -45,6 +45,13 @@ impl fmt::Display for Event {
             } => {
                 write!(f, "{process} {operation} refused {error} heard {heard}")
             }
+            Self::Subscribed { process, shard } => write!(f, "{process} subscribed to {shard}"),
+            Self::PushStruck {
+                process,
+                shard,
+                fault,
+            } => write!(f, "{process} subscription to {shard} {fault}"),
+            Self::Unsubscribed { process, shard } => write!(f, "{process} closed {shard}"),
             Self::Incident(text) => write!(f, "incident {text}"),
             Self::WorkerRow {
                 by,

@@ -62,6 +62,19 @@ pub struct ShardLedger {
     pub loss: ShardLoss,
     /// What each of its readers has left of this second.
     pub reads: BTreeMap<Process, Bucket>,
+    /// Who subscribes to it, and who did of late.
+    pub subscribers: BTreeMap<Process, Subscriber>,
+}
+
+/// A process that reads a shard by fan-out.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Subscriber {
+    /// When it last asked.
+    pub asked: Option<Duration>,
+    /// When it last heard that it was accepted.
+    pub accepted: Option<Duration>,
+    /// How many of its subscriptions it holds open.
+    pub open: usize,
 }
 
 impl ShardLedger {

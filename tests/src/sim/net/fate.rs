@@ -115,8 +115,11 @@ pub(super) fn draw(rng: &mut Rng, weather: &Weather, subject: Subject) -> Passag
 }
 
 /// The answer of a service that is too busy or fails.
-pub(super) fn refusal(fate: Fate, peer: Peer) -> HttpResponse {
+pub(super) fn refusal(fate: Fate, peer: Peer, subject: Subject) -> HttpResponse {
     let (status, kind) = match (fate, peer) {
+        (Fate::Throttled, Peer::Kinesis) if subject.is_of_fan_out() => {
+            (400, "LimitExceededException")
+        }
         (Fate::Throttled, Peer::Kinesis) => (400, "ProvisionedThroughputExceededException"),
         (Fate::Throttled, Peer::Dynamo) => (
             400,

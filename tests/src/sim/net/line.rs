@@ -32,11 +32,11 @@ pub struct Line {
     open: Arc<AtomicUsize>,
 }
 
-/// A request that waits for its answer, until it is dropped.
-struct Open(Arc<AtomicUsize>);
+/// A request that waits for its answer, or whose answer goes on, until it is dropped.
+pub(super) struct Open(Arc<AtomicUsize>);
 
 impl Open {
-    fn new(count: &Arc<AtomicUsize>) -> Self {
+    pub(super) fn new(count: &Arc<AtomicUsize>) -> Self {
         count.fetch_add(1, Ordering::Relaxed);
         Self(Arc::clone(count))
     }
@@ -60,7 +60,7 @@ impl Line {
         }
     }
 
-    /// How many requests wait for an answer.
+    /// How many requests wait for an answer, or have one that goes on.
     #[must_use]
     pub fn open(&self) -> usize {
         self.open.load(Ordering::Relaxed)
@@ -85,7 +85,7 @@ impl Line {
             state.exchanges += 1;
             let shard = if subject == Subject::Records {
                 state.readers.shard_of(bytes)
-            } else if subject == Subject::Iterator {
+            } else if matches!(subject, Subject::Iterator | Subject::Subscribe) {
                 readers::named(bytes)
             } else {
                 None
@@ -109,6 +109,7 @@ impl Line {
             rate: self.rate,
             sent,
             passage,
+            open: Arc::clone(&self.open),
             request,
         };
         let (reply, answer) = oneshot::channel();

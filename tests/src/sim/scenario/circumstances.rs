@@ -6,7 +6,7 @@ use std::time::Duration;
 use fastrand::Rng;
 
 use super::draw::ms;
-use super::{Blow, Cut, Incident, Kind, Plan, Planned, Side};
+use super::{Blow, Cut, Incident, Kind, Plan, Planned, Retrieval, Side};
 use crate::sim::clock::Rate;
 use crate::sim::ledger::Start;
 use crate::sim::moment::Moment;
@@ -64,6 +64,29 @@ impl Plan {
     #[must_use]
     pub fn has_wild_clocks(&self) -> bool {
         self.rates.iter().any(|rate| rate.0.abs() > RATE)
+    }
+
+    /// Every other fleet reads by fan-out, or some of its workers do.
+    pub(super) fn draw_retrieval(&mut self, rng: &mut Rng) {
+        if !self.seed.is_multiple_of(2) {
+            return;
+        }
+        let ways = [
+            Retrieval::FanOut,
+            Retrieval::FanOut,
+            Retrieval::Either,
+            Retrieval::Switched,
+            Retrieval::Polling,
+        ];
+        for retrieval in &mut self.retrieval {
+            *retrieval = *rng.choice(&ways).expect("five");
+        }
+        if self.kind == Kind::Chaos {
+            self.weather.push_faults = *rng.choice(&[0, 300, 700, 1_000]).expect("four");
+        }
+        // A running reader by fan-out that is overtaken says nothing: docs/gaps.md.
+        self.incidents
+            .retain(|planned| planned.incident != Incident::Day);
     }
 
     /// Draws what an operator does, and whether a day passes.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-use super::{Blow, Cut, Incident, Kind, Plan, Planned, Side, Temper, Weather};
+use super::{Blow, Cut, Incident, Kind, Plan, Planned, Retrieval, Side, Temper, Weather};
 use crate::sim::clock::Rate;
 use crate::sim::ledger::Start;
 use crate::sim::moment::Moment;
@@ -42,6 +42,7 @@ impl Plan {
             read_timeout: rng.bool().then(|| ms(&mut rng, 1_000, 8_000)),
             // Reads are most of what a run costs, and no faster polling makes leases more interesting.
             poll_idle: Duration::from_millis(*rng.choice(&[500, 2_000, 5_000]).expect("three")),
+            retrieval: vec![Retrieval::Polling; workers],
             lease_times: lease_times(&mut rng, kind, workers),
             one_name: rng.u8(..10) == 0,
             skew: (0..workers).map(|_| rng.i64(-600_000..600_000)).collect(),
@@ -64,6 +65,7 @@ impl Plan {
         // ORDER: from generators of their own, so that what is added here changes nothing above.
         plan.draw_circumstances(&mut Rng::with_seed(seed ^ 0xc10c_c10c));
         plan.draw_operator(&mut Rng::with_seed(seed ^ 0x0b5e_55ed));
+        plan.draw_retrieval(&mut Rng::with_seed(seed ^ 0x0fa7_0007));
         plan
     }
 }
@@ -119,6 +121,7 @@ fn weather(rng: &mut Rng, kind: Kind) -> Weather {
         stale_scans: rate(200),
         stale_lists: rate(200),
         expired_iterators: rate(20),
+        push_faults: 0,
     }
 }
 
