@@ -34,8 +34,9 @@ pub struct PollSettings {
     pub calls_per_second: u32,
     /// Calls that may follow each other at once after a pause. Default 5.
     pub calls_burst: u32,
-    /// The pause after an empty page at the tip of the shard. Default 500 ms. Shorter means less
-    /// delay and more calls. A tenth of it is varied, so that shards do not poll in step.
+    /// The pause after an empty page at the tip of the shard; half of it after a page that brought all
+    /// there was, because more is likely to come. Default 500 ms. Shorter means less delay and more
+    /// calls. A tenth of it is varied, so that shards do not poll in step.
     #[serde(with = "text")]
     pub idle: Duration,
     /// Bytes read ahead of the processor, for each shard. Default 16 MiB. A page may exceed it.

@@ -88,7 +88,7 @@ impl FanOut {
     }
 
     /// Reads over a client of your own, with the consumer of this name. Over TLS all subscriptions of it share
-    /// one connection, on which the service allows only a few: it suits few shards.
+    /// one connection and its window, and the service may limit how many it takes: it suits few shards.
     #[must_use]
     pub fn from_client(client: Client, consumer: impl Into<String>) -> Self {
         let lines = Lines::one(client.clone());

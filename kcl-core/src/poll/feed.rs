@@ -165,7 +165,10 @@ impl Reader {
         if is_full(&batch) {
             self.pace.give_back();
         }
-        let at_tip = batch.records.is_empty() && batch.lag.is_none_or(|lag| lag.is_zero());
+        let brought = !batch.records.is_empty();
+        let at_tip = !brought && batch.lag.is_none_or(|lag| lag.is_zero());
+        // All that there was, by the service's own account: the next page would be empty.
+        let took_all = brought && batch.lag.is_some_and(|lag| lag.is_zero());
         if planted!(EndsOnEmptyPage) && at_tip && self.cursor.last().is_some() {
             batch.children.get_or_insert_default();
         }
@@ -182,6 +185,8 @@ impl Reader {
         }
         if at_tip {
             sleep(self.idle()).await;
+        } else if took_all {
+            sleep(self.idle() / 2).await;
         }
         Flow::On(next)
     }
