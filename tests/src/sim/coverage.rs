@@ -251,6 +251,7 @@ impl Coverage {
             | Event::Acknowledges { .. }
             | Event::Answered { .. }
             | Event::Subscribed { .. }
+            | Event::Accepted { .. }
             | Event::Unsubscribed { .. }
             | Event::Healed
             | Event::Finished => {}

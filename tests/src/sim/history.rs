@@ -218,8 +218,15 @@ pub enum Event {
         /// Whether the net delivers the answer.
         heard: bool,
     },
-    /// A subscription was accepted, and its answer reaches the process.
+    /// A subscription was accepted, and its answer is on its way to the process.
     Subscribed {
+        /// Whose.
+        process: Process,
+        /// To which shard.
+        shard: ShardId,
+    },
+    /// The first frame of it has reached the process, which knows now that it is accepted.
+    Accepted {
         /// Whose.
         process: Process,
         /// To which shard.

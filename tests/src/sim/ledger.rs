@@ -260,10 +260,11 @@ impl Ledger {
                 self.under_way.remove(sent);
             }
             Event::Subscribed { process, shard } => {
+                self.subscriber(*process, shard, |it| it.open += 1);
+            }
+            Event::Accepted { process, shard } => {
                 let now = self.now;
-                self.subscriber(*process, shard, |it| {
-                    (it.accepted, it.open) = (Some(now), it.open + 1);
-                });
+                self.subscriber(*process, shard, |it| it.accepted = Some(now));
             }
             Event::Unsubscribed { process, shard } => {
                 self.subscriber(*process, shard, |it| it.open = it.open.saturating_sub(1));

@@ -342,7 +342,8 @@ impl Supervisor {
         let takes = |time| self.rate.takes(time);
         let usual = SubscriptionSettings::default();
         let subscription = SubscriptionSettings {
-            renew_after: takes(usual.renew_after),
+            // One that is slow by much is overtaken by the end that the service sets.
+            renew_after: takes(usual.renew_after).min(Duration::from_secs(299)),
             silence_max: takes(usual.silence_max),
             hold_max: takes(usual.hold_max),
             reopen_after: takes(usual.reopen_after),

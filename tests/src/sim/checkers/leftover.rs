@@ -34,7 +34,9 @@ pub(super) fn no_subscription_outlives_its_lease(ledger: &Ledger, event: &Event)
     };
     let noticed = ledger.expect.lease_max + NOTICES;
     for (shard, of) in &ledger.shards {
-        let is_held = of.row.as_ref().and_then(|row| ledger.holder(row)) == Some(*process);
+        // One that an operator deletes is noticed with the next look, however long ago it last moved.
+        let Some(row) = of.row.as_ref() else { continue };
+        let is_held = ledger.holder(row) == Some(*process);
         let is_long_over = of.moved.is_some_and(|moved| moved + noticed < ledger.now);
         let open = of.subscribers.get(process).map_or(0, |it| it.open);
         if open > 0 && !is_held && is_long_over {

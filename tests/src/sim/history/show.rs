@@ -46,6 +46,7 @@ impl fmt::Display for Event {
                 write!(f, "{process} {operation} refused {error} heard {heard}")
             }
             Self::Subscribed { process, shard } => write!(f, "{process} subscribed to {shard}"),
+            Self::Accepted { process, shard } => write!(f, "{process} accepted at {shard}"),
             Self::PushStruck {
                 process,
                 shard,

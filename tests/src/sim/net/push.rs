@@ -90,6 +90,8 @@ pub(super) struct Push {
     rng: Rng,
     /// What befalls it from then on.
     fault: Option<(PushFault, Instant)>,
+    /// Whether the client knows that it is accepted.
+    is_known: bool,
 }
 
 /// What the pump woke up for.
@@ -123,6 +125,7 @@ impl Push {
             shard: shard.clone(),
             rng,
             fault,
+            is_known: false,
         };
         // One frame in flight: what more there is waits at the service.
         let (sender, receiver) = mpsc::channel(1);
@@ -225,6 +228,7 @@ impl Push {
                 if let Some(byte) = bytes.get_mut(place) {
                     *byte ^= 1 << self.rng.u8(..8);
                 }
+                self.is_known = true;
                 self.pass(bytes.into(), body, client).await
             }
             PushFault::Late | PushFault::LateEnd => {
@@ -257,10 +261,14 @@ impl Push {
             Some((Cut::Sluggish, _)) => sleep(SLUGGISH).await,
             None => {}
         }
-        match client.send(Ok(frame)).await {
-            Ok(()) => Way::Open,
-            Err(_gone) => Way::Over,
+        if client.send(Ok(frame)).await.is_err() {
+            return Way::Over;
         }
+        if !std::mem::replace(&mut self.is_known, true) {
+            let (process, shard) = (self.process, self.shard.clone());
+            self.net.0.history.add(Event::Accepted { process, shard });
+        }
+        Way::Open
     }
 }
 
