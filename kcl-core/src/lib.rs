@@ -86,6 +86,7 @@ mod builder;
 pub mod contract;
 mod decide;
 mod decode;
+mod destination;
 pub mod env;
 pub mod error;
 pub mod event;
@@ -101,6 +102,7 @@ pub use async_trait::async_trait;
 
 pub use builder::WorkerBuilder;
 pub use decide::backoff::Backoff;
+pub use destination::{JsonLinesFile, KinesisDestination};
 pub use env::Env;
 pub use error::{Error, ErrorKind, Problem};
 pub use event::{Event, Observer};
@@ -112,11 +114,14 @@ pub use model::{
 };
 pub use poll::{PollSettings, Polling};
 pub use port::{
-    BoxError, Checkpointer, Ownership, PreparedCheckpointer, ProcessorResult, RecordProcessor,
-    RecordSource, ShardContext,
+    BatchHandler, BatchOutcome, BoxError, Checkpointer, FailedBatch, FailureDestination,
+    FailureDocument, HandlerBatch, HandlerContext, Ownership, PreparedCheckpointer,
+    ProcessorResult, RecordProcessor, RecordSource, ShardContext,
 };
 pub use run::report::{EndReason, Report};
+pub use run::stream::{BatchStream, StreamBatch};
 pub use run::worker::Worker;
 pub use settings::{
-    CheckpointPolicy, CommitSettings, FailurePolicy, FailureSettings, Settings, ShutdownSettings,
+    CheckpointPolicy, CommitSettings, FailurePolicy, FailureSettings, HandlerSettings, Settings,
+    ShutdownSettings,
 };

@@ -3,27 +3,18 @@
 //!
 //! `docs/settings.md` is written from the defaults here and a test keeps it in step.
 
+mod failure;
+mod handler;
+mod optional_text;
+pub(crate) mod text;
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::failure::{FailurePolicy, FailureSettings};
+pub use self::handler::HandlerSettings;
 use crate::error::Problem;
-
-/// Durations as people write them: `5s`, `1m 30s`.
-pub(crate) mod text {
-    use std::time::Duration;
-
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    pub(crate) fn serialize<S: Serializer>(time: &Duration, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(&humantime::format_duration(*time))
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
-        let text = String::deserialize(from)?;
-        humantime::parse_duration(&text).map_err(D::Error::custom)
-    }
-}
 
 /// All settings of a worker that are not about one source or one lease store.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,8 +22,10 @@ pub(crate) mod text {
 pub struct Settings {
     /// When progress becomes durable.
     pub commit: CommitSettings,
-    /// What happens when a processor fails.
+    /// What happens when a processor or a handler fails.
     pub failure: FailureSettings,
+    /// How records are handed to a handler.
+    pub handler: HandlerSettings,
     /// How long leaving may take.
     pub shutdown: ShutdownSettings,
 }
@@ -70,46 +63,6 @@ impl Default for CheckpointPolicy {
             every: Duration::from_secs(5),
         }
     }
-}
-
-/// What happens when a processor returns an error or panics.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct FailureSettings {
-    /// Start again, or stop the worker. Default: start again.
-    pub policy: FailurePolicy,
-    /// The first pause before a new processor starts, at most. Default 200 ms. It doubles with each
-    /// failure in a row; the pause is drawn evenly between nothing and this bound.
-    #[serde(with = "text")]
-    pub delay_min: Duration,
-    /// The longest pause. Default 30 s. Longer spares a broken sink, and lets the shard fall behind.
-    #[serde(with = "text")]
-    pub delay_max: Duration,
-}
-
-impl Default for FailureSettings {
-    fn default() -> Self {
-        Self {
-            policy: FailurePolicy::default(),
-            delay_min: Duration::from_millis(200),
-            delay_max: Duration::from_secs(30),
-        }
-    }
-}
-
-/// What happens to a shard when its processor returns an error or panics. Either way nothing that
-/// failed is ever counted as processed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum FailurePolicy {
-    /// The shard stays with this worker: acknowledged progress is committed, the processor dropped,
-    /// and after a pause a new one is made and gets everything behind it again.
-    #[default]
-    Restart,
-    /// The worker drains its other shards, gives everything back, and `run` returns an error of
-    /// kind [`Processor`](crate::ErrorKind::Processor).
-    StopWorker,
 }
 
 /// How long leaving may take.
@@ -159,17 +112,8 @@ impl Settings {
                 "must be at most one day",
             );
         }
-        let failure = &self.failure;
-        check(
-            !failure.delay_min.is_zero(),
-            "failure.delay_min",
-            "must be more than 0",
-        );
-        check(
-            (failure.delay_min..=TIME_MAX).contains(&failure.delay_max),
-            "failure.delay_max",
-            "must be at least failure.delay_min and at most one day",
-        );
+        self.failure.check(&mut check);
+        self.handler.check(&mut check);
         let shutdown = &self.shutdown;
         check(
             shutdown.call_max < shutdown.drain_max && shutdown.drain_max <= TIME_MAX,

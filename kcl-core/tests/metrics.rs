@@ -213,7 +213,7 @@ fn every_metric_has_a_unit() {
     }
     assert_eq!(units["DataBytesProcessed"], Unit::Bytes);
     assert_eq!(units["MillisBehindLatest"], Unit::Milliseconds);
-    assert_eq!(units.len(), 34);
+    assert_eq!(units.len(), 47);
 }
 
 #[test]

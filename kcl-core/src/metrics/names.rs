@@ -3,7 +3,7 @@
 
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 
-const COUNTERS: [(&str, Unit, &str); 12] = [
+const COUNTERS: [(&str, Unit, &str); 20] = [
     (
         "RecordsProcessed",
         Unit::Count,
@@ -42,6 +42,42 @@ const COUNTERS: [(&str, Unit, &str); 12] = [
         "errors and panics of the processor",
     ),
     (
+        "BatchFailures",
+        Unit::Count,
+        "attempts of a handler that failed, as a whole or in part",
+    ),
+    ("RecordsFailed", Unit::Count, "records in those attempts"),
+    (
+        "RecordsGivenUp",
+        Unit::Count,
+        "records for which a limit of attempts or age was reached",
+    ),
+    (
+        "RecordsDiverted",
+        Unit::Count,
+        "records that the failure destination took",
+    ),
+    (
+        "DestinationFailures",
+        Unit::Count,
+        "times that the failure destination did not take records",
+    ),
+    (
+        "RecordsFiltered",
+        Unit::Count,
+        "records that the filter dropped",
+    ),
+    (
+        "FilterPanics",
+        Unit::Count,
+        "records at which the filter panicked, and which are kept",
+    ),
+    (
+        "CallsRunningLong",
+        Unit::Count,
+        "minutes for which a call of a handler has not come back",
+    ),
+    (
         "RecordsTrimmed",
         Unit::Count,
         "times that retention caught up with unread records",
@@ -58,11 +94,27 @@ const COUNTERS: [(&str, Unit, &str); 12] = [
     ),
 ];
 
-const GAUGES: [(&str, Unit, &str); 8] = [
+const GAUGES: [(&str, Unit, &str); 12] = [
     (
         "MillisBehindLatest",
         Unit::Milliseconds,
         "how far the last batch was behind the newest record",
+    ),
+    ("BusyLanes", Unit::Count, "calls of the handler that run"),
+    (
+        "UnsettledRecords",
+        Unit::Count,
+        "records from the oldest unsettled one to the newest taken in",
+    ),
+    (
+        "UnsettledBytes",
+        Unit::Bytes,
+        "bytes of records that are not settled",
+    ),
+    (
+        "OldestUnsettledMillis",
+        Unit::Milliseconds,
+        "how long ago the oldest unsettled record was taken in",
     ),
     ("CurrentLeases", Unit::Count, "shards that are being read"),
     (
@@ -97,7 +149,7 @@ const GAUGES: [(&str, Unit, &str); 8] = [
     ),
 ];
 
-const HISTOGRAMS: [(&str, Unit, &str); 14] = [
+const HISTOGRAMS: [(&str, Unit, &str); 15] = [
     (
         "Success",
         Unit::Count,
@@ -111,7 +163,12 @@ const HISTOGRAMS: [(&str, Unit, &str); 14] = [
     (
         "RecordProcessor.processRecords.Time",
         Unit::Milliseconds,
-        "process_records",
+        "process_records, or a call of a handler",
+    ),
+    (
+        "FailureDestination.send.Time",
+        Unit::Milliseconds,
+        "each call of the failure destination",
     ),
     (
         "RecordProcessor.shutdown.Time",
