@@ -1,4 +1,4 @@
-//! Ready destinations for records that cannot be processed: a file, and a stream. Both keep one line of JSON for each
+//! Ready destinations for records that cannot be processed: a file, and a stream. Feature `destinations`. Both keep one line of JSON for each
 //! record, with its payload and why it was given up.
 //!
 //! ```json

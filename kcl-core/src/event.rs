@@ -275,7 +275,8 @@ pub enum Event {
     /// nothing for as long as the stream keeps records, that may be nothing; the stream does not
     /// tell. See `docs/gaps.md`.
     RecordsTrimmed(Trimmed),
-    /// Records are handed to the processor now.
+    /// Records are handed to the processor now, or to the handler. Those that a handler sees one by one are
+    /// told when their call ends or gives back the rest.
     RecordsDelivered {
         /// The shard.
         shard: ShardId,
@@ -288,7 +289,7 @@ pub enum Event {
         /// How far the batch is behind the newest record, by the service's account.
         lag: Option<Duration>,
     },
-    /// The processor said `Ok` to what it was handed.
+    /// The processor said `Ok` to what it was handed, or the handler to these of them.
     RecordsProcessed {
         /// The shard.
         shard: ShardId,

@@ -12,8 +12,8 @@ use crate::model::{ApplicationName, Epoch, Record, SequenceNumber, ShardId, Stre
 /// Takes records that the worker has given up on. Given by
 /// [`WorkerBuilder::with_failure_destination`](crate::WorkerBuilder::with_failure_destination).
 ///
-/// Ready ones are [`JsonLinesFile`](crate::JsonLinesFile) and
-/// [`KinesisDestination`](crate::KinesisDestination). A function of a [`FailedBatch`] is one as well.
+/// A function of a [`FailedBatch`] is one. With the feature `destinations` two are ready: `JsonLinesFile`
+/// and `KinesisDestination`.
 #[async_trait]
 pub trait FailureDestination: Send + Sync + 'static {
     /// Keeps the records and the document. The records count as settled when this returns `Ok`, and not before:

@@ -53,6 +53,9 @@ pub(crate) trait Handler: Send + Sync {
 
     /// Whether the user sees the records one by one.
     fn is_by_record(&self) -> bool;
+
+    /// Whether a call may bring back records that the user has not seen.
+    fn brings_back(&self) -> bool;
 }
 
 /// How a call is to be made.
@@ -104,6 +107,10 @@ impl<H: BatchHandler> Handler for BatchDoor<H> {
     }
 
     fn is_by_record(&self) -> bool {
+        false
+    }
+
+    fn brings_back(&self) -> bool {
         false
     }
 }
@@ -202,6 +209,10 @@ where
     }
 
     fn is_by_record(&self) -> bool {
+        true
+    }
+
+    fn brings_back(&self) -> bool {
         true
     }
 }

@@ -185,7 +185,10 @@ impl ShardTask {
                 self.returned(how);
                 Event::Returned(outcome)
             }
-            Woken::Called(Brought::Rest(id, done)) => Event::GivenBack { id, done },
+            Woken::Called(Brought::Rest(id, done)) => {
+                self.tell_given_back(id, done);
+                Event::GivenBack { id, done }
+            }
             Woken::Called(Brought::Over(returned)) => {
                 self.tell_returned(&returned);
                 let Returned { id, outcome, .. } = returned;

@@ -171,6 +171,10 @@ impl Handler for StreamDoor {
     fn is_by_record(&self) -> bool {
         false
     }
+
+    fn brings_back(&self) -> bool {
+        true
+    }
 }
 
 /// Offers a batch, and waits for what becomes of it. Nothing if the reader has not seen it.

@@ -35,8 +35,9 @@ async fn lanes_run_side_by_side_and_keep_the_order_of_each_key() {
             stage.by_batch(made)
         };
         let begin = Instant::now();
-        run_to_the_end(made).await;
+        let report = run_to_the_end(made).await;
         assert_eq!(begin.elapsed(), 20 * SECOND, "six at a time");
+        assert_eq!(report.records, 120, "each is counted once");
         assert_eq!(stage.running_max(), 6);
         for key in 0..12 {
             let prefix = format!("{key}:");

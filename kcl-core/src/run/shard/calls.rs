@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinSet};
@@ -36,6 +37,14 @@ struct Running {
     id: CallId,
     what: event::Callback,
     since: Instant,
+    /// To be told as delivered when it is known how many of them were begun.
+    begins: Option<Handed>,
+}
+
+/// Records that were handed out, and how far their page was behind.
+struct Handed {
+    records: Arc<Vec<Record>>,
+    lag: Option<Duration>,
 }
 
 /// What calls bring.
@@ -120,11 +129,12 @@ async fn returned(tasks: &mut JoinSet<Outcome>, running: &mut BTreeMap<Id, Runni
             }
             None => std::future::pending().await,
         };
-        if let Some(Running { id, what, since }) = running.remove(&task) {
+        if let Some(running) = running.remove(&task) {
             return Returned {
-                id,
-                what,
-                since,
+                id: running.id,
+                what: running.what,
+                since: running.since,
+                begins: running.begins,
                 outcome,
             };
         }
@@ -136,7 +146,22 @@ pub(super) struct Returned {
     pub(super) id: CallId,
     what: event::Callback,
     since: Instant,
+    begins: Option<Handed>,
     pub(super) outcome: Outcome,
+}
+
+impl Returned {
+    /// How many records of so many the handler has seen.
+    fn begun(&self, records: usize) -> usize {
+        match &self.outcome {
+            Outcome::Stopped(done, failed) => done + usize::from(failed.is_some()),
+            Outcome::Done
+            | Outcome::FailedFrom(..)
+            | Outcome::FailedAt(..)
+            | Outcome::NotTried(..)
+            | Outcome::Cancelled => records,
+        }
+    }
 }
 
 impl ShardTask {
@@ -158,10 +183,15 @@ impl ShardTask {
             errand,
         } = call;
         let call_max = self.shared.settings.failure.call_max;
+        let mut begins = None;
         let (what, task) = match errand {
             Errand::Handle => {
-                self.shared.counters.delivered(records.len());
-                self.tell_delivered(&records, lag);
+                if door.handler.brings_back() {
+                    let records = records.clone();
+                    begins = Some(Handed { records, lag });
+                } else {
+                    self.tell_delivered(&records, lag);
+                }
                 let batch = HandlerBatch {
                     records,
                     context: self.handler_context(attempt, lane),
@@ -185,6 +215,7 @@ impl ShardTask {
             id,
             what,
             since: Instant::now(),
+            begins,
         };
         self.calls.running.insert(task, running);
     }
@@ -226,7 +257,11 @@ impl ShardTask {
         FailedBatch { document, records }
     }
 
-    fn tell_delivered(&self, records: &[Record], lag: Option<std::time::Duration>) {
+    fn tell_delivered(&self, records: &[Record], lag: Option<Duration>) {
+        if records.is_empty() {
+            return;
+        }
+        self.shared.counters.delivered(records.len());
         self.shared.events.emit_with(|| Event::RecordsDelivered {
             shard: self.context.shard.clone(),
             epoch: self.context.epoch,
@@ -236,8 +271,22 @@ impl ShardTask {
         });
     }
 
+    /// A call gives back what is behind the record that it has in hand.
+    pub(super) fn tell_given_back(&mut self, id: CallId, done: usize) {
+        let mut running = self.calls.running.values_mut();
+        let call = running.find(|call| call.id == id);
+        if let Some(handed) = call.and_then(|call| call.begins.take()) {
+            let begun = handed.records.get(..=done).unwrap_or_default();
+            self.tell_delivered(begun, handed.lag);
+        }
+    }
+
     /// Tells how a call ended.
     pub(super) fn tell_returned(&self, returned: &Returned) {
+        if let Some(handed) = &returned.begins {
+            let begun = returned.begun(handed.records.len());
+            self.tell_delivered(&handed.records[..begun], handed.lag);
+        }
         let outcome = match &returned.outcome {
             Outcome::Done | Outcome::Stopped(_, None) => CallOutcome::Ok,
             Outcome::FailedFrom(..)
@@ -275,7 +324,7 @@ impl ShardTask {
 fn send(
     door: HandlerDoor,
     failed: FailedBatch,
-    call_max: Option<std::time::Duration>,
+    call_max: Option<Duration>,
 ) -> futures::future::BoxFuture<'static, Outcome> {
     Box::pin(async move {
         let shard = failed.document.shard.clone();
