@@ -52,6 +52,45 @@ async fn lanes_run_side_by_side_and_keep_the_order_of_each_key() {
     }
 }
 
+/// On real threads, where calls end, give back and begin at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn on_many_threads_each_record_is_processed_once_and_in_the_order_of_its_key() {
+    let source = contract::ScriptedSource::new();
+    let texts = (0..4_000).map(|at| (format!("{}", at % 37), format!("{at}")));
+    source.put_keyed("s", texts);
+    source.close("s", &[]);
+    let leases = contract::FixedOwnership::new(["s"]);
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let noted = seen.clone();
+    let made = builder(
+        &Stage::default(),
+        &source,
+        &leases,
+        lanes(8),
+        FailureSettings::default(),
+    )
+    .with_record_handler(move |record: Record, _: HandlerContext| {
+        let number: u64 = text(&record).parse().unwrap();
+        noted.lock().unwrap().push((record.partition_key, number));
+        async move {
+            // Some take longer than a call goes on with further records.
+            if number.is_multiple_of(97) {
+                sleep(Duration::from_millis(25)).await;
+            }
+            Ok(())
+        }
+    });
+    let report = run_to_the_end(made).await;
+    assert_eq!((report.finished, report.records), (1, 4_000));
+    let seen = seen.lock().unwrap().clone();
+    assert_eq!(seen.len(), 4_000);
+    for key in 0..37 {
+        let of_key = seen.iter().filter(|(of, _)| *of == key.to_string());
+        let numbers: Vec<_> = of_key.map(|(_, number)| *number).collect();
+        assert!(numbers.is_sorted(), "key {key}: {numbers:?}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_feed_waits_while_too_much_is_unsettled() {
     let texts: Vec<_> = (0..1000).map(|at| format!("{at}:slow")).collect();

@@ -163,6 +163,44 @@ async fn no_record_is_begun_when_the_grant_is_not_proven_any_more() {
     running.stop().await.unwrap();
 }
 
+/// The worker is held up between the decision to call and the call, for longer than its grant is proven.
+#[tokio::test(start_paused = true)]
+async fn a_call_that_was_held_up_does_not_start_when_the_grant_is_not_proven_any_more() {
+    let (stage, source, leases) = shard(&[]);
+    let gate = env::Gate::default();
+    let env = Env::simulated(|| std::time::SystemTime::UNIX_EPOCH, 1).with_gate(gate.clone());
+    let closes = std::sync::Mutex::new(Some(gate.clone()));
+    let made = builder(
+        &stage,
+        &source,
+        &leases,
+        lanes(1),
+        FailureSettings::default(),
+    )
+    .with_env(env)
+    .with_observer(move |event: &Event| {
+        // Only the first time.
+        if matches!(event, Event::RecordsDelivered { .. })
+            && let Some(gate) = closes.lock().unwrap().take()
+        {
+            gate.close();
+        }
+    });
+    let running = start(stage.by_batch(made));
+    sleep(SECOND).await;
+    let until = Instant::now() + SECOND;
+    leases.prove_until("s", until);
+    source.put("s", ["a"]);
+    sleep(5 * SECOND).await;
+    gate.open(&mut fastrand::Rng::with_seed(1));
+    sleep(5 * SECOND).await;
+    assert!(stage.begun().is_empty());
+    leases.prove_until("s", Instant::now() + 1000 * SECOND);
+    sleep(SECOND).await;
+    assert_eq!(stage.done(), ["a"]);
+    running.stop().await.unwrap();
+}
+
 #[tokio::test(start_paused = true)]
 async fn after_a_crash_only_what_was_not_settled_contiguously_comes_again() {
     let (stage, source, leases) = shard(&["a", "b", "c:slow", "d", "e:fail", "f"]);

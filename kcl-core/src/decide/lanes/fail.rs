@@ -69,7 +69,12 @@ impl Lanes {
                 let mut at = piece.split_off(done);
                 self.process(&piece);
                 let Some(failed) = failed else {
-                    self.put_back(at, &mut job);
+                    if at.attempts > 0 && self.leaving.is_none() {
+                        // It was tried before, which must not be forgotten.
+                        self.go_on(job, at, step.now);
+                    } else {
+                        self.put_back(at, &mut job);
+                    }
                     return None;
                 };
                 if done > 0 {
@@ -313,6 +318,9 @@ impl Lanes {
             | Outcome::FailedAt(_, failed)
             | Outcome::Stopped(_, Some(failed))
             | Outcome::NotTried(_, failed) => failed.error,
+            Outcome::Stopped(_, None) if self.leaving.is_none() => {
+                return self.go_on(job, piece, step.now);
+            }
             Outcome::Stopped(_, None) | Outcome::Cancelled => return self.give_up_on(Some(&piece)),
         };
         let pause = self

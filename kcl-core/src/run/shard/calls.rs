@@ -209,6 +209,15 @@ impl ShardTask {
                 (event::Callback::Send, send)
             }
         };
+        let permit = self.permit();
+        let task = async move {
+            // A machine that is held up may let this task wait; by now the grant can be in doubt.
+            if permit.is_held(Instant::now()) {
+                task.await
+            } else {
+                Outcome::Stopped(0, None)
+            }
+        };
         let task = self.shared.env.task(task.in_current_span());
         let task = self.calls.tasks.spawn(task).id();
         let running = Running {
@@ -225,10 +234,14 @@ impl ShardTask {
             shard: self.context.clone(),
             attempt,
             lane,
-            permit: Permit {
-                standing: self.standing_of_calls.clone(),
-                stops: self.calls.stops.subscribe(),
-            },
+            permit: self.permit(),
+        }
+    }
+
+    fn permit(&self) -> Permit {
+        Permit {
+            standing: self.standing_of_calls.clone(),
+            stops: self.calls.stops.subscribe(),
         }
     }
 
@@ -306,6 +319,9 @@ impl ShardTask {
 
     /// Tells how full the lanes are, if there are any.
     pub(super) fn tell_load(&self) {
+        if !self.shared.events.is_observed() {
+            return;
+        }
         let Some(load) = self.machine.load(Instant::now()) else {
             return;
         };
