@@ -46,7 +46,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .build()?;
     let until_one_failed = async {
         if let Some(batch) = failed.recv().await {
-            drop(say(format!("given up: {:#?}", batch.document)));
+            let (why, records) = (batch.document.reason, &batch.records);
+            drop(say(format!("given up, {why:?}: {records:?}")));
         }
     };
     say(worker.run(until_one_failed).await?)?;
