@@ -74,6 +74,9 @@
 //!   (`docs/metrics.md`).
 //! * With the feature `destinations`, `JsonLinesFile` and `KinesisDestination` keep records that cannot
 //!   be processed.
+//! * With the feature `kpl`, records that the Kinesis Producer Library aggregated are taken apart
+//!   (`docs/kpl.md`).
+//! * With the feature `lambda`, the parts of Lambda's event source mapping (`docs/lambda.md`).
 //! * With the feature `testing`, `contract` has a scripted source and leases in memory, to test a
 //!   processor in a whole worker without any service.
 //!
@@ -98,6 +101,10 @@ mod destination;
 pub mod env;
 pub mod error;
 pub mod event;
+#[cfg(feature = "kpl")]
+pub mod kpl;
+#[cfg(feature = "lambda")]
+pub mod lambda;
 #[cfg(feature = "metrics")]
 mod metrics;
 pub mod model;
@@ -131,6 +138,6 @@ pub use run::report::{EndReason, Report};
 pub use run::stream::{BatchStream, StreamBatch};
 pub use run::worker::Worker;
 pub use settings::{
-    CheckpointPolicy, CommitSettings, FailurePolicy, FailureSettings, HandlerSettings, Settings,
-    ShutdownSettings,
+    CheckpointPolicy, CommitSettings, DecodeSettings, FailurePolicy, FailureSettings,
+    HandlerSettings, Settings, ShutdownSettings,
 };

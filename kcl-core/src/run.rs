@@ -13,6 +13,7 @@
 
 pub(crate) mod door;
 pub(crate) mod guard;
+mod intake;
 pub(crate) mod report;
 pub(crate) mod shard;
 pub(crate) mod shutdown;

@@ -3,6 +3,7 @@
 //!
 //! `docs/settings.md` is written from the defaults here and a test keeps it in step.
 
+mod decode;
 mod failure;
 mod handler;
 mod optional_text;
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::decode::DecodeSettings;
 pub use self::failure::{FailurePolicy, FailureSettings};
 pub use self::handler::HandlerSettings;
 use crate::error::Problem;
@@ -22,6 +24,8 @@ use crate::error::Problem;
 pub struct Settings {
     /// When progress becomes durable.
     pub commit: CommitSettings,
+    /// What happens to records before user code gets them.
+    pub decode: DecodeSettings,
     /// What happens when a processor or a handler fails.
     pub failure: FailureSettings,
     /// How records are handed to a handler.
@@ -112,6 +116,7 @@ impl Settings {
                 "must be at most one day",
             );
         }
+        self.decode.check(&mut check);
         self.failure.check(&mut check);
         self.handler.check(&mut check);
         let shutdown = &self.shutdown;

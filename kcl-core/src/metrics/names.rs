@@ -3,7 +3,7 @@
 
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 
-const COUNTERS: [(&str, Unit, &str); 20] = [
+const COUNTERS: [(&str, Unit, &str); 22] = [
     (
         "RecordsProcessed",
         Unit::Count,
@@ -18,6 +18,16 @@ const COUNTERS: [(&str, Unit, &str); 20] = [
         "ExpiredIterator",
         Unit::Count,
         "iterators that expired or became unknown",
+    ),
+    (
+        "SubscribeToShardEvent.Records",
+        Unit::Count,
+        "records that subscriptions brought",
+    ),
+    (
+        "SilentSubscriptions",
+        Unit::Count,
+        "subscriptions that were replaced because they said nothing",
     ),
     (
         "LostLeases",
@@ -94,7 +104,7 @@ const COUNTERS: [(&str, Unit, &str); 20] = [
     ),
 ];
 
-const GAUGES: [(&str, Unit, &str); 12] = [
+const GAUGES: [(&str, Unit, &str); 13] = [
     (
         "MillisBehindLatest",
         Unit::Milliseconds,
@@ -117,6 +127,11 @@ const GAUGES: [(&str, Unit, &str); 12] = [
         "how long ago the oldest unsettled record was taken in",
     ),
     ("CurrentLeases", Unit::Count, "shards that are being read"),
+    (
+        "FallenBack",
+        Unit::Count,
+        "1 where a shard of fan-out is polled instead, 0 where it is not",
+    ),
     (
         "TotalLeases",
         Unit::Count,
@@ -149,11 +164,21 @@ const GAUGES: [(&str, Unit, &str); 12] = [
     ),
 ];
 
-const HISTOGRAMS: [(&str, Unit, &str); 15] = [
+const HISTOGRAMS: [(&str, Unit, &str); 17] = [
     (
         "Success",
         Unit::Count,
         "1 for a batch that was processed, 0 for one that was not",
+    ),
+    (
+        "SubscribeToShard.Time",
+        Unit::Milliseconds,
+        "a call of SubscribeToShard, or a subscription that failed",
+    ),
+    (
+        "SubscribeToShard.Success",
+        Unit::Count,
+        "1 for a subscription that was accepted, 0 for one that was not or that failed",
     ),
     (
         "RecordProcessor.initialize.Time",
