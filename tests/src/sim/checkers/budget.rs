@@ -79,7 +79,7 @@ pub(super) fn no_worker_asks_too_much(ledger: &Ledger, event: &Event) -> Verdict
     let Some(known) = ledger.processes.get(process) else {
         return Ok(());
     };
-    let (sent, shards) = (known.traffic.sent(), known.traffic.shards());
+    let (sent, shards) = (known.traffic.sent(ledger.now), known.traffic.shards());
     let changes = changes(ledger, JUST_NOW);
     let due = BASE + ledger.expect.shard_requests * shards + CHANGE * changes;
     let most = if is_at_rest(ledger) { due } else { STORM * due };
@@ -104,7 +104,7 @@ pub(super) fn shards_are_not_listed_too_often(ledger: &Ledger, event: &Event) ->
     let Some(known) = ledger.processes.get(process) else {
         return Ok(());
     };
-    let lists = known.traffic.lists();
+    let lists = known.traffic.lists(ledger.now);
     let due = LISTS + LISTS_CHANGE * changes(ledger, LATE);
     let most = if is_at_rest(ledger) { due } else { LISTS_MAX };
     if lists > most {

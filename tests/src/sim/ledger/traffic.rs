@@ -48,16 +48,18 @@ impl Traffic {
         }
     }
 
-    /// How many requests there were within the window before the last one, that one included.
+    /// How many requests there were within the window before this time.
     #[must_use]
-    pub fn sent(&self) -> usize {
-        self.sent.len()
+    pub fn sent(&self, now: Duration) -> usize {
+        let late = self.sent.iter().rev();
+        late.take_while(|at| **at + WINDOW > now).count()
     }
 
-    /// How many lists of shards there were.
+    /// How many lists of shards there were within their window before this time.
     #[must_use]
-    pub fn lists(&self) -> usize {
-        self.lists.len()
+    pub fn lists(&self, now: Duration) -> usize {
+        let late = self.lists.iter().rev();
+        late.take_while(|at| **at + LISTS_WINDOW > now).count()
     }
 
     /// The most shards that it read at a time.
@@ -115,13 +117,21 @@ mod tests {
             traffic.add(second(at), at % 2 == 0, if at == 12 { 4 } else { 1 });
         }
         assert_eq!(
-            (traffic.sent(), traffic.lists(), traffic.shards()),
+            (
+                traffic.sent(second(29)),
+                traffic.lists(second(29)),
+                traffic.shards()
+            ),
             (10, 15, 1)
         );
         traffic.add(second(100), false, 0);
         assert_eq!(
-            (traffic.sent(), traffic.lists(), traffic.shards()),
-            (1, 15, 0)
+            (
+                traffic.sent(second(100)),
+                traffic.lists(second(80)),
+                traffic.shards()
+            ),
+            (1, 4, 0)
         );
     }
 

@@ -158,13 +158,14 @@ pub(super) fn key_of(item: &Value) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use kinesis_emulator::dynamo::Number;
     use serde_json::json;
 
     use super::*;
 
     fn row(counter: &str) -> Item {
         let text = |text: &str| AttributeValue::S(text.into());
-        let number = counter.parse().expect("a number");
+        let number = Number::parse(counter).expect("a number");
         [
             ("leaseKey".into(), text("a")),
             ("leaseCounter".into(), AttributeValue::N(number)),
