@@ -140,7 +140,7 @@ mod tests {
     #[test]
     fn a_reader_whose_iterator_expired_looks_at_once() {
         let (mut horizon, now) = (Horizon::default(), Instant::now());
-        let mut read = |horizon: &mut Horizon, last| {
+        let read = |horizon: &mut Horizon, last| {
             horizon.read(Some(&number(last)), Some(Duration::ZERO), now)
         };
         horizon.reopened();
