@@ -61,7 +61,7 @@ impl StreamFixture for Emulated {
             .0
             .split_shard()
             .stream_name("stream")
-            .shard_to_split(self.shard().as_str());
+            .shard_to_split(self.shard().name());
         split
             .new_starting_hash_key((1_u128 << 127).to_string())
             .send()

@@ -5,6 +5,7 @@
 
 mod pen;
 mod tell;
+mod unreadable;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use tokio::time::{Instant, sleep_until};
 
 use self::pen::{Pen, Writing};
 use self::tell::{InHand, payload_bytes};
+use self::unreadable::Unreadable;
 use super::guard::{Callback, Factory, Handed, UserCode};
 use super::report::Counters;
 use crate::decide::progress::AskId;
@@ -21,7 +23,7 @@ use crate::decide::shard::{Action, Call, End, Event, ShardMachine, Start};
 use crate::env::Env;
 use crate::error::{Error, ErrorKind};
 use crate::event::{self, CallOutcome, Events};
-use crate::model::{Batch, Checkpoint, ShardId};
+use crate::model::{Batch, Checkpoint, ChildShard, ShardId};
 use crate::port::{
     CheckpointRequest, Checkpointer, CommitError, Feed, FeedError, Grant, OpenFeed, RecordSource,
     ShardContext, Standing,
@@ -76,6 +78,7 @@ pub(crate) async fn run(
         stop: Some(stop),
         in_hand: None,
         feed: None,
+        unreadable: Unreadable::default(),
         pen: Pen {
             right: Some(right),
             writing: None,
@@ -107,6 +110,8 @@ struct ShardTask {
     /// Nothing once the worker has said it.
     stop: Option<oneshot::Receiver<()>>,
     feed: Option<Feed>,
+    /// In a worker of several streams: the service's refusals, and when to try again.
+    unreadable: Unreadable,
     /// The call that runs.
     in_hand: Option<InHand>,
     user: UserCode,
@@ -119,6 +124,14 @@ struct ShardTask {
 
 impl ShardTask {
     async fn next_event(&mut self) -> Event {
+        loop {
+            if let Some(event) = self.wake().await {
+                return event;
+            }
+        }
+    }
+
+    async fn wake(&mut self) -> Option<Event> {
         enum Woken {
             Stop,
             Standing,
@@ -143,9 +156,10 @@ impl ShardTask {
                 Woken::Written(writing, result)
             }
             batch = next_batch(&mut self.feed), if reads => Woken::Feed(batch),
+            () = at(self.unreadable.retry_at()), if reads => Woken::Event(Event::Reopen),
             () = at(deadline) => Woken::Event(Event::Time),
         };
-        match woken {
+        Some(match woken {
             Woken::Stop => {
                 self.stop = None;
                 Event::Stop
@@ -166,8 +180,28 @@ impl ShardTask {
                 Event::Written(result)
             }
             Woken::Asked(request) => self.asked(request),
-            Woken::Feed(Ok(batch)) => Event::Batch(batch),
-            Woken::Feed(Err(error)) => Event::FeedFailed(self.feed_error(error)),
+            Woken::Feed(batch) => return self.fed(batch),
+        })
+    }
+
+    /// What the feed brought, as an event. Nothing if it is to be tried again later.
+    fn fed(&mut self, batch: Result<Batch, FeedError>) -> Option<Event> {
+        match batch {
+            Ok(mut batch) => {
+                self.unreadable = Unreadable::default();
+                // The one place where the shards that an answer names get the stream they are of.
+                let shard = &self.context.shard;
+                let children = batch.children.take();
+                let beside = |child: ChildShard| child.beside(shard);
+                batch.children = children.map(|all| all.into_iter().map(beside).collect());
+                Some(Event::Batch(batch))
+            }
+            // One stream that is gone must not stop the others.
+            Err(FeedError::Fatal(error)) if self.context.shard.stream().is_some() => {
+                self.refused(&error);
+                None
+            }
+            Err(error) => Some(Event::FeedFailed(self.feed_error(error))),
         }
     }
 
@@ -214,7 +248,10 @@ impl ShardTask {
     fn carry_out(&mut self, action: Action) -> Option<End> {
         match action {
             Action::OpenFeed(after) => self.open_feed(&after),
-            Action::CloseFeed => self.feed = None,
+            Action::CloseFeed => {
+                self.feed = None;
+                self.unreadable.no_retry();
+            }
             Action::Call(call) => self.call(call),
             Action::TellLost => self.start_call(Callback::LeaseLost),
             Action::CancelCall => {
@@ -244,6 +281,7 @@ impl ShardTask {
     }
 
     fn open_feed(&mut self, after: &Checkpoint) {
+        self.unreadable.no_retry();
         self.feed = after.resume().map(|from| {
             self.shared.source.open(OpenFeed {
                 stream: self.context.stream.clone(),
