@@ -59,7 +59,7 @@
 //!
 //! A worker of [several streams](kcl_core::Streams) keeps the leases of all of them in one table, with one row that
 //! proves its life. Workers may read different ones: each is given shards of its own streams alone, evenly among
-//! those who can read them (`docs/decisions/0008-several-streams-in-one-worker.md`).
+//! those who can read them (`docs/decisions/0011-several-streams-in-one-worker.md`).
 //!
 //! # With Java workers
 //!

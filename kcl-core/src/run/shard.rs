@@ -17,15 +17,17 @@ use self::pen::{Pen, Writing};
 use self::tell::{InHand, payload_bytes};
 use self::unreadable::Unreadable;
 use super::guard::{Callback, Factory, Handed, UserCode};
+use super::intake::Intake;
 use super::report::Counters;
 use crate::decide::progress::AskId;
 use crate::decide::shard::{Action, Call, End, Event, ShardMachine, Start};
+use crate::decode::Decoder;
 use crate::env::Env;
 use crate::error::{Error, ErrorKind};
 use crate::event::{self, CallOutcome, Events};
-use crate::model::{Batch, Checkpoint, ChildShard, ShardId};
+use crate::model::{Batch, Checkpoint, ChildShard, HashKeyRange, ShardId};
 use crate::port::{
-    CheckpointRequest, Checkpointer, CommitError, Feed, FeedError, Grant, OpenFeed, RecordSource,
+    CheckpointRequest, Checkpointer, CommitError, FeedError, Grant, OpenFeed, RecordSource,
     ShardContext, Standing,
 };
 use crate::settings::Settings;
@@ -78,6 +80,7 @@ pub(crate) async fn run(
         stop: Some(stop),
         in_hand: None,
         feed: None,
+        range: shard.range,
         unreadable: Unreadable::default(),
         pen: Pen {
             right: Some(right),
@@ -109,7 +112,9 @@ struct ShardTask {
     standing: Option<watch::Receiver<Standing>>,
     /// Nothing once the worker has said it.
     stop: Option<oneshot::Receiver<()>>,
-    feed: Option<Feed>,
+    feed: Option<Intake>,
+    /// What the shard takes in.
+    range: HashKeyRange,
     /// In a worker of several streams: the service's refusals, and when to try again.
     unreadable: Unreadable,
     /// The call that runs.
@@ -283,13 +288,16 @@ impl ShardTask {
     fn open_feed(&mut self, after: &Checkpoint) {
         self.unreadable.no_retry();
         self.feed = after.resume().map(|from| {
-            self.shared.source.open(OpenFeed {
+            let (shard, events) = (&self.context.shard, &self.shared.events);
+            let feed = self.shared.source.open(OpenFeed {
                 stream: self.context.stream.clone(),
-                shard: self.context.shard.clone(),
+                shard: shard.clone(),
                 from,
                 env: self.shared.env.clone(),
-                events: self.shared.events.clone(),
-            })
+                events: events.clone(),
+            });
+            let decoder = Decoder::new(&self.shared.settings.decode, self.range);
+            Intake::new(shard.clone(), feed, decoder, events.clone())
         });
     }
 
@@ -381,7 +389,7 @@ async fn changed(standing: &mut Option<watch::Receiver<Standing>>) {
     }
 }
 
-async fn next_batch(feed: &mut Option<Feed>) -> Result<Batch, FeedError> {
+async fn next_batch(feed: &mut Option<Intake>) -> Result<Batch, FeedError> {
     match feed {
         Some(feed) => feed.next().await,
         None => std::future::pending().await,
