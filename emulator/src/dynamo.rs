@@ -25,6 +25,7 @@ mod value;
 mod wire;
 
 use std::ops::Bound;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
@@ -200,12 +201,19 @@ impl Dynamo {
     /// and simulations, which look at the table without calling it.
     #[must_use]
     pub fn items(&self, scope: &Scope, table: &str) -> Option<Vec<Item>> {
+        let items = self.shared_items(scope, table)?;
+        Some(items.into_iter().map(Arc::unwrap_or_clone).collect())
+    }
+
+    /// The same without a copy: an item that did not change between two calls is the same one.
+    #[must_use]
+    pub fn shared_items(&self, scope: &Scope, table: &str) -> Option<Vec<Arc<Item>>> {
         // However far its creation or deletion is: what it holds is what counts here.
         let (table, _) = self.catalog.find(scope, table, SystemTime::UNIX_EPOCH)?;
         let rows = table.rows.read();
         Some(
             rows.range(Bound::Unbounded, Bound::Unbounded)
-                .map(|(_, item)| (**item).clone())
+                .map(|(_, item)| Arc::clone(item))
                 .collect(),
         )
     }

@@ -59,13 +59,13 @@ impl Env {
     where
         F: Future,
     {
-        let gate = self.gate.clone();
+        let pass = self.gate.as_ref().map(Gate::enter);
         async move {
-            let Some(gate) = gate else {
+            let Some(pass) = pass else {
                 return future.await;
             };
             let mut future = pin!(future);
-            poll_fn(|context| match gate.poll(context) {
+            poll_fn(|context| match pass.0.poll(context) {
                 Poll::Ready(()) => future.as_mut().poll(context),
                 Poll::Pending => Poll::Pending,
             })
@@ -99,6 +99,18 @@ struct GateState {
     is_closed: bool,
     /// Who wanted to run meanwhile.
     waiting: Vec<Waker>,
+    /// How many tasks there are.
+    tasks: usize,
+}
+
+/// One task behind a gate, for as long as it is not dropped.
+#[derive(Debug)]
+struct Pass(Gate);
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        self.0.state().tasks -= 1;
+    }
 }
 
 impl Gate {
@@ -115,6 +127,17 @@ impl Gate {
         drop(state);
         rng.shuffle(&mut waiting);
         waiting.into_iter().for_each(Waker::wake);
+    }
+
+    /// How many tasks of the worker there are: none, once it has ended in whatever way.
+    #[must_use]
+    pub fn tasks(&self) -> usize {
+        self.state().tasks
+    }
+
+    fn enter(&self) -> Pass {
+        self.state().tasks += 1;
+        Pass(self.clone())
     }
 
     fn poll(&self, context: &Context<'_>) -> Poll<()> {
@@ -178,6 +201,20 @@ mod tests {
         }
         seen[2..].sort_unstable();
         assert_eq!(seen, [("a", 1), ("b", 1), ("a", 11), ("b", 11)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_gate_counts_tasks_until_they_have_ended_or_are_aborted() {
+        let gate = Gate::default();
+        let env = Env::simulated(|| SystemTime::UNIX_EPOCH, 1).with_gate(gate.clone());
+        let ends = tokio::spawn(env.task(sleep(Duration::from_secs(1))));
+        let stays = tokio::spawn(env.task(std::future::pending::<()>()));
+        assert_eq!(gate.tasks(), 2);
+        ends.await.unwrap();
+        assert_eq!(gate.tasks(), 1);
+        stays.abort();
+        assert!(stays.await.unwrap_err().is_cancelled());
+        assert_eq!(gate.tasks(), 0);
     }
 
     #[tokio::test(start_paused = true)]

@@ -72,6 +72,8 @@ mod bug {
         IgnoresRefusedRenewal,
         /// What was held in a past life stays held in the next.
         KeepsGrantsOfPastLife,
+        /// Deliveries go on for the whole lease time, as if all clocks went at one rate.
+        HoldsToTheLast,
         /// Grants are not told of new proofs of life, so nothing is read after the first.
         NeverProlongs,
         /// A worker counts as dead after half its lease time.
@@ -90,6 +92,8 @@ mod bug {
         FinishesWithoutFence,
         /// A lease is given back whoever holds it by then (KCL #1718).
         ReleasesWithoutFence,
+        /// LATEST is another time for each worker that asks.
+        ForgetsStart,
         /// Giving a lease back starts its shard anew (vmware-go-kcl #29).
         ReleaseErasesCheckpoint,
         /// A lease that is taken from the dead starts its shard anew.
@@ -104,12 +108,18 @@ mod bug {
         ReadsChildOfOneParent,
         /// A dead worker's lease is taken before its row is gone.
         TakesBeforeEviction,
+        /// A parent that is in no read passes for finished (KCL #150).
+        TrustsOldParents,
+        /// A lease that a consumer dropped is never given back (KCL #202).
+        KeepsOrphans,
         /// The others are never told to look.
         NeverRings,
         /// The task that plans ends at its first failure, and nobody is told (KCL #1669).
         PlannerDiesSilently,
         /// A watch whose keeper is gone is left alone.
         NeverClaimsWatch,
+        /// The keeper of the watch never sees anything new.
+        SeesNoNews,
         /// A worker that has more than its share keeps it.
         GivesNothingUp,
         /// A worker gives up one more than its share, again and again (KCL: ping-pong).
@@ -120,6 +130,24 @@ mod bug {
         SkipsClosedShards,
         /// Finished leases go while the stream still has their shards, and come back (KCL #511, #572).
         CleansUpEarly,
+        /// Finished leases stay for ever.
+        NeverCleansUp,
+        /// The task that finds new shards ends at its first failure, and nobody is told (bento #927).
+        SyncDiesSilently,
+        /// A lease table that is gone is made anew by whoever misses it.
+        MakesLostTable,
+        /// A lease that somebody deleted is made anew without a word.
+        HidesVanishedLeases,
+        /// Records that were dropped unread are passed over without a word.
+        HidesTrimmedRecords,
+        /// A shard counts as forgotten if one list does not have it.
+        TrustsOldLists,
+        /// A failed call is tried again at once, for ever.
+        StormsOnFailure,
+        /// A reader that starts anew begins with a full budget of calls.
+        ForgetsPace,
+        /// A task of a worker outlives it.
+        LeavesTaskBehind,
         /// A worker that stops in order does not say so.
         LeavesRowBehind,
     }
@@ -146,6 +174,7 @@ mod bug {
             Self::StampsRenewalAfterReply,
             Self::IgnoresRefusedRenewal,
             Self::KeepsGrantsOfPastLife,
+            Self::HoldsToTheLast,
             Self::NeverProlongs,
             Self::ExpiresEarly,
             Self::NeverExpires,
@@ -155,6 +184,7 @@ mod bug {
             Self::CommitsWithoutLast,
             Self::FinishesWithoutFence,
             Self::ReleasesWithoutFence,
+            Self::ForgetsStart,
             Self::ReleaseErasesCheckpoint,
             Self::TakeErasesCheckpoint,
             Self::TakesDoubtForDone,
@@ -162,14 +192,26 @@ mod bug {
             Self::FinishesWithoutChildren,
             Self::ReadsChildOfOneParent,
             Self::TakesBeforeEviction,
+            Self::TrustsOldParents,
+            Self::KeepsOrphans,
             Self::NeverRings,
             Self::PlannerDiesSilently,
             Self::NeverClaimsWatch,
+            Self::SeesNoNews,
             Self::GivesNothingUp,
             Self::GivesTooMuchUp,
             Self::StartsChildrenAnywhere,
             Self::SkipsClosedShards,
             Self::CleansUpEarly,
+            Self::NeverCleansUp,
+            Self::SyncDiesSilently,
+            Self::MakesLostTable,
+            Self::HidesVanishedLeases,
+            Self::HidesTrimmedRecords,
+            Self::TrustsOldLists,
+            Self::StormsOnFailure,
+            Self::ForgetsPace,
+            Self::LeavesTaskBehind,
             Self::LeavesRowBehind,
         ];
     }

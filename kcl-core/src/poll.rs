@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use tracing::Instrument;
 
 use crate::aws::reading;
+use crate::decide::pace::Paces;
 use crate::error::Problem;
 use crate::port::{Feed, OpenFeed, RecordSource};
 use crate::settings::text;
@@ -33,8 +34,9 @@ pub struct PollSettings {
     pub calls_per_second: u32,
     /// Calls that may follow each other at once after a pause. Default 5.
     pub calls_burst: u32,
-    /// The pause after an empty page at the tip of the shard. Default 500 ms. Shorter means less
-    /// delay and more calls. A tenth of it is varied, so that shards do not poll in step.
+    /// The pause after an empty page at the tip of the shard; half of it after a page that brought all
+    /// there was, because more is likely to come. Default 500 ms. Shorter means less delay and more
+    /// calls. A tenth of it is varied, so that shards do not poll in step.
     #[serde(with = "text")]
     pub idle: Duration,
     /// Bytes read ahead of the processor, for each shard. Default 16 MiB. A page may exceed it.
@@ -115,6 +117,7 @@ impl PollSettings {
 pub struct Polling {
     client: Client,
     settings: PollSettings,
+    paces: Paces<feed::Shard>,
 }
 
 impl Polling {
@@ -132,6 +135,7 @@ impl Polling {
         Self {
             client,
             settings: PollSettings::default(),
+            paces: Paces::default(),
         }
     }
 
@@ -157,9 +161,10 @@ impl RecordSource for Polling {
 
     fn open(&self, request: OpenFeed) -> Feed {
         let (client, settings) = (self.client.clone(), self.settings.clone());
+        let paces = self.paces.clone();
         let env = request.env.clone();
         Feed::spawn(settings.prefetch_bytes_max, |sender| {
-            let reader = feed::Reader::new(client, settings, request, sender);
+            let reader = feed::Reader::new((client, paces), settings, request, sender);
             env.task(reader.run().in_current_span())
         })
     }

@@ -150,3 +150,25 @@ async fn a_reader_that_is_overtaken_while_it_waits_for_its_processor_tells_it() 
     assert_eq!(stage.seen(), ["slow", "ahead", "e", "f"]);
     assert_eq!(stage.told(), [format!("{} {}", put[1], next[0])]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_slept_for_a_day_without_its_clock_counting_it_tells_it() {
+    let stage = Stage::new().await;
+    let asleep = async {
+        let read = stage.put(&["a", "b"]).await;
+        sleep(SECOND * 5).await;
+        // It waits for the next page, half a second, while this is put and dropped.
+        let put = stage.client.put_record().stream_name("stream");
+        put.partition_key("key")
+            .data(Blob::new("lost"))
+            .send()
+            .await
+            .unwrap();
+        stage.service.clock().advance(HOUR * 25);
+        let next = stage.put(&["d", "e"]).await;
+        format!("{} {}", read[1], next[0])
+    };
+    let (expected, ()) = tokio::join!(asleep, stage.read(SECOND * 30));
+    assert_eq!(stage.seen(), ["a", "b", "d", "e"]);
+    assert_eq!(stage.told(), [expected]);
+}

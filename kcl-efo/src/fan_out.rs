@@ -99,8 +99,9 @@ impl FanOut {
         Self::with_choice(config, Choice::Registered(arns))
     }
 
-    /// Reads over a client of your own, with the consumer of this name as [`new`](Self::new) does. Over TLS all subscriptions of it share
-    /// one connection, on which the service allows only a few: it suits few shards.
+    /// Reads over a client of your own, with the consumer of this name as [`new`](Self::new) does. Over TLS all
+    /// subscriptions of it share one connection and its window, and the service may limit how many it takes: it
+    /// suits few shards.
     #[must_use]
     pub fn from_client(client: Client, consumer: impl Into<String>) -> Self {
         let lines = Lines::one(client.clone());

@@ -1,6 +1,6 @@
 //! Which client a subscription goes over. Over TLS the service speaks HTTP/2, where all subscriptions of a
-//! client share one connection with one window: what a shard leaves unread holds up the others, and the
-//! service lets only a few streams onto a connection. So no client carries more than a few. Without TLS
+//! client share one connection with one window: what a shard leaves unread holds up the others, and a
+//! service may let only a few streams onto a connection, which was seen of Kinesis but not confirmed. So no client carries more than a few. Without TLS
 //! each subscription has a connection of its own anyway.
 //!
 //! Owned by the source. A feed holds its [`Line`] for as long as it lives.

@@ -136,6 +136,12 @@ impl<S: LeaseStore> Keeper<S> {
             match end {
                 // What was dropped is still known, for the planner to give back.
                 End::Stopped => return Ok(()),
+                End::Dead(Some(StoreError::Fatal(_))) if planted!(MakesLostTable) => {
+                    self.store
+                        .ensure_table()
+                        .await
+                        .map_err(StoreError::into_error)?;
+                }
                 End::Dead(Some(StoreError::Fatal(error))) => return Err(error),
                 End::Dead(_) => {}
             }
@@ -310,6 +316,9 @@ impl<S: LeaseStore> Keeper<S> {
     }
 
     fn retry_pause(&self) -> Duration {
+        if planted!(StormsOnFailure) {
+            return Duration::ZERO;
+        }
         self.settings.duration / 50
     }
 }

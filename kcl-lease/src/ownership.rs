@@ -2,7 +2,7 @@
 //!
 //! Owns joining and leaving. The tasks hang from one `JoinSet`; dropping it is what a crash does.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -134,7 +134,7 @@ impl<S: LeaseStore, L: ShardList> Ownership for Leases<S, L> {
             phase: sync_phase,
             env: start.env.clone(),
             events,
-            forgotten: BTreeSet::new(),
+            forgotten: BTreeMap::new(),
             failed: BTreeSet::new(),
         };
         let mut tasks = JoinSet::new();

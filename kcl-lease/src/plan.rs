@@ -6,6 +6,7 @@
 //! * [`balance`]: whose share of those is how large, and who gets which free lease.
 //! * [`lineage`]: which rows must exist; parents before children.
 //! * [`cleanup`]: which rows of finished shards may go.
+//! * [`forgotten`]: which shards the stream forgot before they were read.
 //! * [`vanished`]: which leases somebody deleted.
 //! * [`watch`]: who looks at the whole table, and when the others have to.
 //!
@@ -15,6 +16,7 @@ pub(crate) mod balance;
 pub(crate) mod classes;
 pub(crate) mod cleanup;
 pub(crate) mod expiry;
+pub(crate) mod forgotten;
 pub(crate) mod lineage;
 pub(crate) mod vanished;
 pub(crate) mod view;

@@ -435,6 +435,9 @@ impl<S: LeaseStore> Planner<S> {
     /// expire.
     async fn release_orphans(&self) -> Result<(), StoreError> {
         for fence in self.holdings.orphans() {
+            if planted!(KeepsOrphans) {
+                break;
+            }
             match self.store.release(&fence).await? {
                 Outcome::Applied(()) | Outcome::Refused(_) => self.holdings.remove(&fence),
             }
@@ -451,6 +454,9 @@ async fn take<S: LeaseStore>(
 ) -> Result<Option<LeaseRow>, StoreError> {
     // The view may be older than the parents' rows. This read is not.
     for parent in &pick.unseen_parents {
+        if planted!(TrustsOldParents) {
+            break;
+        }
         if store
             .read_lease(parent)
             .await?

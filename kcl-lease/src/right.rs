@@ -160,11 +160,15 @@ impl<S: LeaseStore> LeaseRight<S> {
         match failure {
             StoreError::Fatal(error) => Err(CommitError::Fatal(Arc::new(error))),
             StoreError::Unavailable(error) => {
-                if Instant::now() + self.retry.pause >= deadline {
+                // Half as long again as it has taken so far: all shards of a worker fail together.
+                let left = deadline.saturating_duration_since(Instant::now());
+                let so_far = self.retry.within.saturating_sub(left);
+                let pause = self.retry.pause.max(so_far / 2);
+                if pause >= left {
                     return Err(CommitError::Unavailable(Arc::new(error)));
                 }
                 tracing::debug!(shard = %self.shard(), %error, "a write is tried again");
-                tokio::time::sleep(self.retry.pause).await;
+                tokio::time::sleep(pause).await;
                 Ok(())
             }
         }

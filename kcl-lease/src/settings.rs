@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use kcl_core::error::Problem;
+use kcl_core::planted;
 use serde::{Deserialize, Serialize};
 
 /// How leases are kept, found and shared.
@@ -75,6 +76,9 @@ impl LeaseSettings {
     /// How long after a proof of life was sent deliveries may start: the lease time less a
     /// twentieth, for clocks that run at different rates.
     pub(crate) fn hold_for(&self) -> Duration {
+        if planted!(HoldsToTheLast) {
+            return self.duration;
+        }
         self.duration - self.duration / 20
     }
 

@@ -243,6 +243,26 @@ async fn a_stream_that_is_not_there_at_the_start_is_an_error_that_names_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn of_each_stream_a_shard_that_stays_missing_is_told_as_forgotten() {
+    let world = world(14, 0, &[("orders", 2), ("clicks", 2)]);
+    let _worker = start(&world, "a", &streams(&["orders", "clicks"])).await;
+    sleep(SECOND * 5).await;
+    // No list names them as parents, so only time proves that they are gone.
+    let mut expected = Vec::new();
+    for name in ["orders", "clicks"] {
+        let stream = world.streams.ever(&StreamName::new(name).unwrap());
+        let gone = stream.open_shards().remove(0).id;
+        stream.forget(&gone);
+        expected.push(shard(name, &gone));
+    }
+    for gone in expected {
+        let forgotten = |event: &kcl_core::Event| matches!(event, kcl_core::Event::ShardForgotten { shard, .. } if *shard == gone);
+        sleep(SECOND * 200).await;
+        assert_eq!(told(&world, forgotten), 1, "{gone}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stream_that_vanishes_is_told_and_stops_no_other() {
     let world = world(7, 0, &[("orders", 2), ("clicks", 2)]);
     let mut worker = start(&world, "a", &streams(&["orders", "clicks"])).await;

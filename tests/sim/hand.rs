@@ -5,7 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use kcl_core::model::{Checkpoint, SequenceNumber, ShardId};
 use tests::sim::checkers::{Oracle, Rule};
 use tests::sim::history::{Call, Ending, Event, LeaseRow, Process, RecordId, Step};
-use tests::sim::ledger::{Expectations, Start};
+use tests::sim::ledger::{Expectations, OPERATOR, Start};
 use tests::sim::subject::Subject;
 
 pub(crate) const P: Process = Process { worker: 0, life: 0 };
@@ -31,6 +31,9 @@ impl Hand {
             clean,
             still: clean,
             lease_max: Duration::from_secs(10),
+            overlap: Duration::ZERO,
+            shard_requests: 50,
+            streams: 1,
         };
         let oracle = Oracle::new(expect);
         Self {
@@ -186,12 +189,27 @@ impl Hand {
     }
 
     pub(crate) fn sent(&mut self, process: Process, subject: Subject) {
-        let fate = "fine";
         self.add(Event::Sent {
             process,
             subject,
-            fate,
+            shard: None,
+            fate: "fine",
         });
+    }
+
+    pub(crate) fn reads(&mut self, process: Process, shard: &str) {
+        self.add(Event::Sent {
+            process,
+            subject: Subject::Records,
+            shard: Some(shard.into()),
+            fate: "fine",
+        });
+    }
+
+    /// An operator deletes the row of a shard.
+    pub(crate) fn write_by_operator(&mut self, shard: &str, before: &LeaseRow) {
+        let sent = self.number;
+        self.write_sent(OPERATOR, sent, shard, Some(before), None);
     }
 
     pub(crate) fn broken(&self) -> Vec<Rule> {

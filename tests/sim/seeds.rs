@@ -5,6 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use tests::sim::checkers::Rule;
+use tests::sim::clock::Rate;
 use tests::sim::ledger::Start;
 use tests::sim::processor::PANIC;
 use tests::sim::scenario::{Kind, Plan, Sabotage, Temper, Weather};
@@ -68,6 +69,8 @@ fn rules_broken_by(sabotage: Sabotage, weather: Weather) -> Vec<Rule> {
     plan.weather = weather;
     plan.temper = Temper::default();
     plan.incidents.clear();
+    plan.aged = 0;
+    plan.rates.fill(Rate(0));
     plan.heal = Duration::from_secs(100);
     plan.sabotage = Some(sabotage);
     let outcome = run_plan(plan, None);
@@ -85,6 +88,7 @@ fn conditional_writes_that_are_not_conditional_are_noticed() {
     };
     let broken = rules_broken_by(Sabotage::ConditionsIgnored, weather);
     assert!(broken.contains(&Rule::S2), "{broken:?}");
+    assert!(broken.contains(&Rule::S14), "{broken:?}");
 }
 
 #[test]
@@ -105,4 +109,14 @@ fn reads_that_leave_out_a_record_are_noticed() {
     };
     let broken = rules_broken_by(Sabotage::RecordsSkipped, weather);
     assert!(broken.contains(&Rule::S5), "{broken:?}");
+}
+
+#[test]
+fn reads_of_the_table_that_leave_out_a_row_are_noticed() {
+    let weather = Weather {
+        latency: 10,
+        ..Weather::default()
+    };
+    let broken = rules_broken_by(Sabotage::RowsHidden, weather);
+    assert!(broken.contains(&Rule::S14), "{broken:?}");
 }

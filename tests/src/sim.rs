@@ -5,6 +5,7 @@
 //! [`History`]; the [`Oracle`](checkers::Oracle) judges it. The binary `sim` runs many seeds.
 
 pub mod checkers;
+pub mod clock;
 pub mod control;
 pub mod coverage;
 pub mod history;

@@ -1,7 +1,7 @@
 //! When to look whether the stream has dropped records that were about to be read.
 //!
 //! A reader that falls behind by the retention period is set forward without a word: its iterator
-//! then stands at the oldest record there is. What tells is whether a record that it has read is still
+//! then stands at the oldest record there is. So is one whose machine slept for that long. What tells is whether a record that it has read is still
 //! there: records go in order, so while it is, none behind it is gone. Asking costs two calls, so it is
 //! done only where it can be otherwise, and not with every page.
 //!
@@ -59,6 +59,12 @@ impl Horizon {
         }
         (self.is_asked, self.asked) = (true, Some(now));
         self.anchor.clone()
+    }
+
+    /// The iterator was made anew. Whatever it expired over took minutes at least, and may have taken a day that no
+    /// clock of this machine counted, because it slept.
+    pub(crate) fn reopened(&mut self) {
+        self.is_open |= self.anchor.is_some();
     }
 
     /// Everything up to `last` was there to be read, or is known not to have been.
@@ -129,6 +135,20 @@ mod tests {
             (4, Duration::ZERO, second),
         ];
         assert_eq!(looks(&pages), [(2, 1), (3, 2)]);
+    }
+
+    #[test]
+    fn a_reader_whose_iterator_expired_looks_at_once() {
+        let (mut horizon, now) = (Horizon::default(), Instant::now());
+        let read = |horizon: &mut Horizon, last| {
+            horizon.read(Some(&number(last)), Some(Duration::ZERO), now)
+        };
+        horizon.reopened();
+        assert_eq!(read(&mut horizon, 1), None, "nothing was read before");
+        horizon.reopened();
+        assert_eq!(read(&mut horizon, 2), Some(number(1)));
+        horizon.settled(number(2));
+        assert_eq!(read(&mut horizon, 3), None);
     }
 
     #[test]

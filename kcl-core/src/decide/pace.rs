@@ -1,12 +1,14 @@
 //! When the next call to the service may go: a token bucket, kept as the one instant at which it
 //! would be full again. Called by `poll::feed` only; owns no timer.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 /// At most `burst` calls at once, and one more for every `interval`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Pace {
     interval: Duration,
     slack: Duration,
@@ -22,6 +24,11 @@ impl Pace {
             slack: interval * (burst.max(1) - 1),
             full_at: now,
         }
+    }
+
+    /// Whether it is as full as a new one.
+    pub(crate) fn is_full(&self, now: Instant) -> bool {
+        self.full_at <= now
     }
 
     /// Takes a token, and says from when on it is good.
@@ -43,6 +50,36 @@ impl Pace {
     }
 }
 
+/// The buckets of shards that were read of late, for whoever reads them next: a reader that starts anew has not
+/// paused. Cheap to clone; clones share them.
+#[derive(Clone, Debug)]
+pub(crate) struct Paces<K>(Arc<Mutex<BTreeMap<K, Pace>>>);
+
+impl<K: Ord> Paces<K> {
+    /// The bucket that the last reader left, or a full one.
+    pub(crate) fn take_over(&self, key: &K, full: impl FnOnce() -> Pace) -> Pace {
+        let left = self.paces().remove(key);
+        left.filter(|_| !planted!(ForgetsPace)).unwrap_or_else(full)
+    }
+
+    /// A reader ends. A bucket that is full again says nothing and is forgotten.
+    pub(crate) fn leave(&self, key: K, pace: Pace, now: Instant) {
+        let mut paces = self.paces();
+        paces.insert(key, pace);
+        paces.retain(|_, pace| !pace.is_full(now));
+    }
+
+    fn paces(&self) -> MutexGuard<'_, BTreeMap<K, Pace>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<K> Default for Paces<K> {
+    fn default() -> Self {
+        Self(Arc::default())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -54,6 +91,23 @@ mod tests {
         let mut pace = Pace::new(5, 5, now);
         let waits: Vec<_> = (0..8).map(|_| (pace.take(now) - now).as_millis()).collect();
         assert_eq!(waits, [0, 0, 0, 0, 0, 200, 400, 600]);
+    }
+
+    #[test]
+    fn who_reads_a_shard_next_has_what_is_left_of_its_second() {
+        let (now, paces) = (Instant::now(), Paces::default());
+        let second = Duration::from_secs(1);
+        let full = || Pace::new(5, 5, now);
+        let mut first = paces.take_over(&"a", full);
+        for _ in 0..5 {
+            assert_eq!(first.take(now), now);
+        }
+        paces.leave("a", first, now);
+        let mut next = paces.take_over(&"a", full);
+        assert_eq!(next.take(now), now + second / 5);
+        assert_eq!(paces.take_over(&"b", full).take(now), now, "another shard");
+        paces.leave("a", next, now + second * 2);
+        assert!(paces.paces().is_empty(), "a full bucket is not kept");
     }
 
     #[test]

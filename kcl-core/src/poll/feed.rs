@@ -11,11 +11,11 @@ use super::aws::{self, Page, Refused, Target};
 use super::iterator::Cursor;
 use crate::decide::backoff::Backoff;
 use crate::decide::horizon::Horizon;
-use crate::decide::pace::Pace;
+use crate::decide::pace::{Pace, Paces};
 use crate::env::Env;
 use crate::error::ErrorKind;
 use crate::event::{Event, Events, Failure, ReadCall, ReadFailure, Trimmed};
-use crate::model::Batch;
+use crate::model::{Batch, ShardId, StreamName};
 use crate::port::{BatchSender, OpenFeed};
 
 /// A page with so many records, or so many bytes, is as full as the service makes them.
@@ -30,12 +30,24 @@ pub(super) struct Reader {
     env: Env,
     rng: fastrand::Rng,
     pace: Pace,
+    paces: Paces<Shard>,
+    shard: Shard,
     horizon: Horizon,
     backoff: Backoff,
     /// In a row.
     failures: u32,
     events: Events,
     sender: BatchSender,
+}
+
+/// What shares the service's limit of calls.
+pub(super) type Shard = (StreamName, ShardId);
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        let (shard, pace) = (self.shard.clone(), self.pace.clone());
+        self.paces.leave(shard, pace, Instant::now());
+    }
 }
 
 /// Whether the loop goes on.
@@ -47,7 +59,7 @@ enum Flow {
 
 impl Reader {
     pub(super) fn new(
-        client: Client,
+        (client, paces): (Client, Paces<Shard>),
         settings: PollSettings,
         request: OpenFeed,
         sender: BatchSender,
@@ -60,8 +72,12 @@ impl Reader {
             events,
         } = request;
         let now = Instant::now();
+        let full = || Pace::new(settings.calls_per_second, settings.calls_burst, now);
+        let key = (stream.clone(), shard.clone());
         Self {
-            pace: Pace::new(settings.calls_per_second, settings.calls_burst, now),
+            pace: paces.take_over(&key, full),
+            paces,
+            shard: key,
             horizon: Horizon::default(),
             backoff: Backoff::new(settings.retry_delay_min, settings.retry_delay_max, now),
             client,
@@ -95,6 +111,7 @@ impl Reader {
         match aws::iterator(&self.client, &self.target, &self.cursor.position()).await {
             Ok(iterator) => {
                 self.cursor.opened(wall_now);
+                self.horizon.reopened();
                 self.events.emit_with(|| Event::IteratorMade {
                     shard: self.target.shard.clone(),
                     took: sent.elapsed(),
@@ -148,7 +165,10 @@ impl Reader {
         if is_full(&batch) {
             self.pace.give_back();
         }
-        let at_tip = batch.records.is_empty() && batch.lag.is_none_or(|lag| lag.is_zero());
+        let brought = !batch.records.is_empty();
+        let at_tip = !brought && batch.lag.is_none_or(|lag| lag.is_zero());
+        // All that there was, by the service's own account: the next page would be empty.
+        let took_all = brought && batch.lag.is_some_and(|lag| lag.is_zero());
         if planted!(EndsOnEmptyPage) && at_tip && self.cursor.last().is_some() {
             batch.children.get_or_insert_default();
         }
@@ -165,6 +185,8 @@ impl Reader {
         }
         if at_tip {
             sleep(self.idle()).await;
+        } else if took_all {
+            sleep(self.idle() / 2).await;
         }
         Flow::On(next)
     }
@@ -176,25 +198,35 @@ impl Reader {
         let (Some(anchor), Some(last)) = (self.horizon.read(last, batch.lag, now), last) else {
             return;
         };
-        sleep_until(self.pace.take(now)).await;
-        match aws::first_at(&self.client, &self.target, &anchor).await {
-            Ok(first @ Some(_)) => {
-                let shard = &self.target.shard;
-                if let Some(trimmed) = Trimmed::find(shard, &anchor, first.as_ref()) {
-                    self.events.emit(&Event::RecordsTrimmed(trimmed));
+        loop {
+            sleep_until(self.pace.take(Instant::now())).await;
+            match aws::first_at(&self.client, &self.target, &anchor).await {
+                Ok(first @ Some(_)) => {
+                    let shard = &self.target.shard;
+                    if let Some(trimmed) = Trimmed::find(shard, &anchor, first.as_ref()) {
+                        self.events.emit(&Event::RecordsTrimmed(trimmed));
+                    }
+                    self.horizon.settled(last.clone());
+                    return;
                 }
-                self.horizon.settled(last.clone());
+                // It is looked for again later: what was read meanwhile is judged then as well.
+                Ok(None) => {
+                    tracing::debug!("the service does not say whether records were trimmed");
+                    return;
+                }
+                Err(Refused::Never(error)) => {
+                    tracing::debug!(error = %error.chain(), "cannot look whether records were trimmed");
+                    return;
+                }
+                // Whoever reads on first may lose the shard before the next look, and nobody ever tells.
+                Err(
+                    Refused::Iterator(error) | Refused::Throttled(error) | Refused::Later(error),
+                ) => {
+                    tracing::debug!(error = %error.chain(), "cannot look yet whether records were trimmed");
+                }
             }
-            // It is looked for again later: what was read meanwhile is judged then as well.
-            Ok(None) => tracing::debug!("the service does not say whether records were trimmed"),
-            Err(
-                Refused::Iterator(error)
-                | Refused::Throttled(error)
-                | Refused::Later(error)
-                | Refused::Never(error),
-            ) => {
-                tracing::debug!(error = %error.chain(), "cannot look whether records were trimmed");
-            }
+            let pause = self.backoff.after_failure(Instant::now(), &mut self.rng);
+            sleep(pause).await;
         }
     }
 

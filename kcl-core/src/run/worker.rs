@@ -345,6 +345,11 @@ impl Root {
         let task = shard::run(self.shared.clone(), grant, context, stopped).instrument(span);
         let id = self.tasks.spawn(self.shared.env.task(task)).id();
         self.names.insert(id, (shard, epoch));
+        if planted!(LeavesTaskBehind) {
+            drop(tokio::spawn(
+                self.shared.env.task(std::future::pending::<()>()),
+            ));
+        }
         if self.drain.is_some() {
             // It came too late, and only passes through to be given back.
             self.stop_shards();

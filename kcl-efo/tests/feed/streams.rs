@@ -17,9 +17,17 @@ use tokio::time::sleep;
 const SECOND: Duration = Duration::from_secs(1);
 const START: InitialPosition = InitialPosition::TrimHorizon;
 
-/// What was processed, by stream, in order; and the shards that it came from.
+/// What was processed.
 #[derive(Clone, Default)]
-struct Book(Arc<Mutex<(BTreeMap<String, Vec<String>>, BTreeSet<ShardId>)>>);
+struct Book(Arc<Mutex<Pages>>);
+
+#[derive(Default)]
+struct Pages {
+    /// By stream.
+    records: BTreeMap<String, Vec<String>>,
+    /// Where it came from.
+    shards: BTreeSet<ShardId>,
+}
 
 #[async_trait]
 impl RecordProcessor for Book {
@@ -29,9 +37,10 @@ impl RecordProcessor for Book {
         batch: &Batch,
         _: &Checkpointer,
     ) -> ProcessorResult {
-        let (records, shards) = &mut *self.0.lock().unwrap();
-        shards.insert(shard.shard().clone());
-        let of_stream = records.entry(shard.stream().to_string()).or_default();
+        let mut pages = self.0.lock().unwrap();
+        pages.shards.insert(shard.shard().clone());
+        let of_stream = pages.records.entry(shard.stream().to_string());
+        let of_stream = of_stream.or_default();
         for record in &batch.records {
             of_stream.push(String::from_utf8(record.data.to_vec())?);
         }
@@ -41,7 +50,7 @@ impl RecordProcessor for Book {
 
 impl Book {
     fn of(&self, stream: &str) -> Vec<String> {
-        let mut read = self.0.lock().unwrap().0.get(stream).cloned();
+        let mut read = self.0.lock().unwrap().records.get(stream).cloned();
         read.iter_mut().for_each(|read| read.sort());
         read.unwrap_or_default()
     }
@@ -206,7 +215,10 @@ async fn each_stream_is_read_with_a_consumer_of_its_own_and_followed_through_a_s
         of("orders", 2),
         of("returns", 0),
     ];
-    assert_eq!(world.book.0.lock().unwrap().1, BTreeSet::from(expected));
+    assert_eq!(
+        world.book.0.lock().unwrap().shards,
+        BTreeSet::from(expected)
+    );
     assert_eq!(world.notes.failures(), []);
     assert_eq!(world.service.subscriptions(), 0, "who left holds nothing");
     // Each is deregistered by itself.

@@ -23,6 +23,9 @@ use tokio::time::Instant;
 /// So many seeds of the usual length must reach every critical state.
 const ALL_IS_SEEN_IN: u64 = 200;
 
+/// So many must also have seen what only few runs have.
+const RARE_IS_SEEN_IN: u64 = 2_000;
+
 /// The full-stack simulation.
 #[derive(Parser, Debug)]
 struct Arguments {
@@ -100,7 +103,8 @@ fn sabotage(name: &str) -> Result<Sabotage, String> {
         "conditions-ignored" => Ok(Sabotage::ConditionsIgnored),
         "renewals-forged" => Ok(Sabotage::RenewalsForged),
         "records-skipped" => Ok(Sabotage::RecordsSkipped),
-        _ => Err("conditions-ignored, renewals-forged or records-skipped".into()),
+        "rows-hidden" => Ok(Sabotage::RowsHidden),
+        _ => Err("conditions-ignored, renewals-forged, records-skipped or rows-hidden".into()),
     }
 }
 
@@ -194,7 +198,7 @@ impl Campaign {
         // A few seeds cannot see everything; many that miss something prove nothing about it.
         let wanted = MUST_SEE.iter().map(|what| (*what).to_owned());
         let unseen: Vec<_> = wanted
-            .chain(must_strike())
+            .chain(must_strike(seeds >= RARE_IS_SEEN_IN))
             .filter(|what| seeds >= ALL_IS_SEEN_IN && !totals.seen.contains_key(what))
             .collect();
         if !unseen.is_empty() {

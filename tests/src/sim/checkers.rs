@@ -1,12 +1,16 @@
 //! The promises, as rules over a history: each reads what is known before an event and judges it.
 //!
-//! The rules are numbered as in the invariants they check: S1 to S12, and besides L for
+//! The rules are numbered as in the invariants they check: S1 to S14, L7 and L8, and besides L for
 //! what must hold at the end, C for the order of calls into one processor, K for what a dead process
 //! must not do. The same rules judge hand-made histories in the tests of this package.
 
+mod budget;
 mod delivery;
+mod gap;
+mod leftover;
 mod pace;
 mod rest;
+mod service;
 mod table;
 
 use std::collections::BTreeMap;
@@ -44,12 +48,20 @@ pub enum Rule {
     S11,
     /// Records come from the shard they are in.
     S12,
+    /// What is lost is told, and nothing starts anew in silence.
+    S13,
+    /// The services keep their word, on which all else rests.
+    S14,
     /// The calls into one processor keep their order.
     C,
     /// A dead process does nothing.
     K,
     /// In the end everything converges.
     L,
+    /// Of what has ended nothing is left.
+    L7,
+    /// The services are not asked too much.
+    L8,
 }
 
 /// A broken promise.
@@ -100,15 +112,29 @@ const RULES: &[(Rule, Check)] = &[
     (Rule::S3, table::nothing_is_taken_from_the_living),
     (Rule::S7, table::the_end_is_true),
     (Rule::S8, table::the_finished_are_not_made_again),
+    (Rule::S8, table::leases_go_in_order),
     (Rule::S9, table::leases_start_where_they_should),
     (Rule::S1, rest::everything_is_processed),
     (Rule::S8, rest::every_shard_has_its_lease),
+    (Rule::S8, rest::nothing_is_left_over),
+    (Rule::S13, gap::what_is_told_to_be_lost_is),
+    (Rule::S13, gap::a_lost_table_is_not_made_again),
+    (Rule::S13, gap::what_was_deleted_is_told),
+    (Rule::S14, service::what_was_put_is_there),
+    (Rule::S14, service::conditions_are_judged_by_what_stands),
+    (Rule::S14, service::reads_show_what_stands),
     (Rule::L, rest::everything_is_durable),
     (Rule::L, rest::leases_stand_still),
     (Rule::L, rest::shares_are_even),
     (Rule::L, rest::exits_are_clean),
     (Rule::L, pace::nothing_lies_idle_for_long),
     (Rule::L, pace::nothing_waits_for_long),
+    (Rule::L7, leftover::nothing_is_left_of_the_dead),
+    (Rule::L8, budget::no_shard_is_read_too_often),
+    (Rule::L8, budget::no_worker_asks_too_much),
+    (Rule::L8, budget::shards_are_not_listed_too_often),
+    (Rule::L8, budget::subscriptions_keep_their_pauses),
+    (Rule::L7, leftover::no_subscription_outlives_its_lease),
 ];
 
 /// Judges a history as it grows.

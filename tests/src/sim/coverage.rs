@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 
 use kcl_core::model::ShardId;
 
-use super::history::{Call, Ending, Event, LeaseRow, Process, Step};
+use super::history::{Call, Ending, Event, LeaseRow, Notice, Process, Step};
 use super::ledger::{Ledger, RIVAL};
 use super::moment::Moment;
-use super::net::Fate;
+use super::net::{Fate, PushFault};
 use super::strike::Strike;
 use super::subject::Subject;
 
@@ -21,10 +21,13 @@ pub const MUST_SEE: &[&str] = &[
     "processor: failed",
     "records: delivered again",
     "refused: UpdateItem ConditionalCheckFailedException",
+    "judged: write carried out",
+    "judged: write refused",
     "state: delivery while one parent of a merge is late",
     "state: empty shard ended",
     "state: free lease taken",
     "state: lease released",
+    "state: old row read",
     "state: shard finished",
     "state: takeover from the dead",
     "state: unknown outcome resolved",
@@ -33,6 +36,9 @@ pub const MUST_SEE: &[&str] = &[
     "state: watch rung",
     "state: worker evicted",
     "state: write applied, outcome unknown",
+    "told: lease vanished",
+    "told: records trimmed",
+    "told: table gone",
 ];
 
 /// The name of a cell: a fault in a critical moment.
@@ -46,20 +52,45 @@ fn fate_cell(fate: &str, subject: Subject) -> String {
 }
 
 /// Every cell that a campaign of many seeds must have struck: every fault in every critical moment,
-/// and everything that the network does to every request.
+/// and everything that the network does to every request. With those that only few runs have, or without.
 #[must_use]
-pub fn must_strike() -> Vec<String> {
+pub fn must_strike(with_rare: bool) -> Vec<String> {
     let strikes = Strike::ALL.into_iter();
+    let strikes = strikes.filter(|strike| with_rare || !strike.is_rare());
     let moments = strikes.flat_map(|strike| Moment::ALL.map(|moment| (strike, moment)));
     let moments = moments.filter(|(strike, moment)| can_be(*strike, *moment));
     let fates = Fate::NAMES.into_iter();
     let requests = fates.flat_map(|fate| Subject::ALL.map(|subject| (fate, subject)));
-    // A row is removed when the stream has forgotten its shard: after a day, which no run lasts.
-    let requests = requests.filter(|(_, subject)| *subject != Subject::Remove);
+    let requests = requests.filter(|(_, subject)| with_rare || !subject.is_rare());
     let moments = moments.map(|(strike, moment)| cell(strike, moment));
+    let pushes = PushFault::ALL.into_iter();
+    let pushes = pushes.flat_map(|fault| PUSH_MOMENTS.map(|moment| (fault, moment)));
+    let pushes = pushes.filter(|(fault, moment)| can_befall(*fault, *moment));
     moments
         .chain(requests.map(|(fate, subject)| fate_cell(fate, subject)))
+        .chain(pushes.map(|(fault, moment)| push_cell(fault, moment)))
         .collect()
+}
+
+/// When a fault does most harm to a subscription.
+const PUSH_MOMENTS: [Moment; 7] = [
+    Moment::Commits,
+    Moment::Finishes,
+    Moment::Processes,
+    Moment::Stops,
+    Moment::Drains,
+    Moment::Lags,
+    Moment::Frozen,
+];
+
+/// The name of a cell: what befalls a subscription, and what its process is at.
+fn push_cell(fault: PushFault, moment: Moment) -> String {
+    format!("cell: a subscription {fault} while {moment}")
+}
+
+/// Whether such a fault can befall a subscription in such a moment at all.
+const fn can_befall(_fault: PushFault, _moment: Moment) -> bool {
+    true
 }
 
 /// Whether such a fault can strike in such a moment at all.
@@ -86,7 +117,10 @@ const fn can_be(strike: Strike, moment: Moment) -> bool {
         | Strike::Theft
         | Strike::Burial
         | Strike::Reshard
-        | Strike::Storm => true,
+        | Strike::Storm
+        | Strike::RowDeleted
+        | Strike::TableDeleted
+        | Strike::Day => true,
     }
 }
 
@@ -117,6 +151,11 @@ impl Coverage {
                     self.saw(fate_cell(fate, *subject));
                 }
             }
+            Event::PushStruck {
+                fault,
+                process,
+                shard,
+            } => self.count_push(ledger, *fault, (*process, shard)),
             Event::Struck { strike, process } => self.count_strike(ledger, *strike, *process),
             Event::Refused {
                 error, operation, ..
@@ -186,11 +225,33 @@ impl Coverage {
                 bell,
                 ..
             } => self.count_watch(ledger, (incarnation.clone(), *term, *bell)),
+            Event::Told { notice, .. } => self.saw(match notice {
+                Notice::Trimmed { .. } => "told: records trimmed",
+                Notice::Forgotten { .. } => "told: shard forgotten",
+                Notice::Vanished { .. } => "told: lease vanished",
+                Notice::TableGone => "told: table gone",
+            }),
+            Event::Judged { applied, .. } => self.saw(match applied {
+                true => "judged: write carried out",
+                false => "judged: write refused",
+            }),
+            Event::ReadOld { .. } => self.saw("state: old row read"),
+            Event::Left { .. } => self.saw("life: nothing left"),
+            Event::Reread { records, .. } => {
+                *self
+                    .seen
+                    .entry("records: read again at the end".into())
+                    .or_default() += records.len() as u64;
+            }
+            Event::DayPassed { .. } => self.saw("state: a day passed"),
+            Event::TableDeleted => self.saw("state: table deleted"),
             Event::ShardMade { .. }
             | Event::ShardClosed { .. }
             | Event::Produced { .. }
             | Event::Acknowledges { .. }
             | Event::Answered { .. }
+            | Event::Subscribed { .. }
+            | Event::Unsubscribed { .. }
             | Event::Healed
             | Event::Finished => {}
         }
@@ -209,6 +270,27 @@ impl Coverage {
             {
                 self.saw(cell(strike, moment));
             }
+        }
+    }
+
+    fn count_push(
+        &mut self,
+        ledger: &Ledger,
+        fault: PushFault,
+        (process, shard): (Process, &ShardId),
+    ) {
+        self.saw(format!("push: {fault}"));
+        for moment in PUSH_MOMENTS {
+            if moment.is_now(ledger, process) {
+                self.saw(push_cell(fault, moment));
+            }
+        }
+        let others = |of: &super::ledger::ShardLedger| {
+            let mut others = of.subscribers.iter();
+            others.any(|(by, it)| *by != process && it.open > 0)
+        };
+        if ledger.shards.get(shard).is_some_and(others) {
+            self.saw("state: two subscribe to a shard");
         }
     }
 

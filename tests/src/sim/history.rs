@@ -3,6 +3,8 @@
 //! The net, the processors and the world write it; the `checkers::Oracle` reads it as
 //! it grows, and the [`Trace`] hashes it. It decides nothing itself.
 
+mod show;
+
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,6 +15,7 @@ use tokio::time::Instant;
 
 use super::checkers::{Oracle, Violation};
 use super::moment::Moment;
+use super::net::PushFault;
 use super::strike::Strike;
 use super::subject::Subject;
 use super::trace::Trace;
@@ -47,6 +50,17 @@ pub struct LeaseRow {
     pub epoch: u64,
     /// What is durable.
     pub checkpoint: Checkpoint,
+}
+
+impl LeaseRow {
+    /// Whether nobody ever wrote a checkpoint into it.
+    #[must_use]
+    pub const fn is_untouched(&self) -> bool {
+        match self.checkpoint {
+            Checkpoint::TrimHorizon | Checkpoint::Latest | Checkpoint::AtTimestamp(_) => true,
+            Checkpoint::Sequence { .. } | Checkpoint::ShardEnd => false,
+        }
+    }
 }
 
 /// A call into a processor.
@@ -92,6 +106,47 @@ pub enum Step {
     Exited(Result<(), String>),
 }
 
+/// What a worker tells its application through an event of the library: that something may be lost.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Notice {
+    /// Records behind this one are gone, up to this one or all that there were.
+    Trimmed {
+        /// Of which shard.
+        shard: ShardId,
+        /// The last that was read.
+        after: SequenceNumber,
+        /// The first that is there.
+        next: Option<SequenceNumber>,
+    },
+    /// The stream has forgotten a shard that was read so far.
+    Forgotten {
+        /// Which.
+        shard: ShardId,
+        /// How far.
+        checkpoint: Checkpoint,
+    },
+    /// The lease of a shard that was read so far is gone.
+    Vanished {
+        /// Which.
+        shard: ShardId,
+        /// How far.
+        checkpoint: Checkpoint,
+    },
+    /// The table is gone, or its rows are.
+    TableGone,
+}
+
+/// What is left of a process that has ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Leftovers {
+    /// Tasks of it.
+    pub tasks: usize,
+    /// Requests of it that wait for an answer.
+    pub requests: usize,
+    /// Processors that were not dropped.
+    pub processors: usize,
+}
+
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
@@ -133,6 +188,8 @@ pub enum Event {
         process: Process,
         /// What about.
         subject: Subject,
+        /// Of which shard, if it reads records.
+        shard: Option<ShardId>,
         /// What the net will do to it.
         fate: &'static str,
     },
@@ -160,6 +217,29 @@ pub enum Event {
         error: String,
         /// Whether the net delivers the answer.
         heard: bool,
+    },
+    /// A subscription was accepted, and its answer reaches the process.
+    Subscribed {
+        /// Whose.
+        process: Process,
+        /// To which shard.
+        shard: ShardId,
+    },
+    /// A fault struck a subscription.
+    PushStruck {
+        /// Whose.
+        process: Process,
+        /// To which shard.
+        shard: ShardId,
+        /// Which.
+        fault: PushFault,
+    },
+    /// The process closed a subscription, or died.
+    Unsubscribed {
+        /// Whose.
+        process: Process,
+        /// To which shard.
+        shard: ShardId,
     },
     /// Something was done to the fleet or the stream.
     Incident(String),
@@ -235,110 +315,60 @@ pub enum Event {
         /// How.
         ending: Ending,
     },
+    /// A worker told its application.
+    Told {
+        /// Which.
+        process: Process,
+        /// What.
+        notice: Notice,
+    },
+    /// What is left of a process a moment after it ended.
+    Left {
+        /// Which.
+        process: Process,
+        /// What.
+        leftovers: Leftovers,
+    },
+    /// The services' wall clock jumped: all records and closed shards are older than the stream keeps them.
+    DayPassed {
+        /// By so much.
+        by: Duration,
+    },
+    /// An operator deletes the table. Its rows follow.
+    TableDeleted,
+    /// The table carried a conditional write out, or refused it.
+    Judged {
+        /// Whose.
+        by: Process,
+        /// The key of the row.
+        key: String,
+        /// Whether its condition holds for the row as it stood.
+        holds: bool,
+        /// Whether it was carried out.
+        applied: bool,
+    },
+    /// The table answered a read with a row that does not stand so.
+    ReadOld {
+        /// Whose read.
+        by: Process,
+        /// The key of the row.
+        key: String,
+        /// Whether it asked for what stands.
+        consistent: bool,
+        /// Whether a fault makes such reads old.
+        at_fault: bool,
+    },
+    /// At the end, all that the stream still has of a shard.
+    Reread {
+        /// The shard.
+        shard: ShardId,
+        /// Its records in order.
+        records: Vec<(RecordId, SequenceNumber)>,
+    },
     /// From here on there are no faults, and nothing happens to the fleet or the stream.
     Healed,
     /// The run is over; everything must have converged.
     Finished,
-}
-
-impl fmt::Display for Event {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::ShardMade { shard, parents } => write!(f, "made {shard} of {parents:?}"),
-            Self::ShardClosed { shard } => write!(f, "closed {shard}"),
-            Self::Produced {
-                record,
-                shard,
-                sequence,
-                key,
-                arrival,
-            } => {
-                write!(
-                    f,
-                    "produced {record} key {key} at {arrival} in {shard} {sequence}"
-                )
-            }
-            Self::Life { process, step } => write!(f, "{process} {step:?}"),
-            Self::Sent {
-                process,
-                subject,
-                fate,
-            } => write!(f, "{process} {subject} {fate}"),
-            Self::Answered { process, sent } => write!(f, "{process} hears of #{sent}"),
-            Self::Struck {
-                strike,
-                process: Some(process),
-            } => write!(f, "{process} struck by {strike}"),
-            Self::Struck {
-                strike,
-                process: None,
-            } => write!(f, "all struck by {strike}"),
-            Self::Refused {
-                process,
-                operation,
-                error,
-                heard,
-            } => {
-                write!(f, "{process} {operation} refused {error} heard {heard}")
-            }
-            Self::Incident(text) => write!(f, "incident {text}"),
-            Self::WorkerRow {
-                by,
-                incarnation,
-                counter,
-            } => {
-                write!(f, "{by} worker row {incarnation} {counter:?}")
-            }
-            Self::Watch {
-                by,
-                incarnation,
-                term,
-                bell,
-            } => {
-                write!(f, "{by} watch of {incarnation} term {term} bell {bell}")
-            }
-            Self::Lease {
-                by,
-                sent,
-                heard,
-                shard,
-                before,
-                after,
-            } => {
-                write!(f, "{by} lease {shard} ")?;
-                show_row(f, before.as_ref())?;
-                f.write_str(" -> ")?;
-                show_row(f, after.as_ref())?;
-                write!(f, " sent #{sent} heard {heard}")
-            }
-            Self::Called {
-                process,
-                instance,
-                shard,
-                epoch,
-                call,
-            } => {
-                write!(f, "{process} i{instance} {shard} e{epoch} {call:?}")
-            }
-            Self::Acknowledges { instance, upto } => write!(f, "i{instance} asks {upto:?}"),
-            Self::Acknowledged { instance, upto, ok } => {
-                write!(f, "i{instance} asked {upto:?} {ok}")
-            }
-            Self::Returned { instance, ending } => write!(f, "i{instance} returned {ending:?}"),
-            Self::Healed => f.write_str("healed"),
-            Self::Finished => f.write_str("finished"),
-        }
-    }
-}
-
-fn show_row(f: &mut fmt::Formatter<'_>, row: Option<&LeaseRow>) -> fmt::Result {
-    match row {
-        None => f.write_str("none"),
-        Some(row) => {
-            let owner = row.incarnation.as_deref().unwrap_or("-");
-            write!(f, "[{owner} e{} {:?}]", row.epoch, row.checkpoint)
-        }
-    }
 }
 
 /// The history of one run. Cheap to clone; clones write to the same one.
@@ -388,25 +418,16 @@ impl State {
 impl Event {
     /// The process that did something.
     const fn process(&self) -> Option<Process> {
-        match self {
-            Self::Life { process, .. }
-            | Self::Sent { process, .. }
-            | Self::Called { process, .. } => Some(*process),
-            Self::WorkerRow { by, .. } | Self::Watch { by, .. } | Self::Lease { by, .. } => {
-                Some(*by)
-            }
-            Self::ShardMade { .. }
-            | Self::ShardClosed { .. }
-            | Self::Produced { .. }
-            | Self::Answered { .. }
-            | Self::Struck { .. }
-            | Self::Refused { .. }
-            | Self::Incident(_)
-            | Self::Acknowledges { .. }
-            | Self::Acknowledged { .. }
-            | Self::Returned { .. }
-            | Self::Healed
-            | Self::Finished => None,
+        if let Self::Life { process, .. }
+        | Self::Sent { process, .. }
+        | Self::Called { process, .. }
+        | Self::WorkerRow { by: process, .. }
+        | Self::Watch { by: process, .. }
+        | Self::Lease { by: process, .. } = self
+        {
+            Some(*process)
+        } else {
+            None
         }
     }
 }

@@ -4,6 +4,10 @@
 //! Records of a shard are counted by their place in it, so that a checkpoint is a number: how many
 //! records of the shard it covers.
 
+mod kinds;
+mod loss;
+mod traffic;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
 
@@ -11,6 +15,13 @@ use kcl_core::model::{Checkpoint, SequenceNumber, ShardId};
 
 use super::history::{Call, Ending, Event, InstanceId, LeaseRow, Process, RecordId, Step};
 use super::subject::Subject;
+
+pub use kinds::{
+    GrantLedger, InstanceLedger, KeyLedger, Over, ProcessLedger, RecordLedger, ShardLedger,
+    Subscriber, millis,
+};
+pub use loss::{Deletion, ShardLoss};
+pub use traffic::{Bucket, Traffic};
 
 /// Where the application starts, and how strict the rules are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,8 +34,15 @@ pub struct Expectations {
     pub clean: bool,
     /// Nothing happens to the fleet or the stream in this run either: no lease moves once settled.
     pub still: bool,
-    /// The longest lease time of the fleet.
+    /// The longest lease time of the fleet, by the slowest clock of it.
     pub lease_max: Duration,
+    /// For how long after the loss of a lease calls may start, because clocks are further apart than the library
+    /// allows for.
+    pub overlap: Duration,
+    /// How many requests for each shard that it reads a worker may need in ten seconds.
+    pub shard_requests: usize,
+    /// How many streams a worker reads: each is listed by itself.
+    pub streams: usize,
 }
 
 /// Where unread shards start.
@@ -36,168 +54,6 @@ pub enum Start {
     Latest,
     /// At this time, in milliseconds since the start of the run.
     At(u64),
-}
-
-/// A record.
-#[derive(Clone, Debug)]
-pub struct RecordLedger {
-    /// Where it is.
-    pub shard: ShardId,
-    /// Its place there, from 0.
-    pub place: usize,
-    /// Its partition key.
-    pub key: u32,
-    /// Its place among the records of its key, from 0.
-    pub key_place: u32,
-    /// When it arrived, in milliseconds.
-    pub arrival: u64,
-    /// How often a call with it started.
-    pub deliveries: u32,
-    /// Whether it was processed: a call with it returned `Ok`, or it was acknowledged by hand.
-    pub done: bool,
-}
-
-/// A shard.
-#[derive(Clone, Debug, Default)]
-pub struct ShardLedger {
-    /// What it came from.
-    pub parents: Vec<ShardId>,
-    /// When the service closed it.
-    pub closed: Option<Duration>,
-    /// Its records in order.
-    pub records: Vec<RecordId>,
-    /// Their places by sequence number.
-    pub places: BTreeMap<SequenceNumber, usize>,
-    /// Their times of arrival, ascending.
-    pub arrivals: Vec<u64>,
-    /// The row as it stands.
-    pub row: Option<LeaseRow>,
-    /// The checkpoint of the first row.
-    pub first: Option<Checkpoint>,
-    /// When that was made.
-    pub leased: Option<Duration>,
-    /// Whether `SHARD_END` was ever durable.
-    pub ended: bool,
-    /// The grants so far, by epoch.
-    pub grants: BTreeMap<u64, GrantLedger>,
-    /// When the row last changed hands.
-    pub moved: Option<Duration>,
-    /// When records of it were last delivered.
-    pub delivered: Option<Duration>,
-    /// How many of its records, from the first one, were delivered.
-    pub reached: usize,
-}
-
-impl ShardLedger {
-    /// How many records the checkpoint covers: at least and at most. The two differ only where a
-    /// start by time falls into a millisecond that has records. Nothing if the record is unknown.
-    #[must_use]
-    pub fn covered(
-        &self,
-        checkpoint: &Checkpoint,
-        wall_zero: SystemTime,
-    ) -> Option<(usize, usize)> {
-        match checkpoint {
-            Checkpoint::TrimHorizon => Some((0, 0)),
-            Checkpoint::Latest => None,
-            Checkpoint::AtTimestamp(time) => {
-                let at = millis(*time, wall_zero);
-                let least = self.arrivals.partition_point(|arrival| *arrival < at);
-                Some((
-                    least,
-                    self.arrivals.partition_point(|arrival| *arrival <= at),
-                ))
-            }
-            Checkpoint::Sequence { sequence, .. } => self
-                .places
-                .get(sequence)
-                .map(|place| (place + 1, place + 1)),
-            Checkpoint::ShardEnd => Some((self.records.len(), self.records.len())),
-        }
-    }
-}
-
-/// Milliseconds of the service's clock since the start of the run.
-#[must_use]
-pub fn millis(time: SystemTime, wall_zero: SystemTime) -> u64 {
-    let since = time
-        .duration_since(wall_zero)
-        .unwrap_or_default()
-        .as_millis();
-    u64::try_from(since).unwrap_or(u64::MAX)
-}
-
-/// A grant: one epoch of one shard.
-#[derive(Clone, Debug)]
-pub struct GrantLedger {
-    /// The incarnation it was given to.
-    pub incarnation: String,
-    /// The number of the event that gave it.
-    pub number: u64,
-    /// What was durable then.
-    pub checkpoint: Checkpoint,
-    /// How many records of the shard are acknowledged by its processors, and confirmed.
-    pub acknowledged: Option<usize>,
-    /// Whether `shard_ended` returned `Ok`, or asked for the final checkpoint by hand.
-    pub end_agreed: bool,
-    /// When the rival took it.
-    pub stolen: Option<Duration>,
-}
-
-/// A processor.
-#[derive(Clone, Debug)]
-pub struct InstanceLedger {
-    /// Where it runs.
-    pub process: Process,
-    /// Its shard.
-    pub shard: ShardId,
-    /// Its grant.
-    pub epoch: u64,
-    /// The call it is in.
-    pub call: Option<Call>,
-    /// How many records of the shard it was handed so far; nothing before the first.
-    pub reached: Option<usize>,
-    /// Why it must not be called any more.
-    pub over: Option<Over>,
-}
-
-/// Why a processor must not be called any more, or hardly.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Over {
-    /// A call returned an error or panicked.
-    Failed,
-    /// A call was cancelled. Only `lease_lost` may follow.
-    Cancelled,
-    /// `shard_ended` returned. Only `lease_lost` may follow, if the end could not be written.
-    Ended,
-    /// `lease_lost` returned.
-    Lost,
-}
-
-/// A process.
-#[derive(Clone, Debug, Default)]
-pub struct ProcessLedger {
-    /// Whether it still runs.
-    pub running: bool,
-    /// Whether it was asked to stop.
-    pub asked: Option<Duration>,
-    /// Whether it ever had a row.
-    pub joined: bool,
-    /// Whether it is frozen.
-    pub frozen: bool,
-    /// When it started.
-    pub started: Duration,
-    /// When it ended, if it has.
-    pub ended: Option<Duration>,
-}
-
-/// A partition key.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct KeyLedger {
-    /// How many records it has.
-    pub produced: u32,
-    /// The place of the record whose first delivery comes next; nothing before the first.
-    pub next: Option<u32>,
 }
 
 /// Everything that is known.
@@ -239,12 +95,26 @@ pub struct Ledger {
     pub doubts: BTreeSet<(Process, ShardId, Option<u64>)>,
     /// The incarnation that keeps the watch.
     pub watch: Option<String>,
+    /// By how much the services' wall clock was moved on.
+    pub passed: Duration,
+    /// When shards were made or closed.
+    pub changes: Vec<Duration>,
+    /// What operators deleted.
+    pub deletions: Vec<Deletion>,
+    /// The shards that each process reads: those its processors are for.
+    pub reading: BTreeMap<Process, BTreeSet<InstanceId>>,
 }
 
 /// The number that stands for the rival, which is no worker.
 pub const RIVAL: Process = Process {
     worker: u8::MAX,
     life: 0,
+};
+
+/// The number that stands for an operator, who is no worker either.
+pub const OPERATOR: Process = Process {
+    worker: u8::MAX,
+    life: 1,
 };
 
 impl Ledger {
@@ -270,13 +140,23 @@ impl Ledger {
             under_way: BTreeMap::new(),
             doubts: BTreeSet::new(),
             watch: None,
+            passed: Duration::ZERO,
+            changes: Vec::new(),
+            deletions: Vec::new(),
+            reading: BTreeMap::new(),
         }
+    }
+
+    /// The services' wall clock, in milliseconds since the start of the run.
+    #[must_use]
+    pub fn wall(&self) -> u64 {
+        u64::try_from((self.now + self.passed).as_millis()).unwrap_or(u64::MAX)
     }
 
     /// The processors of a process that may still be called.
     pub fn instances_of(&self, process: Process) -> impl Iterator<Item = &InstanceLedger> {
-        let of = self.instances.values();
-        of.filter(move |it| it.process == process && it.over.is_none())
+        let of = self.reading.get(&process).into_iter().flatten();
+        of.filter_map(|instance| self.instances.get(instance))
     }
 
     /// The shards that a process holds, going by the rows.
@@ -333,6 +213,7 @@ impl Ledger {
     pub fn add(&mut self, event: &Event) {
         match event {
             Event::ShardMade { shard, parents } => {
+                self.changes.push(self.now);
                 self.shards
                     .entry(shard.clone())
                     .or_default()
@@ -340,6 +221,7 @@ impl Ledger {
                     .clone_from(parents);
             }
             Event::ShardClosed { shard } => {
+                self.changes.push(self.now);
                 self.shards.entry(shard.clone()).or_default().closed = Some(self.now);
             }
             Event::Produced {
@@ -371,16 +253,22 @@ impl Ledger {
                 self.lease(*by, shard, before.as_ref(), after.as_ref());
             }
             Event::Sent {
-                process, subject, ..
-            } if subject.is_followed() => {
-                let (write, now) = ((*process, *subject, self.now), self.now);
-                // Of those that vanished nobody ever hears.
-                self.under_way
-                    .retain(|_, (_, _, since)| *since + Duration::from_secs(10) > now);
-                self.under_way.insert(self.number, write);
-            }
+                process,
+                subject,
+                shard,
+                ..
+            } => self.sent(*process, *subject, shard.as_ref()),
             Event::Answered { sent, .. } => {
                 self.under_way.remove(sent);
+            }
+            Event::Subscribed { process, shard } => {
+                let now = self.now;
+                self.subscriber(*process, shard, |it| {
+                    (it.accepted, it.open) = (Some(now), it.open + 1);
+                });
+            }
+            Event::Unsubscribed { process, shard } => {
+                self.subscriber(*process, shard, |it| it.open = it.open.saturating_sub(1));
             }
             Event::Watch { incarnation, .. } => self.watch = Some(incarnation.clone()),
             Event::Called {
@@ -403,11 +291,57 @@ impl Ledger {
             Event::Returned { instance, ending } => self.returned(*instance, *ending),
             Event::Healed => self.healed = Some(self.now),
             Event::Finished => self.finished = true,
+            Event::Told { notice, .. } => self.told(notice),
+            Event::DayPassed { by } => self.day_passed(*by),
+            Event::TableDeleted => self.deleted(None),
             Event::Acknowledged { .. }
-            | Event::Sent { .. }
+            | Event::Left { .. }
+            | Event::Judged { .. }
+            | Event::ReadOld { .. }
+            | Event::Reread { .. }
             | Event::Struck { .. }
             | Event::Refused { .. }
+            | Event::PushStruck { .. }
             | Event::Incident(_) => {}
+        }
+    }
+
+    fn sent(&mut self, process: Process, subject: Subject, shard: Option<&ShardId>) {
+        let now = self.now;
+        if subject.is_followed() {
+            // Of those that vanished nobody ever hears. Numbers grow, so the oldest come first.
+            while let Some(first) = self.under_way.first_entry()
+                && first.get().2 + Duration::from_secs(10) <= now
+            {
+                first.remove();
+            }
+            self.under_way.insert(self.number, (process, subject, now));
+        }
+        if subject == Subject::Records
+            && let Some(of) = shard.and_then(|shard| self.shards.get_mut(shard))
+        {
+            of.reads.retain(|_, bucket| !bucket.is_full(now));
+            of.reads.entry(process).or_default().take(now);
+        }
+        if subject == Subject::Subscribe
+            && let Some(shard) = shard
+        {
+            self.subscriber(process, shard, |it| it.asked = Some(now));
+        }
+        let shards = self.reading.get(&process).map_or(0, BTreeSet::len);
+        if let Some(known) = self.processes.get_mut(&process) {
+            known.traffic.add(now, subject == Subject::Shards, shards);
+        }
+    }
+
+    fn subscriber(
+        &mut self,
+        process: Process,
+        shard: &ShardId,
+        change: impl FnOnce(&mut Subscriber),
+    ) {
+        if let Some(of) = self.shards.get_mut(shard) {
+            change(of.subscribers.entry(process).or_default());
         }
     }
 
@@ -432,12 +366,14 @@ impl Ledger {
         let of_key = self.keys.entry(key).or_default();
         let key_place = of_key.produced;
         of_key.produced += 1;
+        of_key.records.push(record);
         self.records.push(RecordLedger {
             shard: shard.clone(),
             place,
             key,
             key_place,
             arrival,
+            produced: self.now,
             deliveries: 0,
             done: false,
         });
@@ -451,12 +387,20 @@ impl Ledger {
                 known.started = self.now;
                 self.first_start.get_or_insert(self.now);
             }
-            Step::StopAsked => known.asked = Some(self.now),
-            Step::Frozen => known.frozen = true,
+            Step::StopAsked => {
+                known.asked = Some(self.now);
+                self.disturbed(process);
+            }
+            Step::Frozen => {
+                known.frozen = true;
+                self.disturbed(process);
+            }
             Step::Thawed => known.frozen = false,
             Step::Killed | Step::Exited(_) => {
                 known.running = false;
                 known.ended = Some(self.now);
+                self.disturbed(process);
+                self.reading.remove(&process);
                 self.doubts.retain(|(by, ..)| *by != process);
                 self.under_way.retain(|_, (by, ..)| *by != process);
             }
@@ -489,7 +433,7 @@ impl Ledger {
             }
             None => {
                 self.workers.remove(incarnation);
-                if by == RIVAL {
+                if by == RIVAL || by == OPERATOR {
                     self.robbed(incarnation);
                 }
                 self.buried.insert(incarnation.to_owned());
@@ -522,6 +466,18 @@ impl Ledger {
         {
             grant.stolen = Some(self.now);
         }
+        if by == OPERATOR && after.is_none() {
+            // The row of a shard that the stream has forgotten is no longer missed by anybody.
+            let is_missed =
+                before.is_some_and(|row| !row.checkpoint.is_end()) && of.loss.forgotten.is_none();
+            let with_all = self.deletions.last();
+            let with_all = with_all.is_some_and(|it| it.shard.is_none() && it.at == self.now);
+            if is_missed && !with_all {
+                self.deleted(Some(shard.clone()));
+            }
+            self.row_deleted(shard);
+        }
+        let of = self.shards.entry(shard.clone()).or_default();
         if let Some(row) = after {
             of.first.get_or_insert_with(|| row.checkpoint.clone());
             of.leased.get_or_insert(self.now);
@@ -560,10 +516,12 @@ impl Ledger {
                 process,
                 shard: shard.clone(),
                 epoch,
+                number: self.number,
                 call: None,
                 reached: None,
                 over: None,
             });
+        self.reading.entry(process).or_default().insert(instance);
         known.call = Some(call.clone());
         let Call::Process(ids) = call else { return };
         for id in ids {
@@ -586,11 +544,8 @@ impl Ledger {
         let Some(known) = self.instances.get(&instance) else {
             return;
         };
-        let Some(of) = self.shards.get_mut(&known.shard) else {
-            return;
-        };
         let Some(upto) = upto else {
-            if let Some(grant) = of.grants.get_mut(&known.epoch) {
+            if let Some(grant) = grant_of(&mut self.shards, known) {
                 grant.end_agreed = true;
             }
             return;
@@ -616,8 +571,7 @@ impl Ledger {
         let Some(known) = self.instances.get(&instance) else {
             return;
         };
-        let of = self.shards.get_mut(&known.shard);
-        if let Some(grant) = of.and_then(|of| of.grants.get_mut(&known.epoch)) {
+        if let Some(grant) = grant_of(&mut self.shards, known) {
             grant.acknowledged = Some(grant.acknowledged.unwrap_or(0).max(count));
         }
     }
@@ -627,14 +581,23 @@ impl Ledger {
             return;
         };
         let call = known.call.take();
+        let over = match (&call, ending) {
+            (_, Ending::Failed | Ending::Cancelled) => true,
+            (Some(Call::LeaseLost | Call::ShardEnded), Ending::Well) => true,
+            (Some(Call::Initialize | Call::Process(_) | Call::ShutdownRequested) | None, _) => {
+                false
+            }
+        };
+        if over && let Some(reading) = self.reading.get_mut(&known.process) {
+            reading.remove(&instance);
+        }
         match (&call, ending) {
             (_, Ending::Failed) => known.over = Some(Over::Failed),
             (_, Ending::Cancelled) => known.over = Some(Over::Cancelled),
             (Some(Call::LeaseLost), Ending::Well) => known.over = Some(Over::Lost),
             (Some(Call::ShardEnded), Ending::Well) => {
                 known.over = Some(Over::Ended);
-                let of = self.shards.get_mut(&known.shard);
-                if let Some(grant) = of.and_then(|of| of.grants.get_mut(&known.epoch)) {
+                if let Some(grant) = grant_of(&mut self.shards, known) {
                     grant.end_agreed = true;
                 }
             }
@@ -651,4 +614,16 @@ impl Ledger {
             (Some(Call::Initialize | Call::ShutdownRequested) | None, Ending::Well) => {}
         }
     }
+}
+
+/// The grant that a processor is for: one of the same number, after a row was deleted, is not.
+fn grant_of<'a>(
+    shards: &'a mut BTreeMap<ShardId, ShardLedger>,
+    instance: &InstanceLedger,
+) -> Option<&'a mut GrantLedger> {
+    let grant = shards
+        .get_mut(&instance.shard)?
+        .grants
+        .get_mut(&instance.epoch)?;
+    (instance.number > grant.number).then_some(grant)
 }

@@ -4,42 +4,51 @@
 //! Every exchange is a task of the world, not of the worker that sent it, so that a worker can die
 //! while its write is on the way. It owns no promise; `watch` tells the history what was applied.
 
+mod condition;
 mod fate;
 mod last_page;
+mod line;
 mod old;
+mod operator;
+mod push;
+mod rates;
+mod readers;
 mod rival;
 mod sabotage;
 mod watch;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::future::pending;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use aws_smithy_runtime_api::client::http::{
-    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
-};
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
-use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use fastrand::Rng;
+use kcl_core::model::ShardId;
 use kinesis_emulator::Service;
+use serde_json::Value;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use fate::Passage;
 use old::Old;
-use watch::Watch;
+use push::Push;
+use readers::Readers;
+use watch::{Applied, Reading, Watch};
 
+use super::clock::Rate;
 use super::control::Control;
 use super::history::{Event, History, Process};
 use super::scenario::{Cut, Sabotage, Side, Weather};
 use super::subject::Subject;
 
 pub use fate::Fate;
+pub use line::Line;
+pub use push::PushFault;
 
 /// After this long without a byte the other end of a connection is taken for dead, whatever the SDK
 /// is set to: what a kernel does about unacknowledged data.
@@ -79,6 +88,7 @@ struct State {
     weather: Weather,
     sabotage: Option<Sabotage>,
     cuts: BTreeMap<(u8, Peer), (Cut, Instant)>,
+    readers: Readers,
     exchanges: u64,
     panics: u64,
 }
@@ -100,14 +110,10 @@ impl Net {
         }))
     }
 
-    /// The line of one process to the services.
+    /// The line of one process, with a clock of this rate, to the services.
     #[must_use]
-    pub fn line(&self, process: Process, rng: Rng) -> Line {
-        Line {
-            net: self.clone(),
-            process,
-            rng: Arc::new(Mutex::new(rng)),
-        }
+    pub fn line(&self, process: Process, rate: Rate, rng: Rng) -> Line {
+        Line::new(self.clone(), process, rate, rng)
     }
 
     /// Changes the weather for all requests to come.
@@ -193,15 +199,15 @@ impl Net {
             }
             Fate::LostRequest => return,
             Fate::Throttled | Fate::Failed => {
-                let refusal = fate::refusal(passage.fate, peer);
+                let refusal = fate::refusal(passage.fate, peer, parcel.subject);
                 sleep(passage.back).await;
                 return self.hand_over(&parcel, reply, Ok(refusal));
             }
             Fate::Late(by) => {
                 drop(reply);
                 sleep(by).await;
-                drop(self.apply(&mut parcel, false).await);
-                return;
+                let unheard = self.apply(&mut parcel, false).await;
+                return self.leave_open(&parcel, unheard);
             }
             Fate::Fine | Fate::Twice(_) | Fate::ResetAfter | Fate::LostReply => {}
         }
@@ -221,15 +227,28 @@ impl Net {
         }
         sleep(passage.back).await;
         if heard {
+            let response = response.map(|response| Push::launch(&self, &parcel, response));
             self.hand_over(&parcel, reply, response);
         } else if passage.fate == Fate::ResetAfter && !mute {
             self.hand_over(&parcel, reply, Err(broken("connection reset by peer")));
+            self.leave_open(&parcel, response);
         } else {
             drop(reply);
+            self.leave_open(&parcel, response);
         }
         if let Some((by, mut copy)) = again {
             sleep(by).await;
-            drop(self.apply(&mut copy, false).await);
+            let unheard = self.apply(&mut copy, false).await;
+            self.leave_open(&copy, unheard);
+        }
+    }
+
+    /// A subscription of which the client does not hear is one all the same.
+    fn leave_open(&self, parcel: &Parcel, answer: Answer) {
+        if let Ok(response) = answer
+            && parcel.subject == Subject::Subscribe
+        {
+            self.spawn(push::unheard(response));
         }
     }
 
@@ -241,7 +260,8 @@ impl Net {
             return Ok(forged);
         }
         let request = sabotage::corrupt(dishonest, request);
-        let response = self.exchange(parcel, request).await?;
+        let (answer, at_fault) = self.exchange(parcel, request).await;
+        let response = answer?;
         let response = sabotage::distort(dishonest, &parcel.operation, response);
         // Every other time, so that both kinds of ends are met.
         let response = if parcel.subject == Subject::Records && parcel.sent.is_multiple_of(2) {
@@ -249,58 +269,83 @@ impl Net {
         } else {
             response
         };
-        let watch = &self.0.watch;
-        let (process, sent) = (parcel.process, parcel.sent);
-        watch
-            .applied(process, &parcel.operation, sent, heard, &response)
-            .await;
+        self.look(parcel, &response, at_fault);
+        let request = Applied {
+            process: parcel.process,
+            operation: &parcel.operation,
+            body: &parcel.body,
+            sent: parcel.sent,
+            heard,
+        };
+        self.0.watch.applied(request, &response).await;
+        let mut response = response;
+        if rates::to_worker(parcel.rate, response.body_mut()) {
+            let length = response.body().bytes().unwrap_or_default().len();
+            response
+                .headers_mut()
+                .insert("content-length", length.to_string());
+            // It is the sum of a body that is not sent.
+            response.headers_mut().remove("x-amz-crc32");
+        }
         Ok(response)
     }
 
+    /// Looks into the answer of a read.
+    fn look(&self, parcel: &Parcel, response: &HttpResponse, at_fault: bool) {
+        let body = response.body().bytes().unwrap_or_default();
+        if let Some(shard) = parcel
+            .shard
+            .as_ref()
+            .filter(|_| response.status().is_success())
+        {
+            self.state().readers.answered(shard, body);
+        }
+        // Some of them, because it takes its time.
+        let is_chosen = (parcel.subject == Subject::Row && parcel.sent.is_multiple_of(4))
+            || (parcel.subject == Subject::Scan && parcel.sent.is_multiple_of(8));
+        if at_fault || is_chosen {
+            let how = Reading {
+                consistent: parcel.consistent,
+                at_fault,
+            };
+            self.0.watch.read(parcel.process, response, how);
+        }
+    }
+
     /// Has the emulator answer, in its own way or with an old answer.
-    async fn exchange(&self, parcel: &Parcel, request: HttpRequest) -> Answer {
+    /// With whether the weather made the answer an old one.
+    async fn exchange(&self, parcel: &Parcel, request: HttpRequest) -> (Answer, bool) {
         let (process, service, old) = (parcel.process, &self.0.service, &self.0.old);
         let weather = self.state().weather;
         let mut rng = Rng::with_seed(parcel.sent);
         let mut strikes = |rate| rng.u64(..1_000) < rate;
-        match parcel.subject {
-            Subject::Shards if strikes(weather.stale_lists) => old.list(process, request).await,
-            Subject::Records => {
-                if strikes(weather.expired_iterators) {
-                    old.expire(process, &request);
-                }
-                match old.expired(&request) {
-                    Some(refusal) => Ok(refusal),
-                    None => service.exchange(request).await,
-                }
-            }
-            Subject::Scan => {
-                let again = request.try_clone();
-                let response = service.exchange(request).await?;
-                match again.filter(|_| old.has_struck(process)) {
-                    // Every other time, so that reads that are old as a whole are met as well.
-                    Some(again) if strikes(500) => Ok(old.mixed(response, again, &mut rng).await),
-                    Some(_) | None => Ok(response),
-                }
-            }
-            Subject::Join
-            | Subject::Renew
-            | Subject::Leave
-            | Subject::Evict
-            | Subject::Make
-            | Subject::Take
-            | Subject::Commit
-            | Subject::Finish
-            | Subject::Release
-            | Subject::Remove
-            | Subject::Watch
-            | Subject::Start
-            | Subject::Row
-            | Subject::Shards
-            | Subject::Iterator
-            | Subject::Table
-            | Subject::Other => service.exchange(request).await,
+        let subject = parcel.subject;
+        if subject == Subject::Shards && strikes(weather.stale_lists) {
+            return (old.list(process, request).await, false);
         }
+        if subject == Subject::Records {
+            if strikes(weather.expired_iterators) {
+                old.expire(process, &request);
+            }
+            if let Some(refusal) = old.expired(&request) {
+                return (Ok(refusal), false);
+            }
+        }
+        if subject != Subject::Scan {
+            return (service.exchange(request).await, false);
+        }
+        let again = request.try_clone();
+        let response = match service.exchange(request).await {
+            Ok(response) => response,
+            Err(error) => return (Err(error), false),
+        };
+        let is_old = old.has_struck(process);
+        let answer = match again.filter(|_| is_old) {
+            // Every other time, so that reads that are old as a whole are met as well.
+            Some(again) if strikes(500) => old.mixed(response, again, &mut rng).await,
+            Some(_) | None => response,
+        };
+        (Ok(answer), is_old)
     }
 
     /// A client that gave up or died does not hear its answer.
@@ -326,9 +371,19 @@ struct Parcel {
     peer: Peer,
     operation: String,
     subject: Subject,
+    /// What is asked for, if it is a write.
+    body: Value,
+    /// The shard, if it reads one or asks for a place in it.
+    shard: Option<ShardId>,
+    /// Whether a read has to show what stands.
+    consistent: bool,
+    /// The clock of the process.
+    rate: Rate,
     /// The number of the event that it was sent.
     sent: u64,
     passage: Passage,
+    /// How many requests of the process have not ended.
+    open: Arc<AtomicUsize>,
     request: HttpRequest,
 }
 
@@ -339,8 +394,13 @@ impl Parcel {
             peer: self.peer,
             operation: self.operation.clone(),
             subject: self.subject,
+            body: self.body.clone(),
+            shard: self.shard.clone(),
+            consistent: self.consistent,
+            rate: self.rate,
             sent: self.sent,
             passage: self.passage,
+            open: Arc::clone(&self.open),
             request: self.request.try_clone()?,
         })
     }
@@ -348,88 +408,4 @@ impl Parcel {
 
 fn broken(what: &'static str) -> ConnectorError {
     ConnectorError::io(what.into())
-}
-
-/// The line of one process: the SDK's HTTP client.
-#[derive(Clone, Debug)]
-pub struct Line {
-    net: Net,
-    process: Process,
-    rng: Arc<Mutex<Rng>>,
-}
-
-impl Line {
-    fn send(&self, request: HttpRequest) -> oneshot::Receiver<Answer> {
-        let target = request.headers().get("x-amz-target").unwrap_or("?.?");
-        let (service, operation) = target.split_once('.').unwrap_or(("?", target));
-        let peer = if service.starts_with("DynamoDB") {
-            Peer::Dynamo
-        } else {
-            Peer::Kinesis
-        };
-        let operation = operation.to_owned();
-        let passage = {
-            let mut rng = self.rng.lock().unwrap_or_else(PoisonError::into_inner);
-            let mut state = self.net.state();
-            state.exchanges += 1;
-            fate::draw(&mut rng, &state.weather)
-        };
-        let subject = Subject::of(&operation, request.body().bytes().unwrap_or_default());
-        let sent = self.net.0.history.add(Event::Sent {
-            process: self.process,
-            subject,
-            fate: passage.fate.name(),
-        });
-        let parcel = Parcel {
-            process: self.process,
-            peer,
-            operation,
-            subject,
-            sent,
-            passage,
-            request,
-        };
-        let (reply, answer) = oneshot::channel();
-        self.net.spawn(self.net.clone().carry(parcel, reply));
-        answer
-    }
-}
-
-impl HttpClient for Line {
-    fn http_connector(
-        &self,
-        settings: &HttpConnectorSettings,
-        _: &RuntimeComponents,
-    ) -> SharedHttpConnector {
-        SharedHttpConnector::new(Connector {
-            line: self.clone(),
-            patience: settings.read_timeout().unwrap_or(DEAD_PEER),
-        })
-    }
-}
-
-/// A line with the time-out the SDK asks for. There is no connecting, so only the one for reading.
-#[derive(Debug)]
-struct Connector {
-    line: Line,
-    patience: Duration,
-}
-
-impl HttpConnector for Connector {
-    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let answer = self.line.send(request);
-        let patience = self.patience;
-        HttpConnectorFuture::new(async move {
-            let heard = async {
-                match answer.await {
-                    Ok(answer) => answer,
-                    Err(_silence) => pending().await,
-                }
-            };
-            match timeout(patience, heard).await {
-                Ok(answer) => answer,
-                Err(_elapsed) => Err(ConnectorError::timeout("nothing was heard in time".into())),
-            }
-        })
-    }
 }

@@ -1,8 +1,9 @@
 //! The user's code of a run: it writes down every call, and is slow, fails, panics or makes
 //! checkpoints of its own as the plan says.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -23,6 +24,8 @@ pub struct Processors {
     history: History,
     temper: Arc<Mutex<Temper>>,
     made: Arc<AtomicU32>,
+    /// How many there are of each process.
+    alive: Arc<Mutex<BTreeMap<Process, usize>>>,
 }
 
 impl Processors {
@@ -33,6 +36,7 @@ impl Processors {
             history,
             temper: Arc::new(Mutex::new(temper)),
             made: Arc::default(),
+            alive: Arc::default(),
         }
     }
 
@@ -45,10 +49,21 @@ impl Processors {
         };
     }
 
+    /// How many processors of this process there are.
+    #[must_use]
+    pub fn alive(&self, process: Process) -> usize {
+        self.counts().get(&process).copied().unwrap_or_default()
+    }
+
+    fn counts(&self) -> MutexGuard<'_, BTreeMap<Process, usize>> {
+        self.alive.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// A new processor in this process.
     #[must_use]
     pub fn make(&self, process: Process, rng: Rng) -> Processor {
         let instance = self.made.fetch_add(1, Ordering::Relaxed);
+        *self.counts().entry(process).or_default() += 1;
         Processor {
             of: self.clone(),
             process,
@@ -68,6 +83,14 @@ pub struct Processor {
     rng: Rng,
     /// The last record it was handed.
     last: Option<RecordId>,
+}
+
+impl Drop for Processor {
+    fn drop(&mut self) {
+        if let Some(alive) = self.of.counts().get_mut(&self.process) {
+            *alive -= 1;
+        }
+    }
 }
 
 /// What a call is going to do.

@@ -3,10 +3,12 @@
 //! Everything that is random about a run is drawn here or from a generator split off here, so that a
 //! plan printed is a run explained. It performs nothing; [`World`](super::world::World) does.
 
+mod circumstances;
 mod draw;
 
 use std::time::Duration;
 
+use super::clock::Rate;
 use super::ledger::Start;
 use super::moment::Moment;
 use super::strike::Strike;
@@ -39,6 +41,8 @@ pub struct Plan {
     pub starts: Vec<Duration>,
     /// How many shards the stream has at first.
     pub shards: u8,
+    /// How many reshards are over before the first worker starts.
+    pub aged: u8,
     /// Where the application starts.
     pub start: Start,
     /// How long the producer waits between two calls.
@@ -55,12 +59,20 @@ pub struct Plan {
     pub read_timeout: Option<Duration>,
     /// How long workers wait after an empty page.
     pub poll_idle: Duration,
+    /// How each worker reads.
+    pub retrieval: Vec<Retrieval>,
     /// How long the leases of each worker last.
     pub lease_times: Vec<Duration>,
     /// Whether all workers go by one name, as after a slip in a deployment.
     pub one_name: bool,
     /// By how much the wall clocks of the workers are off at first, in milliseconds.
     pub skew: Vec<i64>,
+    /// How fast the clocks of the workers go.
+    pub rates: Vec<Rate>,
+    /// How often workers ask the stream for shards that nobody knows.
+    pub sync_every: Duration,
+    /// How long a call may take while a shard is given back, and then all of that.
+    pub drain: (Duration, Duration),
     /// What happens to the fleet and the stream.
     pub incidents: Vec<Planned>,
     /// How many shards a second stream has at first, if every worker reads two.
@@ -69,9 +81,24 @@ pub struct Plan {
     pub sabotage: Option<Sabotage>,
 }
 
+/// How a worker reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retrieval {
+    /// By polling.
+    Polling,
+    /// By fan-out, and by nothing else.
+    FanOut,
+    /// By fan-out; by polling where that fails.
+    Either,
+    /// By fan-out and by polling in turn, as somebody switches it.
+    Switched,
+}
+
 /// A promise of the services that the library rests on, broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sabotage {
+    /// Reads of all rows leave one out.
+    RowsHidden,
     /// Conditional writes are carried out whatever their condition says.
     ConditionsIgnored,
     /// Proofs of life are answered and not carried out.
@@ -111,6 +138,17 @@ pub struct Weather {
     pub stale_lists: u64,
     /// Iterators are told to have expired.
     pub expired_iterators: u64,
+    /// Subscriptions meet a fault in their life.
+    pub push_faults: u64,
+}
+
+impl Weather {
+    /// Whether anything can happen to a request.
+    #[must_use]
+    pub const fn has_faults(&self) -> bool {
+        let lost = self.reset_before + self.reset_after + self.lost_request + self.lost_reply;
+        lost + self.throttled + self.failed + self.late + self.twice > 0
+    }
 }
 
 /// How processors behave.
@@ -179,6 +217,12 @@ pub enum Incident {
         /// How many.
         reshards: u8,
     },
+    /// An operator deletes the row of a shard that is not finished.
+    RowDeleted,
+    /// An operator deletes the lease table.
+    TableDeleted,
+    /// All sleep for a day and an hour: whatever is in the stream is no longer kept.
+    Day,
 }
 
 /// Something that happens to one worker.

@@ -96,7 +96,11 @@ impl Stream {
         self.settle().await
     }
 
-    async fn settle(&self) -> Result<(), String> {
+    /// Waits until no reshard is under way.
+    ///
+    /// # Errors
+    /// The service's answer, if it refuses.
+    pub async fn settle(&self) -> Result<(), String> {
         loop {
             let input = json!({ "StreamName": self.name });
             let answer = self.control.call("DescribeStreamSummary", &input).await?;
@@ -104,6 +108,18 @@ impl Stream {
                 return Ok(());
             }
             sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Waits until no reshard of it is under way, nor of the second one.
+    ///
+    /// # Errors
+    /// The service's answer, if it refuses.
+    pub async fn settle_all(&self) -> Result<(), String> {
+        self.settle().await?;
+        match self.second() {
+            Some(second) => second.settle().await,
+            None => Ok(()),
         }
     }
 
@@ -142,8 +158,9 @@ impl Stream {
             json!({ "Data": STANDARD.encode_to_string(data), "PartitionKey": format!("key-{key}") })
         };
         let records: Vec<Value> = (first..).zip(keys).map(record).collect();
-        let arrival = self.history.now().as_millis();
-        let arrival = u64::try_from(arrival).expect("minutes");
+        let passed = self.history.read(|oracle| oracle.ledger().passed);
+        let arrival = (self.history.now() + passed).as_millis();
+        let arrival = u64::try_from(arrival).expect("days");
         let input = json!({ "StreamName": self.name, "Records": records });
         let answer = self.control.call("PutRecords", &input).await?;
         let entries = answer["Records"].as_array().ok_or("no Records")?;
@@ -198,6 +215,53 @@ impl Stream {
         self.control.call("MergeShards", &input).await.is_ok() && this.settle().await.is_ok()
     }
 
+    /// Reads everything that it has, and that the second one has, and tells the history.
+    ///
+    /// # Errors
+    /// The service's answer, if it refuses.
+    pub async fn reread(&self) -> Result<(), String> {
+        self.reread_this().await?;
+        match self.second() {
+            Some(second) => second.reread_this().await,
+            None => Ok(()),
+        }
+    }
+
+    async fn reread_this(&self) -> Result<(), String> {
+        let input = json!({ "StreamName": self.name });
+        let listed = self.control.call("ListShards", &input).await?;
+        let shards = listed["Shards"].as_array().into_iter().flatten();
+        for shard in shards.filter_map(|shard| shard["ShardId"].as_str()) {
+            let records = self.read_all(shard).await?;
+            let shard = self.shard(shard);
+            self.history.add(Event::Reread { shard, records });
+        }
+        Ok(())
+    }
+
+    async fn read_all(&self, shard: &str) -> Result<Vec<(RecordId, SequenceNumber)>, String> {
+        let input = json!({
+            "StreamName": self.name,
+            "ShardId": shard,
+            "ShardIteratorType": "TRIM_HORIZON",
+        });
+        let answer = self.control.call("GetShardIterator", &input).await?;
+        let mut next = answer["ShardIterator"].as_str().map(str::to_owned);
+        let mut records = Vec::new();
+        while let Some(iterator) = next {
+            let input = json!({ "ShardIterator": iterator });
+            let page = self.control.call("GetRecords", &input).await?;
+            let entries = page["Records"].as_array().ok_or("no Records")?;
+            for entry in entries {
+                records.push(record(entry).ok_or_else(|| format!("no record: {entry}"))?);
+            }
+            let is_at_tip = entries.is_empty() && page["MillisBehindLatest"] == 0;
+            next = page["NextShardIterator"].as_str().map(str::to_owned);
+            next = next.filter(|_| !is_at_tip);
+        }
+        Ok(records)
+    }
+
     /// The open shards: first and last hash key, and name, in the order of the keys.
     async fn open(&self) -> Vec<(u128, u128, String)> {
         let input = json!({ "StreamName": self.name });
@@ -217,4 +281,12 @@ impl Stream {
         open.sort();
         open
     }
+}
+
+/// The number that the producer put into a record, and its sequence number.
+fn record(entry: &Value) -> Option<(RecordId, SequenceNumber)> {
+    let data = STANDARD.decode_to_vec(entry["Data"].as_str()?).ok()?;
+    let id = RecordId::from_le_bytes(*data.first_chunk::<4>()?);
+    let sequence = SequenceNumber::new(entry["SequenceNumber"].as_str()?).ok()?;
+    Some((id, sequence))
 }

@@ -43,11 +43,17 @@ pub enum Strike {
     StaleList,
     /// An iterator has expired.
     ExpiredIterator,
+    /// An operator deletes the row of a shard.
+    RowDeleted,
+    /// An operator deletes the table.
+    TableDeleted,
+    /// A day passes.
+    Day,
 }
 
 impl Strike {
     /// All of them.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 22] = [
         Self::Kill,
         Self::Stop,
         Self::Deploy,
@@ -67,7 +73,16 @@ impl Strike {
         Self::StaleScan,
         Self::StaleList,
         Self::ExpiredIterator,
+        Self::RowDeleted,
+        Self::TableDeleted,
+        Self::Day,
     ];
+
+    /// Whether it changes so much that only few runs have it.
+    #[must_use]
+    pub const fn is_rare(self) -> bool {
+        matches!(self, Self::RowDeleted | Self::TableDeleted | Self::Day)
+    }
 
     /// Its name in histories and counts.
     #[must_use]
@@ -92,6 +107,9 @@ impl Strike {
             Self::StaleScan => "stale scan",
             Self::StaleList => "stale list",
             Self::ExpiredIterator => "expired iterator",
+            Self::RowDeleted => "row deleted",
+            Self::TableDeleted => "table deleted",
+            Self::Day => "day",
         }
     }
 }

@@ -1,17 +1,26 @@
 //! Makes happen what the plan says: when its time comes, or at the first critical moment after it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use fastrand::Rng;
+use kinesis_emulator::Clock;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
+use super::clock::Calendar;
 use super::history::{Event, History, Process};
 use super::net::Net;
 use super::scenario::{Blow, Incident, Planned};
 use super::stream::Stream;
 use super::strike::Strike;
 use super::worker::Command;
+
+/// A day and an hour: nothing is kept for so long.
+const DAY: Duration = Duration::from_secs(25 * 60 * 60);
+
+/// How often the operator looks at what the workers say, and how long he takes to act on it.
+const OPERATOR_LOOKS: Duration = Duration::from_secs(4);
 
 /// The hand that strikes. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -22,6 +31,8 @@ pub struct Striker {
     pub net: Net,
     /// What is split and merged.
     pub stream: Stream,
+    /// The services' clock, and the calendar of all.
+    pub clocks: (Clock, Calendar),
     /// Who is stopped, killed and frozen.
     pub commands: BTreeMap<u8, mpsc::Sender<Command>>,
 }
@@ -72,6 +83,22 @@ impl Striker {
                     self.net.bury(process).await?;
                 }
             }
+            Incident::RowDeleted => {
+                if self.net.delete_row(whom).await? {
+                    self.struck(Strike::RowDeleted, None);
+                }
+            }
+            Incident::TableDeleted => {
+                // Told before, as it is while all is still there.
+                self.struck(Strike::TableDeleted, None);
+                self.net.delete_table().await?;
+            }
+            Incident::Day => {
+                self.struck(Strike::Day, None);
+                self.stream.settle_all().await?;
+                self.pass_a_day().await;
+                self.clean_up_after_losses(until).await?;
+            }
             Incident::Split(place) => {
                 self.struck(Strike::Reshard, None);
                 self.reshard(place, true).await;
@@ -87,6 +114,35 @@ impl Striker {
                         self.reshard(rng.u8(..), rng.u8(..3) > 0).await;
                     }
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// All sleep for a day: no worker's clock moves but the one on the wall.
+    async fn pass_a_day(&self) {
+        self.net.refresh().await;
+        let (clock, calendar) = &self.clocks;
+        clock.advance(DAY);
+        calendar.pass(DAY);
+        self.history.add(Event::DayPassed { by: DAY });
+    }
+
+    /// Where a shard is gone before it was read, the workers say so, and go on without it only once somebody
+    /// deletes its lease, as `docs/gaps.md` has it.
+    async fn clean_up_after_losses(&self, until: Instant) -> Result<(), String> {
+        while Instant::now() + OPERATOR_LOOKS < until {
+            sleep(OPERATOR_LOOKS).await;
+            let lost: Vec<_> = self.history.read(|oracle| {
+                let shards = oracle.ledger().shards.iter();
+                let lost = shards.filter(|(_, of)| {
+                    let is_open = of.row.as_ref().is_some_and(|row| !row.checkpoint.is_end());
+                    is_open && of.loss.is_told_forgotten && of.loss.forgotten.is_some()
+                });
+                lost.map(|(shard, _)| shard.clone()).collect()
+            });
+            for shard in lost {
+                self.net.delete_lease(&shard).await?;
             }
         }
         Ok(())

@@ -44,15 +44,21 @@ pub enum Subject {
     Iterator,
     /// Records.
     Records,
-    /// The table: made, or looked at.
+    /// A subscription to a shard.
+    Subscribe,
+    /// The registered consumer, looked at or registered.
+    Consumer,
+    /// The table, looked at.
     Table,
+    /// The table, made.
+    MakeTable,
     /// Something else.
     Other,
 }
 
 impl Subject {
     /// All that faults must have struck.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 21] = [
         Self::Join,
         Self::Renew,
         Self::Leave,
@@ -70,25 +76,40 @@ impl Subject {
         Self::Shards,
         Self::Iterator,
         Self::Records,
+        Self::Subscribe,
+        Self::Consumer,
         Self::Table,
+        Self::MakeTable,
     ];
 
-    /// Of a call with this body.
+    /// Whether there are few such requests in a run, so that the network must not spare them.
     #[must_use]
-    pub fn of(operation: &str, body: &[u8]) -> Self {
-        match operation {
+    pub const fn is_rare(self) -> bool {
+        matches!(self, Self::Remove | Self::MakeTable)
+    }
+
+    /// Of a call with this body, and what the body says if it is a write.
+    #[must_use]
+    pub fn of(operation: &str, body: &[u8]) -> (Self, Value) {
+        let subject = match operation {
             "GetRecords" => Self::Records,
             "GetShardIterator" => Self::Iterator,
             "ListShards" => Self::Shards,
+            "SubscribeToShard" => Self::Subscribe,
+            "DescribeStreamConsumer" | "RegisterStreamConsumer" | "DescribeStreamSummary" => {
+                Self::Consumer
+            }
             "Scan" => Self::Scan,
             "GetItem" => Self::Row,
-            "CreateTable" | "DescribeTable" => Self::Table,
+            "DescribeTable" => Self::Table,
+            "CreateTable" => Self::MakeTable,
             "PutItem" | "UpdateItem" | "DeleteItem" => {
                 let body = serde_json::from_slice(body).unwrap_or_default();
-                Self::of_write(operation, &body)
+                return (Self::of_write(operation, &body), body);
             }
             _ => Self::Other,
-        }
+        };
+        (subject, Value::Null)
     }
 
     fn of_write(operation: &str, body: &Value) -> Self {
@@ -158,9 +179,18 @@ impl Subject {
             | Self::Shards
             | Self::Iterator
             | Self::Records
+            | Self::Subscribe
+            | Self::Consumer
             | Self::Table
+            | Self::MakeTable
             | Self::Other => false,
         }
+    }
+
+    /// Whether only those ask for it who read by fan-out.
+    #[must_use]
+    pub const fn is_of_fan_out(self) -> bool {
+        matches!(self, Self::Subscribe | Self::Consumer)
     }
 
     /// Whether it matters that it is under way: it changes a row, or reads all of them.
@@ -190,7 +220,10 @@ impl Subject {
             Self::Shards => "shards",
             Self::Iterator => "iterator",
             Self::Records => "records",
+            Self::Subscribe => "subscribe",
+            Self::Consumer => "consumer",
             Self::Table => "table",
+            Self::MakeTable => "make table",
             Self::Other => "other",
         }
     }

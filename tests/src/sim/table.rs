@@ -2,7 +2,6 @@
 //!
 //! Written apart from the library's own codec on purpose: what it reads is the contract with others.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, UNIX_EPOCH};
 
 use kcl_core::model::{Checkpoint, SequenceNumber, ShardId};
@@ -36,16 +35,10 @@ pub enum Row {
     Other,
 }
 
-/// All rows by key.
+/// The key of a row.
 #[must_use]
-pub fn read(items: &[Item]) -> BTreeMap<String, Row> {
-    let row = |item| {
-        Some((
-            text(item, "leaseKey")?.to_owned(),
-            row(item).unwrap_or(Row::Other),
-        ))
-    };
-    items.iter().filter_map(row).collect()
+pub fn key(item: &Item) -> Option<&str> {
+    text(item, "leaseKey")
 }
 
 /// The shard whose row has this key: its name, or `stream/` and its stream and name where there are two.
@@ -62,12 +55,18 @@ pub fn shard(key: &str) -> Option<ShardId> {
 
 /// The key of the row of a shard.
 #[must_use]
-pub fn key(shard: &ShardId) -> String {
+pub fn lease_key(shard: &ShardId) -> String {
     let prefix = shard.stream().map_or("", |_| "stream/");
     format!("{prefix}{shard}")
 }
 
-fn row(item: &Item) -> Option<Row> {
+/// The row of an item.
+#[must_use]
+pub fn row(item: &Item) -> Row {
+    read(item).unwrap_or(Row::Other)
+}
+
+fn read(item: &Item) -> Option<Row> {
     let key = text(item, "leaseKey")?;
     if let Some(name) = key.strip_prefix("worker/") {
         let (_, incarnation) = name.rsplit_once('/')?;

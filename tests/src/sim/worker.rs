@@ -5,31 +5,34 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_kinesis::config::SharedHttpClient;
-use aws_smithy_async::rt::sleep::{AsyncSleep, Sleep};
-use aws_smithy_async::time::TimeSource;
 use aws_smithy_runtime_api::client::behavior_version::BehaviorVersion;
 use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
 use aws_types::region::Region;
 use fastrand::Rng;
 use kcl_core::env::{Env, Gate};
+use kcl_core::model::ShardId;
 use kcl_core::{
-    CheckpointPolicy, CommitSettings, PollSettings, Polling, Settings, Streams, Worker,
+    CheckpointPolicy, CommitSettings, ErrorKind, PollSettings, Polling, Settings, ShutdownSettings,
+    Streams, Worker, event,
 };
+use kcl_efo::{FanOut, FanOutSettings, SubscriptionSettings, Switch};
 use kcl_lease::{DynamoLeases, LeaseSettings};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::history::{Event, History, Process, Step};
+use super::clock::{Calendar, Rate, VirtualSleep, WallClock};
+use super::history::{Event, History, Leftovers, Notice, Process, Step};
 use super::ledger::Start;
-use super::net::Net;
+use super::net::{Line, Net};
 use super::processor::Processors;
-use super::world::{APPLICATION, SECOND, STREAM, initial_position, settle, wall_zero};
+use super::scenario::Retrieval;
+use super::world::{APPLICATION, SECOND, STREAM, initial_position, settle};
 
 /// How long a worker that ended by itself stays down.
 const BACK_AFTER_FAILURE: Duration = Duration::from_secs(2);
@@ -72,8 +75,10 @@ pub struct Supervisor {
     pub processors: Processors,
     /// The seed of its lives.
     pub rng: Rng,
-    /// The start of the run.
-    pub zero: Instant,
+    /// What the services' wall clock shows.
+    pub calendar: Calendar,
+    /// How fast its clocks go.
+    pub rate: Rate,
     /// By how many milliseconds its wall clock is off at first.
     pub skew: i64,
     /// Its name.
@@ -82,8 +87,14 @@ pub struct Supervisor {
     pub lease_time: Duration,
     /// How long it waits after an empty page.
     pub poll_idle: Duration,
+    /// How it reads.
+    pub retrieval: Retrieval,
     /// How long it waits between two checkpoints of a shard.
     pub commit_every: Duration,
+    /// How often it asks for shards that nobody knows.
+    pub sync_every: Duration,
+    /// How long a call may take while a shard is given back, and then all of that.
+    pub drain: (Duration, Duration),
     /// The SDK's time-out for the first byte, if set.
     pub read_timeout: Option<Duration>,
     /// Where the application starts.
@@ -116,7 +127,12 @@ impl Supervisor {
                 life,
             };
             let clock = WallClock {
-                zero: self.zero,
+                calendar: self.calendar.clone(),
+                // LATEST is fixed by the worker's wall clock: one that is ahead starts ahead.
+                rate: match self.start {
+                    Start::Latest => Rate(0),
+                    Start::TrimHorizon | Start::At(_) => self.rate,
+                },
                 skew: Arc::clone(&skew),
             };
             match self.live(process, clock, &mut commands).await {
@@ -136,7 +152,13 @@ impl Supervisor {
         let (stop, stopped) = oneshot::channel::<()>();
         let mut stop = Some(stop);
         let gate = Gate::default();
-        let run = self.start(process, clock.clone(), gate.clone(), stopped);
+        let line = self.net.line(process, self.rate, self.rng.fork());
+        let run = self.start(
+            process,
+            clock.clone(),
+            (gate.clone(), line.clone()),
+            stopped,
+        );
         let mut task = tokio::spawn(run);
         let mut back_after = None;
         let mut last = false;
@@ -167,7 +189,9 @@ impl Supervisor {
                 Woken::Exited(exited) => {
                     let outcome = exited.unwrap_or_else(|error| Err(format!("panic: {error}")));
                     settle().await;
+                    self.tell_forgotten(process, &outcome);
                     self.add(process, Step::Exited(outcome));
+                    self.look_for_leftovers(process, &gate, &line);
                     return match last {
                         true => Ended::ForGood,
                         false => Ended::BackAfter(back_after.unwrap_or(BACK_AFTER_FAILURE)),
@@ -178,6 +202,7 @@ impl Supervisor {
                     drop((&mut task).await);
                     settle().await;
                     self.add(process, Step::Killed);
+                    self.look_for_leftovers(process, &gate, &line);
                     return Ended::BackAfter(back_after);
                 }
                 Woken::Told(command) => {
@@ -198,35 +223,77 @@ impl Supervisor {
         self.history.add(Event::Life { process, step });
     }
 
+    /// A worker that ends because its shard is no longer there says so with its error.
+    fn tell_forgotten(&self, process: Process, outcome: &Result<(), String>) {
+        let Err(error) = outcome else { return };
+        let name = |error: &str| {
+            let (_, rest) = error.split_once("(shard ")?;
+            let (shard, rest) = rest.split_once(')')?;
+            (error.starts_with("NotFound") && rest.contains("does not exist"))
+                .then(|| ShardId::new(shard))
+        };
+        let Some(shard) = name(error) else { return };
+        let checkpoint = self.history.read(|oracle| {
+            let of = oracle.ledger().shards.get(&shard);
+            let row = of.and_then(|of| of.row.as_ref());
+            row.map(|row| row.checkpoint.clone())
+        });
+        if let Some(checkpoint) = checkpoint {
+            let notice = Notice::Forgotten { shard, checkpoint };
+            self.history.add(Event::Told { process, notice });
+        }
+    }
+
+    fn look_for_leftovers(&self, process: Process, gate: &Gate, line: &Line) {
+        let leftovers = Leftovers {
+            tasks: gate.tasks(),
+            requests: line.open(),
+            processors: self.processors.alive(process),
+        };
+        self.history.add(Event::Left { process, leftovers });
+    }
+
     /// One life of the worker, ready to be polled.
     fn start(
         &mut self,
         process: Process,
         clock: WallClock,
-        gate: Gate,
+        (gate, line): (Gate, Line),
         stopped: oneshot::Receiver<()>,
     ) -> impl Future<Output = Result<(), String>> + Send + 'static {
-        let config = self.config(process, clock.clone());
+        let config = self.config(line, clock.clone());
         let rng = Mutex::new(self.rng.fork());
         let processors = self.processors.clone();
+        // By its own clock, see `clock`.
+        let takes = |time| self.rate.takes(time);
         let policy = CheckpointPolicy::Automatic {
-            every: self.commit_every,
+            every: takes(self.commit_every),
+        };
+        let shutdown = ShutdownSettings {
+            call_max: takes(self.drain.0),
+            drain_max: takes(self.drain.1),
+            ..ShutdownSettings::default()
         };
         let settings = Settings {
             commit: CommitSettings { policy },
+            shutdown,
             ..Settings::default()
         };
         let poll = PollSettings {
-            idle: self.poll_idle,
+            idle: takes(self.poll_idle),
             ..PollSettings::default()
         };
         let lease = LeaseSettings {
-            duration: self.lease_time,
+            duration: takes(self.lease_time),
+            sync_interval: takes(self.sync_every),
+            start_timeout: takes(LeaseSettings::default().start_timeout),
             ..LeaseSettings::default()
         };
+        let history = self.history.clone();
         let env = Env::simulated(move || clock.now(), self.rng.u64(..)).with_gate(gate);
+        let polling = Polling::new(&config).with_settings(poll);
         let start = initial_position(self.start);
-        let worker = if self.reads_two {
+        let builder = if self.reads_two {
             let streams = Streams::new();
             for stream in [STREAM, SECOND] {
                 streams.add(stream, start).expect("two streams");
@@ -235,12 +302,30 @@ impl Supervisor {
         } else {
             Worker::builder(APPLICATION, STREAM).with_initial_position(start)
         };
-        let worker = worker
+        let (builder, switch) = match self.retrieval {
+            Retrieval::Polling => (builder.with_source(polling), None),
+            Retrieval::FanOut => (builder.with_source(self.fan_out(&config)), None),
+            Retrieval::Either => {
+                let source = self.fan_out(&config).with_fallback(polling);
+                (builder.with_source(source), None)
+            }
+            Retrieval::Switched => {
+                let source = self.fan_out(&config).with_fallback(polling);
+                let switch = source.switch();
+                (builder.with_source(source), Some(switch))
+            }
+        };
+        let switched = switched(switch.map(|switch| (switch, self.rng.fork())));
+        let worker = builder
             .with_settings(settings)
             .with_worker_id(&self.name)
-            .with_source(Polling::new(&config).with_settings(poll))
             .with_ownership(DynamoLeases::new(&config).with_settings(lease))
             .with_env(env.clone())
+            .with_observer(move |event: &event::Event| {
+                if let Some(notice) = notice(event) {
+                    history.add(Event::Told { process, notice });
+                }
+            })
             .with_processor(move |_| {
                 let rng = rng.lock().unwrap_or_else(PoisonError::into_inner).fork();
                 processors.make(process, rng)
@@ -252,16 +337,35 @@ impl Supervisor {
                 // Dropping the sender is the signal.
                 drop(stopped.await);
             };
-            worker
-                .run(shutdown)
-                .await
-                .map(drop)
-                .map_err(|error| describe(&error))
+            let run = worker.run(shutdown);
+            let outcome = tokio::select! {
+                biased; // ORDER: an end before a change that it makes vain
+                outcome = run => outcome,
+                never = switched => match never {},
+            };
+            outcome.map(drop).map_err(|error| describe(&error))
         })
     }
 
-    fn config(&mut self, process: Process, clock: WallClock) -> SdkConfig {
-        let line = self.net.line(process, self.rng.fork());
+    /// Reading by fan-out, by this worker's clock.
+    fn fan_out(&self, config: &SdkConfig) -> FanOut {
+        let takes = |time| self.rate.takes(time);
+        let usual = SubscriptionSettings::default();
+        let subscription = SubscriptionSettings {
+            renew_after: takes(usual.renew_after),
+            silence_max: takes(usual.silence_max),
+            hold_max: takes(usual.hold_max),
+            reopen_after: takes(usual.reopen_after),
+            retry_pause_min: takes(usual.retry_pause_min),
+            ..usual
+        };
+        FanOut::new(config, APPLICATION).with_settings(FanOutSettings {
+            subscription,
+            ..FanOutSettings::default()
+        })
+    }
+
+    fn config(&self, line: Line, clock: WallClock) -> SdkConfig {
         let credentials = Credentials::new("AKIDEXAMPLE", "secret", None, None, "simulation");
         let timeouts = {
             let mut timeouts = TimeoutConfig::builder();
@@ -274,11 +378,34 @@ impl Supervisor {
             .credentials_provider(SharedCredentialsProvider::new(credentials))
             .endpoint_url("http://emulator")
             .http_client(SharedHttpClient::new(line))
-            .sleep_impl(VirtualSleep)
+            .sleep_impl(VirtualSleep(self.rate))
             .time_source(clock)
             .timeout_config(timeouts.build())
             .build()
     }
+}
+
+/// What a worker tells its application of a loss.
+fn notice(event: &event::Event) -> Option<Notice> {
+    Some(match event {
+        event::Event::RecordsTrimmed(gap) => Notice::Trimmed {
+            shard: gap.shard.clone(),
+            after: gap.after.clone(),
+            next: gap.next.clone(),
+        },
+        event::Event::ShardForgotten { shard, checkpoint } => Notice::Forgotten {
+            shard: shard.clone(),
+            checkpoint: checkpoint.clone(),
+        },
+        event::Event::LeaseVanished { shard, checkpoint } => Notice::Vanished {
+            shard: shard.clone(),
+            checkpoint: checkpoint.clone(),
+        },
+        event::Event::CoordinationFailed { error } if error.kind == ErrorKind::NotFound => {
+            Notice::TableGone
+        }
+        _ => return None,
+    })
 }
 
 /// An error with its causes, on one line.
@@ -292,43 +419,27 @@ fn describe(error: &kcl_core::error::Error) -> String {
     text
 }
 
+/// Somebody changes now and then how a worker reads.
+async fn switched(switch: Option<(Switch, Rng)>) -> std::convert::Infallible {
+    let Some((switch, mut rng)) = switch else {
+        return std::future::pending().await;
+    };
+    loop {
+        sleep(Duration::from_millis(rng.u64(500..90_000))).await;
+        let to = match switch.wanted() {
+            event::Retrieval::FanOut => event::Retrieval::Polling,
+            event::Retrieval::Polling => event::Retrieval::FanOut,
+        };
+        switch
+            .to(to)
+            .expect("the source of this worker has a fallback");
+    }
+}
+
 /// Nothing: never.
 async fn at(time: Option<Instant>) {
     match time {
         Some(time) => sleep_until(time).await,
         None => std::future::pending().await,
-    }
-}
-
-/// The wall clock of one worker.
-#[derive(Clone, Debug)]
-struct WallClock {
-    zero: Instant,
-    /// In milliseconds.
-    skew: Arc<AtomicI64>,
-}
-
-impl WallClock {
-    fn now(&self) -> SystemTime {
-        let off = self.skew.load(Ordering::Relaxed);
-        let skew = Duration::from_millis(off.unsigned_abs());
-        let right = wall_zero() + self.zero.elapsed();
-        if off < 0 { right - skew } else { right + skew }
-    }
-}
-
-impl TimeSource for WallClock {
-    fn now(&self) -> SystemTime {
-        Self::now(self)
-    }
-}
-
-/// The SDK's timers, on tokio's time.
-#[derive(Debug)]
-struct VirtualSleep;
-
-impl AsyncSleep for VirtualSleep {
-    fn sleep(&self, duration: Duration) -> Sleep {
-        Sleep::new(sleep(duration))
     }
 }

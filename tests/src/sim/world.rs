@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use fastrand::Rng;
 use kinesis_emulator::{Clock, Delays, Service, Settings};
@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::checkers::Oracle;
+use super::clock::{Calendar, Rate, wall_zero};
 use super::control::Control;
 use super::history::{Event, History};
 use super::ledger::{Expectations, Start};
@@ -36,12 +37,6 @@ pub const APPLICATION: &str = "billing";
 /// How long the fleet gets to stop at the end.
 const STOP: Duration = Duration::from_secs(60);
 
-/// The service's clock at the start of every run: whole seconds, in 2026.
-#[must_use]
-pub fn wall_zero() -> SystemTime {
-    UNIX_EPOCH + Duration::from_secs(1_790_000_000)
-}
-
 /// A run under way.
 #[derive(Debug)]
 pub struct World {
@@ -52,6 +47,8 @@ pub struct World {
     processors: Processors,
     rng: Rng,
     zero: Instant,
+    clock: Clock,
+    calendar: Calendar,
 }
 
 impl World {
@@ -63,14 +60,17 @@ impl World {
             start: plan.start,
             clean: plan.kind != Kind::Chaos,
             still: plan.kind == Kind::Still,
-            lease_max: plan.lease_times.iter().max().copied().unwrap_or_default(),
+            lease_max: longest(&plan),
+            overlap: overlap(&plan),
+            shard_requests: shard_requests(&plan),
+            streams: 1 + usize::from(plan.second.is_some()),
         };
         let clock = Clock::starting_at(wall_zero());
         let history = History::new(Trace::new(show), Oracle::new(expect));
         let mut rng = Rng::with_seed(plan.seed ^ 0x5eed_7e57);
         let reshard = Duration::from_millis(rng.u64(..4_000));
         let settings = Settings {
-            clock,
+            clock: clock.clone(),
             delays: Delays {
                 reshard,
                 ..Delays::default()
@@ -91,6 +91,8 @@ impl World {
             stream,
             processors: Processors::new(history.clone(), plan.temper),
             zero: Instant::now(),
+            calendar: Calendar::new(),
+            clock,
             history,
             plan,
             rng,
@@ -123,8 +125,10 @@ impl World {
             history: self.history.clone(),
             net: self.net.clone(),
             stream: self.stream.clone(),
+            clocks: (self.clock.clone(), self.calendar.clone()),
             commands,
         };
+        self.age(&mut side);
         self.perform(&striker, &mut side).await;
         sleep_until(self.zero + self.plan.heal).await;
         self.heal();
@@ -134,6 +138,7 @@ impl World {
         }
         self.net.refresh().await;
         self.history.add(Event::Finished);
+        self.stream.reread().await?;
         drop(striker);
         let stopped = tokio::time::timeout(STOP, async {
             while let Some(ended) = fleet.join_next().await {
@@ -158,6 +163,23 @@ impl World {
         side.spawn(async move { stream.feed(rng, every, keys, until).await });
     }
 
+    /// The stream gets a past, of which the fleet knows nothing.
+    fn age(&mut self, side: &mut JoinSet<Result<(), String>>) {
+        let (stream, net, mut rng) = (self.stream.clone(), self.net.clone(), self.rng.fork());
+        let reshards = self.plan.aged;
+        side.spawn(async move {
+            for _ in 0..reshards {
+                sleep(Duration::from_millis(rng.u64(..400))).await;
+                match rng.u8(..4) {
+                    0 => stream.merge(rng.u8(..)).await,
+                    _ => stream.split(rng.u8(..)).await,
+                };
+                net.refresh().await;
+            }
+            Ok(())
+        });
+    }
+
     fn start_fleet(&mut self, fleet: &mut JoinSet<()>) -> BTreeMap<u8, mpsc::Sender<Command>> {
         let mut commands = BTreeMap::new();
         for (worker, first) in (0_u8..).zip(self.plan.starts.clone()) {
@@ -168,12 +190,16 @@ impl World {
                 net: self.net.clone(),
                 processors: self.processors.clone(),
                 rng: self.rng.fork(),
-                zero: self.zero,
+                calendar: self.calendar.clone(),
+                rate: self.plan.rates[usize::from(worker)],
                 skew: self.plan.skew[usize::from(worker)],
                 name: self.name(worker),
                 lease_time: self.plan.lease_times[usize::from(worker)],
                 poll_idle: self.plan.poll_idle,
+                retrieval: self.plan.retrieval[usize::from(worker)],
                 commit_every: self.plan.commit_every,
+                sync_every: self.plan.sync_every,
+                drain: self.plan.drain,
                 read_timeout: self.plan.read_timeout,
                 start: self.plan.start,
                 reads_two: self.plan.second.is_some(),
@@ -207,6 +233,44 @@ impl World {
         self.processors.heal();
         self.history.add(Event::Healed);
     }
+}
+
+/// The longest lease time of the fleet, by the slowest clock of it.
+fn longest(plan: &Plan) -> Duration {
+    let longest = plan.lease_times.iter().max().copied().unwrap_or_default();
+    slowest(plan).takes(longest)
+}
+
+fn slowest(plan: &Plan) -> Rate {
+    plan.rates
+        .iter()
+        .min_by_key(|rate| rate.0)
+        .copied()
+        .unwrap_or_default()
+}
+
+/// What reading one shard takes in ten seconds: five reads a second where there is something to read, and
+/// checkpoints.
+fn shard_requests(plan: &Plan) -> usize {
+    let commits = match plan.commit_every.as_secs() {
+        0 => 50,
+        seconds => 10 / usize::try_from(seconds).unwrap_or(10),
+    };
+    50 + commits
+}
+
+/// For how long two workers can both take a lease for theirs, because their clocks are further apart than the
+/// twentieth that the library allows for.
+fn overlap(plan: &Plan) -> Duration {
+    let longest = plan.lease_times.iter().max().copied().unwrap_or_default();
+    let fastest = plan
+        .rates
+        .iter()
+        .max_by_key(|rate| rate.0)
+        .copied()
+        .unwrap_or_default();
+    let held = slowest(plan).takes(longest - longest / 20);
+    held.saturating_sub(fastest.takes(longest))
 }
 
 /// Waits at least one tick, so that what was cancelled just now is gone.

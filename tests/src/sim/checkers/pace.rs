@@ -89,14 +89,16 @@ pub(super) fn nothing_waits_for_long(ledger: &Ledger, event: &Event) -> Verdict 
             of.covered(&row.checkpoint, ledger.expect.wall_zero)
                 .map_or(0, |(_, most)| most),
         );
-        let Some(arrival) = of.arrivals.get(from) else {
+        let from = from.max(of.loss.trimmed);
+        let Some(next) = of.records.get(from) else {
             continue;
         };
         let is_in_call = |it: &InstanceLedger| it.shard == *shard && it.call.is_some();
         if ledger.instances_of(holder).any(is_in_call) {
             continue;
         }
-        let arrived = Duration::from_millis(*arrival);
+        let arrived = ledger.records.get(*next as usize);
+        let arrived = arrived.map_or(ledger.now, |record| record.produced);
         let since = [
             Some(arrived),
             of.delivered,

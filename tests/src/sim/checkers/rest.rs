@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use kcl_core::model::ShardId;
+
 use super::Verdict;
 use crate::sim::history::{Event, Process, Step};
 use crate::sim::ledger::{Ledger, ShardLedger, Start};
@@ -23,6 +25,13 @@ fn unread(ledger: &Ledger, of: &ShardLedger) -> bool {
     ledger.expect.start != Start::TrimHorizon && of.first.is_none() && of.closed.is_some_and(before)
 }
 
+/// Whether the shard will never be finished: the stream has forgotten it, or its lease was deleted after its
+/// children had theirs.
+fn is_over(of: &ShardLedger) -> bool {
+    let is_told = of.loss.is_told_forgotten || of.first.is_none();
+    of.row.is_none() && (of.loss.abandoned.is_some() || (of.loss.forgotten.is_some() && is_told))
+}
+
 /// S1: at the end, every record from the start on is processed.
 pub(super) fn everything_is_processed(ledger: &Ledger, event: &Event) -> Verdict {
     if *event != Event::Finished {
@@ -40,7 +49,9 @@ pub(super) fn everything_is_processed(ledger: &Ledger, event: &Event) -> Verdict
         };
         let lost = |id: &&u32| {
             let record = ledger.records.get(**id as usize);
-            record.is_some_and(|record| record.place >= from && !record.done)
+            record.is_some_and(|record| {
+                record.place >= from && !record.done && !of.is_excused(record.place)
+            })
         };
         let lost: Vec<_> = of.records.iter().filter(lost).collect();
         if let Some(first) = lost.first() {
@@ -61,7 +72,7 @@ pub(super) fn every_shard_has_its_lease(ledger: &Ledger, event: &Event) -> Verdi
         return Ok(());
     }
     for (shard, of) in &ledger.shards {
-        if of.ended || unread(ledger, of) {
+        if of.ended || unread(ledger, of) || is_over(of) {
             continue;
         }
         if of.closed.is_some() {
@@ -86,7 +97,8 @@ pub(super) fn everything_is_durable(ledger: &Ledger, event: &Event) -> Verdict {
     for (shard, of) in ledger.shards.iter().filter(|(_, of)| of.closed.is_none()) {
         let row = of.row.as_ref();
         let durable = row.and_then(|row| of.covered(&row.checkpoint, ledger.expect.wall_zero));
-        if durable.is_none_or(|(_, durable)| durable < of.records.len()) {
+        let is_lost = |from: usize| (from..of.records.len()).all(|place| of.is_excused(place));
+        if durable.is_none_or(|(_, durable)| !is_lost(durable)) {
             return Err(format!(
                 "{shard}: {durable:?} of {} are durable",
                 of.records.len()
@@ -128,6 +140,40 @@ pub(super) fn leases_stand_still(ledger: &Ledger, event: &Event) -> Verdict {
     }
 }
 
+/// For how long a lease that may go can stay: the longest time between two looks at the list of shards, and
+/// a failure or two.
+const CLEANED_UP: Duration = Duration::from_secs(150);
+
+/// S8: at the end, no lease is left that nobody needs.
+pub(super) fn nothing_is_left_over(ledger: &Ledger, event: &Event) -> Verdict {
+    if *event != Event::Finished {
+        return Ok(());
+    }
+    let children = ledger.children();
+    for (shard, of) in &ledger.shards {
+        let is_old = |at: Option<Duration>| at.is_some_and(|at| at + CLEANED_UP < ledger.now);
+        if !of.row.as_ref().is_some_and(|row| row.checkpoint.is_end())
+            || !is_old(of.loss.forgotten)
+            || !is_old(of.moved)
+        {
+            continue;
+        }
+        let has_row = |id: &ShardId| ledger.shards.get(id).is_some_and(|it| it.row.is_some());
+        let mut of_it = children.get(shard).into_iter().flatten();
+        let is_read = |child: &ShardLedger| {
+            let row = child.row.as_ref();
+            row.is_some_and(|row| !row.is_untouched()) && is_old(child.moved)
+        };
+        if !of.parents.iter().any(has_row)
+            && of_it.clone().next().is_some()
+            && of_it.all(|(_, child)| is_read(child))
+        {
+            return Err(format!("the lease of {shard} is left, and nobody needs it"));
+        }
+    }
+    Ok(())
+}
+
 /// L4: at the end the shares of the running processes differ by at most one.
 pub(super) fn shares_are_even(ledger: &Ledger, event: &Event) -> Verdict {
     if *event != Event::Finished {
@@ -149,8 +195,8 @@ pub(super) fn shares_are_even(ledger: &Ledger, event: &Event) -> Verdict {
     }
 }
 
-/// L6: where nothing fails, a process runs until it is asked to stop, stops in time without an
-/// error, and leaves nothing behind.
+/// L6: where nothing fails, and at the end where nothing fails any more, a process runs until it is asked to
+/// stop, stops in time without an error, and leaves nothing behind.
 pub(super) fn exits_are_clean(ledger: &Ledger, event: &Event) -> Verdict {
     let Event::Life {
         process,
@@ -162,7 +208,7 @@ pub(super) fn exits_are_clean(ledger: &Ledger, event: &Event) -> Verdict {
     let Some(known) = ledger
         .processes
         .get(process)
-        .filter(|_| ledger.expect.clean)
+        .filter(|_| ledger.expect.clean || ledger.finished)
     else {
         return Ok(());
     };

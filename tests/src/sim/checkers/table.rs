@@ -6,7 +6,7 @@ use kcl_core::model::{Checkpoint, ShardId};
 
 use super::Verdict;
 use crate::sim::history::{Event, LeaseRow, Process};
-use crate::sim::ledger::{Ledger, RIVAL, Start, millis};
+use crate::sim::ledger::{Ledger, OPERATOR, RIVAL, ShardLedger, Start, millis};
 
 /// A change of a lease row.
 struct Change<'a> {
@@ -66,10 +66,8 @@ pub(super) fn what_a_checkpoint_covers_is_processed(ledger: &Ledger, event: &Eve
     let (_, known) = covered(before).unwrap_or_default();
     let open = (known..now).find(|place| {
         let id = of.records[*place];
-        ledger
-            .records
-            .get(id as usize)
-            .is_none_or(|record| !record.done)
+        let record = ledger.records.get(id as usize);
+        record.is_none_or(|record| !record.done && !ledger.is_gone(record))
     });
     match open {
         None => Ok(()),
@@ -79,6 +77,9 @@ pub(super) fn what_a_checkpoint_covers_is_processed(ledger: &Ledger, event: &Eve
         )),
     }
 }
+
+/// A row may be deleted between a write and its answer, which comes so much later at most.
+const DELETED_UNDER_WAY: Duration = Duration::from_secs(60);
 
 /// S11: when user code hears that its checkpoint was made, the table has it.
 pub(super) fn what_is_told_to_be_durable_is(ledger: &Ledger, event: &Event) -> Verdict {
@@ -108,13 +109,18 @@ pub(super) fn what_is_told_to_be_durable_is(ledger: &Ledger, event: &Event) -> V
     if durable.is_some_and(|(_, durable)| durable >= asked) {
         return Ok(());
     }
+    let deleted = of.loss.deleted;
+    if deleted.is_some_and(|at| ledger.now < at + DELETED_UNDER_WAY) {
+        return Ok(());
+    }
     Err(format!(
         "{}: processor {instance} is told that {asked} records are durable, the row says {row:?}",
         known.shard
     ))
 }
 
-/// S2: a checkpoint only grows, an epoch too, and a lease is not removed before the shard's end.
+/// S2: a checkpoint only grows, an epoch too, and a lease is not removed before the shard's end, but by
+/// an operator.
 pub(super) fn checkpoints_never_go_back(_: &Ledger, event: &Event) -> Verdict {
     let Some(change) = Change::of(event) else {
         return Ok(());
@@ -123,7 +129,7 @@ pub(super) fn checkpoints_never_go_back(_: &Ledger, event: &Event) -> Verdict {
         return Ok(());
     };
     let Some(after) = change.after else {
-        return if before.checkpoint.is_end() {
+        return if before.checkpoint.is_end() || change.by == OPERATOR {
             Ok(())
         } else {
             Err(format!(
@@ -258,6 +264,47 @@ pub(super) fn the_finished_are_not_made_again(ledger: &Ledger, event: &Event) ->
     Ok(())
 }
 
+/// S8: a finished lease goes only when the stream has forgotten its shard, when the lease of each child was read
+/// from or is gone, and after those of its parents. An operator does as he likes.
+pub(super) fn leases_go_in_order(ledger: &Ledger, event: &Event) -> Verdict {
+    let Some(change) = Change::of(event) else {
+        return Ok(());
+    };
+    let shard = change.shard;
+    if change.after.is_some() || change.by == OPERATOR {
+        return Ok(());
+    }
+    let Some(of) = ledger.shards.get(shard) else {
+        return Ok(());
+    };
+    if of.loss.forgotten.is_none() {
+        return Err(format!(
+            "the lease of {shard} goes, and the stream has the shard"
+        ));
+    }
+    let has_row = |id: &&ShardId| ledger.shards.get(*id).is_some_and(|it| it.row.is_some());
+    if let Some(parent) = of.parents.iter().find(has_row) {
+        return Err(format!(
+            "the lease of {shard} goes before that of its parent {parent}"
+        ));
+    }
+    let is_waiting = |child: &ShardLedger| {
+        child.parents.contains(shard)
+            && match &child.row {
+                Some(row) => row.is_untouched(),
+                None => !child.ended && child.loss.forgotten.is_none(),
+            }
+    };
+    let mut shards = ledger.shards.iter();
+    match shards.find(|(_, child)| is_waiting(child)) {
+        None => Ok(()),
+        Some((child, it)) => Err(format!(
+            "the lease of {shard} goes before {child} is read: {:?}",
+            it.row
+        )),
+    }
+}
+
 /// S9: the initial position holds for shards that nobody ever read; their children start at their
 /// first record.
 pub(super) fn leases_start_where_they_should(ledger: &Ledger, event: &Event) -> Verdict {
@@ -267,7 +314,7 @@ pub(super) fn leases_start_where_they_should(ledger: &Ledger, event: &Event) -> 
     let (None, Some(row)) = (change.before, change.after) else {
         return Ok(());
     };
-    let now = u64::try_from(ledger.now.as_millis()).unwrap_or(u64::MAX);
+    let now = ledger.wall();
     let first = ledger.first_start.unwrap_or_default().as_millis();
     let at = |time| millis(time, ledger.expect.wall_zero);
     let read = |parent: &ShardId| {

@@ -9,6 +9,7 @@ use fastrand::Rng;
 
 use super::Peer;
 use crate::sim::scenario::Weather;
+use crate::sim::subject::Subject;
 
 /// The longest slow way, in milliseconds.
 const SLOW: u64 = 1_500;
@@ -75,7 +76,7 @@ pub(super) struct Passage {
 }
 
 /// Draws what becomes of one request.
-pub(super) fn draw(rng: &mut Rng, weather: &Weather) -> Passage {
+pub(super) fn draw(rng: &mut Rng, weather: &Weather, subject: Subject) -> Passage {
     // Around what a client waits for an answer, so that some come just in time.
     let mut way = || {
         let slow = rng.u64(..1_000) < weather.slow;
@@ -95,6 +96,11 @@ pub(super) fn draw(rng: &mut Rng, weather: &Weather) -> Passage {
         (weather.twice, Fate::Twice(late)),
     ];
     let mut point = rng.u64(..1_000);
+    // What is asked for once in a run would hardly ever be met by what strikes one in a hundred.
+    if subject.is_rare() && weather.has_faults() && point < 600 {
+        let fate = ladder[rng.usize(..ladder.len())].1;
+        return Passage { fate, there, back };
+    }
     for (rate, fate) in ladder {
         if point < rate {
             return Passage { fate, there, back };
@@ -109,8 +115,11 @@ pub(super) fn draw(rng: &mut Rng, weather: &Weather) -> Passage {
 }
 
 /// The answer of a service that is too busy or fails.
-pub(super) fn refusal(fate: Fate, peer: Peer) -> HttpResponse {
+pub(super) fn refusal(fate: Fate, peer: Peer, subject: Subject) -> HttpResponse {
     let (status, kind) = match (fate, peer) {
+        (Fate::Throttled, Peer::Kinesis) if subject.is_of_fan_out() => {
+            (400, "LimitExceededException")
+        }
         (Fate::Throttled, Peer::Kinesis) => (400, "ProvisionedThroughputExceededException"),
         (Fate::Throttled, Peer::Dynamo) => (
             400,
@@ -152,7 +161,7 @@ mod tests {
         let mut counts = std::collections::BTreeMap::<&str, u32>::new();
         for _ in 0..10_000 {
             *counts
-                .entry(draw(&mut rng, &weather).fate.name())
+                .entry(draw(&mut rng, &weather, Subject::Scan).fate.name())
                 .or_default() += 1;
         }
         assert_eq!(counts.len(), 9);
@@ -169,6 +178,6 @@ mod tests {
             latency: 5,
             ..Weather::default()
         };
-        assert!((0..1_000).all(|_| draw(&mut rng, &weather).fate == Fate::Fine));
+        assert!((0..1_000).all(|_| draw(&mut rng, &weather, Subject::Scan).fate == Fate::Fine));
     }
 }

@@ -21,7 +21,8 @@ impl Net {
     pub async fn steal(&self, leases: u8, rng: &mut Rng) -> Result<(), String> {
         let mut held: Vec<(String, LeaseRow)> = self.0.history.read(|oracle| {
             let shards = oracle.ledger().shards.iter();
-            let rows = shards.filter_map(|(shard, of)| Some((table::key(shard), of.row.clone()?)));
+            let rows =
+                shards.filter_map(|(shard, of)| Some((table::lease_key(shard), of.row.clone()?)));
             rows.filter(|(_, row)| row.incarnation.is_some() && !row.checkpoint.is_end())
                 .collect()
         });
@@ -85,12 +86,14 @@ impl Net {
             return Err(format!("the rival is refused: {body}"));
         }
         let watch = &self.0.watch;
-        watch.applied(RIVAL, operation, sent, true, &response).await;
+        if response.status().is_success() {
+            watch.compare_rows(RIVAL, sent, true);
+        }
         Ok(())
     }
 }
 
-fn request(operation: &str, input: &Value) -> Result<HttpRequest, String> {
+pub(super) fn request(operation: &str, input: &Value) -> Result<HttpRequest, String> {
     let mut request = HttpRequest::new(SdkBody::from(input.to_string()));
     let set = request.set_method("POST");
     set.map_err(|error| error.to_string())?;

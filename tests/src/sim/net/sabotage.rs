@@ -49,18 +49,22 @@ pub(super) fn distort(
     operation: &str,
     mut response: HttpResponse,
 ) -> HttpResponse {
-    if sabotage != Some(Sabotage::RecordsSkipped) || operation != "GetRecords" {
-        return response;
-    }
+    let (list, least) = match (sabotage, operation) {
+        (Some(Sabotage::RecordsSkipped), "GetRecords") => ("Records", 2),
+        (Some(Sabotage::RowsHidden), "Scan") => ("Items", 3),
+        _ => return response,
+    };
     let mut body = read(response.body());
-    if let Some(records) = body["Records"].as_array_mut()
-        && records.len() > 2
+    if let Some(all) = body[list].as_array_mut()
+        && all.len() > least
     {
-        records.remove(1);
+        all.remove(1);
         let body = body.to_string();
         response
             .headers_mut()
             .insert("content-length", body.len().to_string());
+        // It is the sum of a body that is not sent.
+        response.headers_mut().remove("x-amz-crc32");
         *response.body_mut() = SdkBody::from(body);
     }
     response

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-use super::{Blow, Cut, Incident, Kind, Plan, Planned, Side, Temper, Weather};
+use super::{Blow, Cut, Incident, Kind, Plan, Planned, Retrieval, Side, Temper, Weather};
+use crate::sim::clock::Rate;
 use crate::sim::ledger::Start;
 use crate::sim::moment::Moment;
 
@@ -31,6 +32,7 @@ impl Plan {
             quiet: length.saturating_sub(Duration::from_secs(75)),
             starts: (0..workers).map(|_| ms(&mut rng, 0, 20_000)).collect(),
             shards: rng.u8(1..5),
+            aged: 0,
             start: start(&mut rng),
             produce_every: Duration::from_millis(rng.u64(80..800)),
             keys: rng.u32(1..60),
@@ -40,9 +42,13 @@ impl Plan {
             read_timeout: rng.bool().then(|| ms(&mut rng, 1_000, 8_000)),
             // Reads are most of what a run costs, and no faster polling makes leases more interesting.
             poll_idle: Duration::from_millis(*rng.choice(&[500, 2_000, 5_000]).expect("three")),
+            retrieval: vec![Retrieval::Polling; workers],
             lease_times: lease_times(&mut rng, kind, workers),
             one_name: rng.u8(..10) == 0,
             skew: (0..workers).map(|_| rng.i64(-600_000..600_000)).collect(),
+            rates: vec![Rate(0); workers],
+            sync_every: Duration::from_secs(60),
+            drain: (Duration::from_secs(20), Duration::from_secs(30)),
             incidents: Vec::new(),
             second: None,
             sabotage: None,
@@ -57,7 +63,11 @@ impl Plan {
             plan.skew.iter_mut().for_each(|skew| *skew = 0);
         }
         plan.incidents = incidents(&mut rng, &plan);
+        // ORDER: from generators of their own, so that what is added here changes nothing above.
+        plan.draw_circumstances(&mut Rng::with_seed(seed ^ 0xc10c_c10c));
+        plan.draw_operator(&mut Rng::with_seed(seed ^ 0x0b5e_55ed));
         plan.second = second(&plan);
+        plan.draw_retrieval(&mut Rng::with_seed(seed ^ 0x0fa7_0007));
         plan
     }
 }
@@ -71,7 +81,7 @@ fn second(plan: &Plan) -> Option<u8> {
     is_drawn.then(|| rng.u8(1..5))
 }
 
-fn ms(rng: &mut Rng, from: u64, to: u64) -> Duration {
+pub(super) fn ms(rng: &mut Rng, from: u64, to: u64) -> Duration {
     Duration::from_millis(rng.u64(from..to))
 }
 
@@ -122,6 +132,7 @@ fn weather(rng: &mut Rng, kind: Kind) -> Weather {
         stale_scans: rate(200),
         stale_lists: rate(200),
         expired_iterators: rate(20),
+        push_faults: 0,
     }
 }
 

@@ -1,0 +1,181 @@
+//! What is known to be lost, and what the application was told of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use kcl_core::model::{Checkpoint, ShardId};
+
+use super::{Ledger, RecordLedger, ShardLedger};
+use crate::sim::history::{Notice, Process};
+
+/// What is lost of a shard.
+#[derive(Clone, Debug, Default)]
+pub struct ShardLoss {
+    /// How many of its records, from the first one, the stream has dropped.
+    pub trimmed: usize,
+    /// How many of these nobody could notice, because the application had no durable place in the shard.
+    pub unnoticed: usize,
+    /// What the application was told is gone: from this place to before that one.
+    pub named: Vec<(usize, usize)>,
+    /// When the stream forgot it.
+    pub forgotten: Option<Duration>,
+    /// Whether the application was told so.
+    pub is_told_forgotten: bool,
+    /// When an operator deleted its lease.
+    pub deleted: Option<Duration>,
+    /// From where on it may never be read, because its lease is not made again: its children have one.
+    pub abandoned: Option<usize>,
+}
+
+/// Something that an operator deleted.
+#[derive(Clone, Debug)]
+pub struct Deletion {
+    /// When.
+    pub at: Duration,
+    /// The lease of which shard; nothing for the whole table.
+    pub shard: Option<ShardId>,
+    /// Who ran undisturbed long before and ever since, and so has to notice.
+    pub witnesses: BTreeSet<Process>,
+    /// Whether the application was told.
+    pub is_told: bool,
+}
+
+/// Who has run for less than this may not have looked at the table yet.
+const HAS_LOOKED: Duration = Duration::from_secs(20);
+
+impl ShardLedger {
+    /// Whether nobody has to process the record at this place, because it is gone and the application knows,
+    /// or could not be told.
+    #[must_use]
+    pub fn is_excused(&self, place: usize) -> bool {
+        let loss = &self.loss;
+        let is_named = || {
+            loss.named
+                .iter()
+                .any(|(from, to)| (*from..*to).contains(&place))
+        };
+        let is_abandoned = loss.abandoned.is_some_and(|from| place >= from) && self.row.is_none();
+        is_abandoned || (place < loss.trimmed && (place < loss.unnoticed || is_named()))
+    }
+}
+
+impl Ledger {
+    /// Whether this record cannot be read any more.
+    #[must_use]
+    pub fn is_gone(&self, record: &RecordLedger) -> bool {
+        let of = self.shards.get(&record.shard);
+        of.is_some_and(|of| record.place < of.loss.trimmed || of.is_excused(record.place))
+    }
+
+    pub(super) fn told(&mut self, notice: &Notice) {
+        match notice {
+            Notice::Trimmed { shard, after, next } => {
+                let Some(of) = self.shards.get_mut(shard) else {
+                    return;
+                };
+                let place = |sequence| of.places.get(sequence).copied();
+                let Some(after) = place(after) else { return };
+                let next = match next {
+                    None => of.records.len(),
+                    Some(next) => place(next).unwrap_or(0),
+                };
+                of.loss.named.push((after + 1, next));
+            }
+            Notice::Forgotten { shard, checkpoint } => {
+                let zero = self.expect.wall_zero;
+                let Some(of) = self.shards.get_mut(shard) else {
+                    return;
+                };
+                let (from, _) = of.covered(checkpoint, zero).unwrap_or_default();
+                of.loss.named.push((from, of.records.len()));
+                of.loss.is_told_forgotten = true;
+            }
+            Notice::Vanished { shard, checkpoint } => {
+                self.tell(|it| it.shard.is_none() || it.shard.as_ref() == Some(shard));
+                let zero = self.expect.wall_zero;
+                let Some(of) = self.shards.get_mut(shard) else {
+                    return;
+                };
+                let (from, _) = of.covered(checkpoint, zero).unwrap_or_default();
+                if of.closed.is_some() {
+                    of.loss.abandoned = Some(from);
+                }
+            }
+            Notice::TableGone => self.tell(|_| true),
+        }
+    }
+
+    fn tell(&mut self, is_meant: impl Fn(&Deletion) -> bool) {
+        for deletion in self.deletions.iter_mut().filter(|it| is_meant(it)) {
+            deletion.is_told = true;
+        }
+    }
+
+    /// An operator deletes the lease of this shard, or all.
+    pub(super) fn deleted(&mut self, shard: Option<ShardId>) {
+        let now = self.now;
+        let has_looked = |process: &Process| {
+            let known = self.processes.get(process);
+            known.is_some_and(|it| {
+                let is_free = it.running && !it.frozen && it.asked.is_none();
+                is_free && it.joined && it.started + HAS_LOOKED < now
+            })
+        };
+        let witnesses = self.processes.keys().copied().filter(has_looked);
+        self.deletions.push(Deletion {
+            at: now,
+            shard,
+            witnesses: witnesses.collect(),
+            is_told: false,
+        });
+    }
+
+    /// The row of a shard is gone by an operator's hand: nothing that it said holds any more.
+    pub(super) fn row_deleted(&mut self, shard: &ShardId) {
+        let Some(of) = self.shards.get_mut(shard) else {
+            return;
+        };
+        (of.ended, of.leased) = (false, None);
+        of.loss.deleted = Some(self.now);
+        for grant in of.grants.values_mut() {
+            grant.stolen.get_or_insert(self.now);
+        }
+    }
+
+    /// This process is no witness any more.
+    pub(super) fn disturbed(&mut self, process: Process) {
+        for deletion in &mut self.deletions {
+            deletion.witnesses.remove(&process);
+        }
+    }
+
+    pub(super) fn day_passed(&mut self, by: Duration) {
+        self.passed += by;
+        for of in self.shards.values_mut() {
+            let row = of.row.as_ref();
+            let has_place = row.is_some_and(|row| match row.checkpoint {
+                Checkpoint::Sequence { .. } | Checkpoint::ShardEnd => true,
+                Checkpoint::TrimHorizon | Checkpoint::Latest | Checkpoint::AtTimestamp(_) => false,
+            });
+            of.loss.trimmed = of.records.len();
+            if !has_place && !of.ended {
+                of.loss.unnoticed = of.records.len();
+            }
+            if of.closed.is_some() {
+                of.loss.forgotten = Some(self.now);
+            }
+        }
+    }
+
+    /// The children of each shard.
+    #[must_use]
+    pub fn children(&self) -> BTreeMap<&ShardId, Vec<(&ShardId, &ShardLedger)>> {
+        let mut children: BTreeMap<&ShardId, Vec<_>> = BTreeMap::new();
+        for (id, of) in &self.shards {
+            for parent in &of.parents {
+                children.entry(parent).or_default().push((id, of));
+            }
+        }
+        children
+    }
+}
