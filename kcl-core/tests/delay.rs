@@ -32,7 +32,7 @@ async fn delays(every: Duration) -> (Vec<Duration>, u32) {
     };
     let origin = Origin {
         application: ApplicationName::new("app").unwrap(),
-        stream: StreamName::new("stream").unwrap(),
+        stream: Some(StreamName::new("stream").unwrap()),
         worker: WorkerId::new("w").unwrap(),
     };
     let mut feed = Polling::new(&config).open(OpenFeed {

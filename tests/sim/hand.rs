@@ -33,6 +33,7 @@ impl Hand {
             lease_max: Duration::from_secs(10),
             overlap: Duration::ZERO,
             shard_requests: 50,
+            streams: 1,
         };
         let oracle = Oracle::new(expect);
         Self {

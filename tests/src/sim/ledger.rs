@@ -41,6 +41,8 @@ pub struct Expectations {
     pub overlap: Duration,
     /// How many requests for each shard that it reads a worker may need in ten seconds.
     pub shard_requests: usize,
+    /// How many streams a worker reads: each is listed by itself.
+    pub streams: usize,
 }
 
 /// Where unread shards start.

@@ -75,6 +75,8 @@ pub struct Plan {
     pub drain: (Duration, Duration),
     /// What happens to the fleet and the stream.
     pub incidents: Vec<Planned>,
+    /// How many shards a second stream has at first, if every worker reads two.
+    pub second: Option<u8>,
     /// How the services break their word: never, unless a test of the rules wants it.
     pub sabotage: Option<Sabotage>,
 }

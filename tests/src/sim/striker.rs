@@ -95,7 +95,7 @@ impl Striker {
             }
             Incident::Day => {
                 self.struck(Strike::Day, None);
-                self.stream.settle().await?;
+                self.stream.settle_all().await?;
                 self.pass_a_day().await;
                 self.clean_up_after_losses(until).await?;
             }

@@ -4,10 +4,11 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use kcl_core::model::{Checkpoint, SequenceNumber};
+use kcl_core::model::{Checkpoint, SequenceNumber, ShardId};
 use kinesis_emulator::dynamo::{AttributeValue, Item};
 
 use super::history::LeaseRow;
+use super::stream::shard_of;
 
 /// A row of the table.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,6 +41,25 @@ pub fn key(item: &Item) -> Option<&str> {
     text(item, "leaseKey")
 }
 
+/// The shard whose row has this key: its name, or `stream/` and its stream and name where there are two.
+#[must_use]
+pub fn shard(key: &str) -> Option<ShardId> {
+    let (stream, name) = match key.strip_prefix("stream/") {
+        Some(rest) => rest
+            .split_once('/')
+            .map(|(stream, name)| (Some(stream), name))?,
+        None => (None, key),
+    };
+    (!name.contains('/')).then(|| shard_of(stream, name))
+}
+
+/// The key of the row of a shard.
+#[must_use]
+pub fn lease_key(shard: &ShardId) -> String {
+    let prefix = shard.stream().map_or("", |_| "stream/");
+    format!("{prefix}{shard}")
+}
+
 /// The row of an item.
 #[must_use]
 pub fn row(item: &Item) -> Row {
@@ -63,9 +83,7 @@ fn read(item: &Item) -> Option<Row> {
             bell: number(item, "bell")?,
         });
     }
-    if key.contains('/') {
-        return Some(Row::Other);
-    }
+    shard(key)?;
     Some(Row::Lease(LeaseRow {
         incarnation: text(item, "leaseOwnerIncarnation").map(str::to_owned),
         epoch: number(item, "leaseCounter")?,

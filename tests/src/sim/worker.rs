@@ -19,7 +19,7 @@ use kcl_core::env::{Env, Gate};
 use kcl_core::model::ShardId;
 use kcl_core::{
     CheckpointPolicy, CommitSettings, ErrorKind, PollSettings, Polling, Settings, ShutdownSettings,
-    Worker, event,
+    Streams, Worker, event,
 };
 use kcl_efo::{FanOut, FanOutSettings, SubscriptionSettings, Switch};
 use kcl_lease::{DynamoLeases, LeaseSettings};
@@ -32,7 +32,7 @@ use super::ledger::Start;
 use super::net::{Line, Net};
 use super::processor::Processors;
 use super::scenario::Retrieval;
-use super::world::{APPLICATION, STREAM, initial_position, settle};
+use super::world::{APPLICATION, SECOND, STREAM, initial_position, settle};
 
 /// How long a worker that ended by itself stays down.
 const BACK_AFTER_FAILURE: Duration = Duration::from_secs(2);
@@ -99,6 +99,8 @@ pub struct Supervisor {
     pub read_timeout: Option<Duration>,
     /// Where the application starts.
     pub start: Start,
+    /// Whether it reads the second stream as well.
+    pub reads_two: bool,
 }
 
 /// What ends the wait for a life.
@@ -290,7 +292,16 @@ impl Supervisor {
         let history = self.history.clone();
         let env = Env::simulated(move || clock.now(), self.rng.u64(..)).with_gate(gate);
         let polling = Polling::new(&config).with_settings(poll);
-        let builder = Worker::builder(APPLICATION, STREAM);
+        let start = initial_position(self.start);
+        let builder = if self.reads_two {
+            let streams = Streams::new();
+            for stream in [STREAM, SECOND] {
+                streams.add(stream, start).expect("two streams");
+            }
+            Worker::builder_for_streams(APPLICATION, streams)
+        } else {
+            Worker::builder(APPLICATION, STREAM).with_initial_position(start)
+        };
         let (builder, switch) = match self.retrieval {
             Retrieval::Polling => (builder.with_source(polling), None),
             Retrieval::FanOut => (builder.with_source(self.fan_out(&config)), None),
@@ -309,7 +320,6 @@ impl Supervisor {
             .with_settings(settings)
             .with_worker_id(&self.name)
             .with_ownership(DynamoLeases::new(&config).with_settings(lease))
-            .with_initial_position(initial_position(self.start))
             .with_env(env.clone())
             .with_observer(move |event: &event::Event| {
                 if let Some(notice) = notice(event) {

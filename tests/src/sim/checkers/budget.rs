@@ -22,7 +22,7 @@ const STORM: usize = 2;
 /// How long all may take to recover.
 const RECOVERS: Duration = Duration::from_secs(45);
 
-/// How many lists of shards a worker asks for in a minute at rest.
+/// How many lists of the shards of a stream a worker asks for in a minute at rest.
 const LISTS: usize = 18;
 
 /// How many more for each shard that was made or closed of late.
@@ -107,6 +107,8 @@ pub(super) fn shards_are_not_listed_too_often(ledger: &Ledger, event: &Event) ->
     let lists = known.traffic.lists(ledger.now);
     let due = LISTS + LISTS_CHANGE * changes(ledger, LATE);
     let most = if is_at_rest(ledger) { due } else { LISTS_MAX };
+    // A change of one stream is looked for in all.
+    let most = most * ledger.expect.streams;
     if lists > most {
         return Err(format!(
             "{process} listed the shards {lists} times in a minute"

@@ -86,7 +86,7 @@ impl Line {
             let shard = if subject == Subject::Records {
                 state.readers.shard_of(bytes)
             } else if matches!(subject, Subject::Iterator | Subject::Subscribe) {
-                readers::named(bytes)
+                readers::named(bytes, self.net.0.watch.has_two_streams())
             } else {
                 None
             };

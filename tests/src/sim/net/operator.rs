@@ -8,6 +8,7 @@ use super::Net;
 use super::rival::request;
 use crate::sim::history::{Event, Process};
 use crate::sim::ledger::{Ledger, OPERATOR};
+use crate::sim::table;
 
 impl Net {
     /// Deletes the row of a shard that is not finished: one that this process holds, if it holds any.
@@ -35,7 +36,7 @@ impl Net {
         let sent = self.0.history.add(Event::Incident(text));
         let input = json!({
             "TableName": self.0.watch.table(),
-            "Key": { "leaseKey": { "S": shard.as_str() } },
+            "Key": { "leaseKey": { "S": table::lease_key(shard) } },
         });
         self.operate("DeleteItem", &input).await?;
         self.0.watch.compare_rows(OPERATOR, sent, true);
