@@ -1,4 +1,7 @@
-//! Describes a worker and checks the description, all at once, without any I/O.
+//! Describes a worker and checks the description, all at once, without any I/O. Lambda functions are in `lambda`.
+
+#[cfg(feature = "lambda")]
+mod lambda;
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,13 +9,15 @@ use std::sync::Arc;
 use crate::env::Env;
 use crate::error::{Error, ErrorKind, Problem};
 use crate::event::Observer;
+#[cfg(feature = "lambda")]
+use crate::lambda::mapping::Mapping;
 use crate::model::Record;
 use crate::model::{ApplicationName, InitialPosition, InvalidName, StreamName, WorkerId};
 use crate::port::{
     BatchHandler, FailureDestination, HandlerContext, Ownership, ProcessorResult, RecordProcessor,
     RecordSource, ShardContext,
 };
-use crate::run::door::{BatchDoor, Door, Filter, Handler, HandlerDoor, RecordDoor};
+use crate::run::door::{BatchDoor, Door, Filter, Handler, HandlerDoor, MakeHandler, RecordDoor};
 use crate::run::stream::{self, BatchStream};
 use crate::run::worker::Worker;
 use crate::settings::{CheckpointPolicy, FailurePolicy, Settings};
@@ -30,6 +35,8 @@ pub struct WorkerBuilder {
     front: Option<Front>,
     filter: Option<Filter>,
     destination: Option<Arc<dyn FailureDestination>>,
+    #[cfg(feature = "lambda")]
+    mapping: Option<(Arc<Mapping>, lambda::Runs)>,
     settings: Settings,
     env: Env,
     observers: Vec<Arc<dyn Observer>>,
@@ -47,6 +54,8 @@ impl WorkerBuilder {
             front: None,
             filter: None,
             destination: None,
+            #[cfg(feature = "lambda")]
+            mapping: None,
             settings: Settings::default(),
             env: Env::system(),
             observers: Vec::new(),
@@ -67,12 +76,11 @@ impl WorkerBuilder {
 
     /// Makes a processor for each grant of a shard, and again after a failure.
     pub fn with_processor<P: RecordProcessor>(
-        mut self,
+        self,
         make: impl Fn(&ShardContext) -> P + Send + Sync + 'static,
     ) -> Self {
         let factory = Arc::new(move |shard: &ShardContext| Box::new(make(shard)) as _);
-        self.front = Some(Front::Processor(Door::Processor(factory)));
-        self
+        self.front(Front::Processor(Door::Processor(factory)))
     }
 
     /// Calls this function with each record; `Ok` settles it. It is called by up to
@@ -172,8 +180,17 @@ impl WorkerBuilder {
         (self.with_handler(door), batches)
     }
 
-    fn with_handler(mut self, handler: impl Handler + 'static) -> Self {
-        self.front = Some(Front::Handler(Arc::new(handler)));
+    fn with_handler(self, handler: impl Handler + 'static) -> Self {
+        let handler = Arc::new(handler);
+        self.front(Front::Handler(Arc::new(move |_| handler.clone())))
+    }
+
+    fn front(mut self, front: Front) -> Self {
+        self.front = Some(front);
+        #[cfg(feature = "lambda")]
+        {
+            self.mapping = None;
+        }
         self
     }
 
@@ -227,8 +244,14 @@ impl WorkerBuilder {
     ///
     /// # Errors
     /// One error of kind [`Invalid`](ErrorKind::Invalid) that names every problem there is.
-    pub fn build(self) -> Result<Worker, Error> {
+    #[cfg_attr(
+        not(feature = "lambda"),
+        expect(unused_mut, reason = "a mapping changes the settings")
+    )]
+    pub fn build(mut self) -> Result<Worker, Error> {
         let mut problems = Problems(self.settings.problems());
+        #[cfg(feature = "lambda")]
+        problems.0.extend(self.apply_mapping());
         let application = problems.name("application", ApplicationName::new(&self.application));
         let stream = problems.name("stream", StreamName::new(&self.stream));
         let worker = match &self.worker {
@@ -243,7 +266,7 @@ impl WorkerBuilder {
             self.destination.is_some(),
             &self.settings,
         );
-        let doors = "with_processor, with_record_handler, with_batch_handler or with_batch_stream";
+        let doors = "with_processor, with_record_handler, with_batch_handler, with_batch_stream or with_lambda";
         let front = problems.required("processor", doors, self.front);
         let door = front.map(|front| front.door(self.filter, self.destination));
         problems
@@ -291,7 +314,7 @@ impl fmt::Debug for WorkerBuilder {
 /// What records are handed to.
 enum Front {
     Processor(Door),
-    Handler(Arc<dyn Handler>),
+    Handler(MakeHandler),
 }
 
 impl Front {

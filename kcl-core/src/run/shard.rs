@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep_until};
 use self::calls::{Brought, Calls, Returned};
 use self::pen::{Pen, Writing};
 use self::tell::{InHand, payload_bytes};
-use super::door::{Door, Filter};
+use super::door::{Door, Filter, Handler};
 use super::guard::{Callback, Handed, UserCode};
 use super::intake::Intake;
 use super::report::Counters;
@@ -67,13 +67,17 @@ pub(crate) async fn run(
         standing,
         right,
     } = grant;
+    let handler = match &shared.door {
+        Door::Handler(door) => Some((door.handler)(&shared.env)),
+        Door::Processor(_) => None,
+    };
     let start = Start {
         shard: shard.id.clone(),
         checkpoint,
         pending,
         settings: shared.settings.clone(),
         rng: shared.env.rng(),
-        lanes: lanes(&shared, &shard.id),
+        lanes: lanes(&shared, handler.as_deref(), &shard.id),
     };
     let (machine, actions) = ShardMachine::new(start, Instant::now());
     let (checkpointer, requests) = checkpointer(&shard.id);
@@ -83,6 +87,7 @@ pub(crate) async fn run(
     };
     let mut task = ShardTask {
         user: UserCode::new(factory, shared.settings.failure.call_max),
+        handler,
         calls: Calls::new(shared.settings.handler.lanes),
         standing_of_calls: standing.clone(),
         shared,
@@ -133,6 +138,8 @@ struct ShardTask {
     /// The call that runs.
     in_hand: Option<InHand>,
     user: UserCode,
+    /// The handler, where there is no processor.
+    handler: Option<Arc<dyn Handler>>,
     /// The calls of a handler that run.
     calls: Calls,
     /// How the grant stands, for them.
@@ -197,7 +204,8 @@ impl ShardTask {
             Woken::Called(Brought::Over(returned)) => {
                 self.tell_returned(&returned);
                 let Returned { id, outcome, .. } = returned;
-                Event::Called { id, outcome }
+                let hold = self.handler.as_ref().and_then(|handler| handler.hold());
+                Event::Called { id, outcome, hold }
             }
             Woken::Written(writing, result) => {
                 self.written(writing, &result);
@@ -358,8 +366,8 @@ impl ShardTask {
 }
 
 /// What the lanes of a handler start from; nothing if there is a processor.
-fn lanes(shared: &Shared, shard: &ShardId) -> Option<LanesStart> {
-    let Door::Handler(door) = &shared.door else {
+fn lanes(shared: &Shared, handler: Option<&dyn Handler>, shard: &ShardId) -> Option<LanesStart> {
+    let (Door::Handler(door), Some(handler)) = (&shared.door, handler) else {
         return None;
     };
     let keep = door
@@ -367,8 +375,9 @@ fn lanes(shared: &Shared, shard: &ShardId) -> Option<LanesStart> {
         .as_ref()
         .map(|filter| guarded_filter(filter.clone(), shared.events.clone(), shard.clone()));
     Some(LanesStart {
-        is_by_record: door.handler.is_by_record(),
+        is_by_record: handler.is_by_record(),
         keep,
+        weigh: handler.weigh(shard),
         wall: shared.env.wall(),
     })
 }

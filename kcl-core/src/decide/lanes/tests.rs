@@ -53,6 +53,7 @@ fn lanes(is_by_record: bool, settings: Arc<Settings>, now: Instant) -> Lanes {
     let start = LanesStart {
         is_by_record,
         keep: None,
+        weigh: None,
         wall: SystemTime::UNIX_EPOCH,
     };
     Lanes::new(start, Checkpoint::TrimHorizon, settings, now)

@@ -258,6 +258,7 @@ fn what_a_filter_drops_is_settled_at_once_and_fills_no_batch() {
     let start = LanesStart {
         is_by_record: false,
         keep: Some(Arc::new(|record| record.partition_key != "x")),
+        weigh: None,
         wall: SystemTime::UNIX_EPOCH,
     };
     let settings = settings(with_lanes(1), FailureSettings::default());
