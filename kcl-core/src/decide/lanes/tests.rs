@@ -1,8 +1,9 @@
 //! What the tests of the lanes share.
 //!
-//! * `table`: single steps, each with the calls that follow.
+//! * `table`: single steps, each with the calls that follow. `hold`: such steps where something is held, or too heavy.
 //! * `rig`: random lives of records, with the invariants checked at every call.
 
+mod hold;
 mod rig;
 mod table;
 
