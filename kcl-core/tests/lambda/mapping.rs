@@ -170,3 +170,24 @@ fn patterns_that_cannot_be_used_are_refused() {
         "6.8: an extension"
     );
 }
+
+#[test]
+fn every_setting_is_documented() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/lambda.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let settings = serde_json::to_value(MappingSettings::default()).unwrap();
+    let rows: Vec<_> = text
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .collect();
+    for (name, default) in settings.as_object().unwrap() {
+        let row = rows.iter().find(|row| row.contains(&format!("`{name}`")));
+        let row = row.unwrap_or_else(|| panic!("docs/lambda.md has no {name}"));
+        let default = match (default.is_null(), default.as_str()) {
+            (true, _) => "| none |".to_owned(),
+            (false, Some(text)) => format!("`{text}`"),
+            (false, None) => format!("`{default}`"),
+        };
+        assert!(row.contains(&default), "{name} is {default}: {row}");
+    }
+}
