@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::hold::Held;
 use super::job::{Job, Piece, Purpose};
 use super::{CallId, Lanes, Leaving, Note, Step};
 use crate::decide::backoff::Backoff;
@@ -265,7 +266,11 @@ impl Lanes {
     }
 
     fn note_failed(&mut self, job: &Job, piece: &Piece, retry_in: Option<Duration>) {
-        if let (Some(first), Some((cause, error))) = (piece.first(), &job.failure) {
+        // A call without records is about what is held.
+        let first = piece
+            .first()
+            .or_else(|| self.hold.as_ref().map(Held::first));
+        if let (Some(first), Some((cause, error))) = (first, &job.failure) {
             self.notes.push(Note::Failed {
                 records: piece.len(),
                 first: first.clone(),

@@ -17,6 +17,11 @@ pub(super) struct Held {
 }
 
 impl Held {
+    /// The first record of it.
+    pub(super) const fn first(&self) -> &SequenceNumber {
+        &self.hold.from
+    }
+
     pub(super) const fn before(&self) -> &Checkpoint {
         &self.before
     }

@@ -78,7 +78,9 @@ fn who_holds_something_is_called_without_records_in_time_and_at_the_end() {
     );
     // It fails, and comes again after a pause.
     bench.held(3, Some(1));
+    bench.notes();
     bench.returned(3, Outcome::NotTried(0, failed()));
+    assert_eq!(bench.notes(), ["failed 0 at 2 after 0, again: true"]);
     assert!(bench.start_as(true).is_empty());
     bench.later(SECOND);
     assert_eq!(bench.start_as(true), ["3 in 0, try 1: []"]);
