@@ -237,7 +237,7 @@ impl EncodedLen {
 
 /// What a record has of its own beside the payload, in bytes of JSON.
 fn own_len(record: &Record) -> usize {
-    let (key, time) = (&record.partition_key, seconds(arrival(record)));
+    let key = &record.partition_key;
     // In most keys nothing is to be escaped.
     let plain = |byte: u8| byte >= 0x20 && byte != b'"' && byte != b'\\';
     let key = if key.bytes().all(plain) {
@@ -245,7 +245,21 @@ fn own_len(record: &Record) -> usize {
     } else {
         to_json(key).len() - 2
     };
-    key + 2 * record.sequence_number.as_str().len() + to_json(&time).len()
+    key + 2 * record.sequence_number.as_str().len() + time_len(arrival(record))
+}
+
+/// How many bytes [`seconds`] take: the shortest number that is this millisecond. It is asked of every record, so it is
+/// not written to be counted.
+fn time_len(time: SystemTime) -> usize {
+    let millis = DateTime::<Utc>::from(time).timestamp_millis();
+    let (whole, part) = (millis.unsigned_abs() / 1_000, millis.unsigned_abs() % 1_000);
+    let digits = whole.checked_ilog10().map_or(1, |log| log as usize + 1);
+    let decimals = match part {
+        _ if part % 100 == 0 => 1,
+        _ if part % 10 == 0 => 2,
+        _ => 3,
+    };
+    usize::from(millis < 0) + digits + 1 + decimals
 }
 
 /// A random UUID, as text.
@@ -382,6 +396,36 @@ mod tests {
             let counted =
                 EMPTY_EVENT_BYTES + lens.sum::<usize>() - usize::from(!records.is_empty());
             assert_eq!(json(&source(), &shard(), &records).len(), counted);
+        }
+    }
+
+    #[test]
+    fn a_time_is_counted_as_it_is_written() {
+        let mut rng = fastrand::Rng::with_seed(1);
+        let some = [
+            0,
+            1,
+            10,
+            100,
+            999,
+            1_000,
+            1_001,
+            1_500,
+            1_545_084_650_987,
+            253_402_300_799_999,
+        ];
+        let many = (0..10_000).map(|_| {
+            let bits = rng.u32(..40);
+            rng.u64(..253_402_300_799_999 >> bits)
+        });
+        for millis in some.into_iter().chain(many) {
+            for time in [
+                SystemTime::UNIX_EPOCH + Duration::from_millis(millis),
+                SystemTime::UNIX_EPOCH - Duration::from_millis(millis % 1_000_000_000),
+            ] {
+                let written = to_json(&seconds(time));
+                assert_eq!(time_len(time), written.len(), "{written:?}");
+            }
         }
     }
 

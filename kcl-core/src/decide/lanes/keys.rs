@@ -72,13 +72,16 @@ impl Keys {
                 while taken.len() < records_max
                     && let Some((number, record)) = key.waiting.front()
                     && *number < below
-                    && (taken.is_empty() || bytes + weight(record) <= bytes_max)
-                    && let Some((number, record)) = key.waiting.pop_front()
                 {
-                    let size = weight(&record);
-                    (key.bytes, bytes) = (key.bytes - size, bytes + size);
-                    key.out += 1;
-                    taken.push((number, hash, record));
+                    let size = weight(record);
+                    if !taken.is_empty() && bytes + size > bytes_max {
+                        break;
+                    }
+                    if let Some((number, record)) = key.waiting.pop_front() {
+                        (key.bytes, bytes) = (key.bytes - size, bytes + size);
+                        key.out += 1;
+                        taken.push((number, hash, record));
+                    }
                 }
             });
             self.waiting -= taken.len() - before;
