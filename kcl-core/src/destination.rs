@@ -29,7 +29,7 @@ fn line(document: &FailureDocument, record: &Record) -> Value {
     json!({
         "application": document.application.as_str(),
         "stream": document.stream.as_str(),
-        "shardId": document.shard.as_str(),
+        "shardId": document.shard.name(),
         "worker": document.worker.as_str(),
         "epoch": document.epoch.get(),
         "reason": GiveUpReason::name(document.reason),

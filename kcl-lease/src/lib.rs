@@ -55,6 +55,12 @@
 //! all keeps the watch over the whole table and rings for the others, so that what the table costs at rest
 //! does not grow with shards (`docs/decisions/0005-one-worker-keeps-the-watch.md`).
 //!
+//! # Several streams
+//!
+//! A worker of [several streams](kcl_core::Streams) keeps the leases of all of them in one table, with one row that
+//! proves its life. Workers may read different ones: each is given shards of its own streams alone, evenly among
+//! those who can read them (`docs/decisions/0011-several-streams-in-one-worker.md`).
+//!
 //! # With Java workers
 //!
 //! [`JavaLeases`] keeps to the protocol of the Java KCL 2.x or 3.x instead, so that workers of both kinds share an
@@ -83,7 +89,7 @@
 //!
 //! # Permissions
 //!
-//! `kinesis:ListShards` on the stream; on the table `dynamodb:DescribeTable`, `CreateTable`, `Scan`,
+//! `kinesis:ListShards` on each stream; on the table `dynamodb:DescribeTable`, `CreateTable`, `Scan`,
 //! `GetItem`, `PutItem`, `UpdateItem` and `DeleteItem`. With Java workers of the 3.x line also
 //! `dynamodb:Query` on the table's indexes, and `GetItem` on the table `<application>-CoordinatorState`; where
 //! that exists `PutItem`, `UpdateItem` and `DeleteItem` on it, and `Scan`, `PutItem` and `DeleteItem` on
@@ -107,14 +113,15 @@ mod settings;
 mod shards;
 mod store;
 mod sync;
+mod tracked;
 mod trouble;
 
 pub use java::{JavaFleet, JavaLeases, JavaSettings};
 pub use leases::{DynamoLeases, MemoryLeases};
 pub use ownership::Leases;
 pub use row::{
-    Fence, Incarnation, LeaseRow, Owner, Progress, Row, WatchRow, WorkerKey, WorkerRow,
-    whole_millis,
+    Fence, Incarnation, LeaseRow, Owner, Progress, Row, StartRow, StreamSet, StreamSetKey,
+    WatchRow, WorkerKey, WorkerRow, whole_millis,
 };
 pub use settings::LeaseSettings;
 pub use shards::{KinesisShards, ShardList};

@@ -2,7 +2,8 @@
 //!
 //! * [`view`]: the rows, and since when each was seen as it is.
 //! * [`expiry`]: who is alive, and which leases can be had.
-//! * [`balance`]: whose share is how large, and who gets which free lease.
+//! * [`classes`]: which workers can read which leases.
+//! * [`balance`]: whose share of those is how large, and who gets which free lease.
 //! * [`lineage`]: which rows must exist; parents before children.
 //! * [`cleanup`]: which rows of finished shards may go.
 //! * [`vanished`]: which leases somebody deleted.
@@ -11,6 +12,7 @@
 //! The planner task carries plans out; nothing here awaits.
 
 pub(crate) mod balance;
+pub(crate) mod classes;
 pub(crate) mod cleanup;
 pub(crate) mod expiry;
 pub(crate) mod lineage;
@@ -18,14 +20,14 @@ pub(crate) mod vanished;
 pub(crate) mod view;
 pub(crate) mod watch;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use kcl_core::event::{self, TakeReason};
 use kcl_core::model::ShardId;
 use kcl_core::planted;
 use tokio::time::Instant;
 
-use self::balance::Load;
+use self::classes::{Readers, Reads};
 use self::expiry::{Hold, Life};
 use self::view::View;
 use crate::row::{LeaseRow, WorkerKey};
@@ -41,6 +43,10 @@ pub(crate) struct Me {
     pub(crate) taking: bool,
     /// How many shards it reads at most.
     pub(crate) leases_max: Option<u32>,
+    /// What it reads.
+    pub(crate) reads: Reads,
+    /// Who keeps the watch.
+    pub(crate) watch: Option<WorkerKey>,
     /// How long a lease of another library must stand still before it counts as free.
     pub(crate) foreign_patience: std::time::Duration,
 }
@@ -62,6 +68,8 @@ pub(crate) struct Plan {
     pub(crate) wake_at: Option<Instant>,
     /// Whether leases are about to come free for this worker, so that looking often pays.
     pub(crate) expecting: bool,
+    /// Whether this worker has to ask for new shards from time to time, in place of whoever keeps the watch.
+    pub(crate) syncs: bool,
     /// The same in counts, for whoever watches.
     pub(crate) counts: event::Plan,
 }
@@ -102,73 +110,33 @@ pub(crate) fn plan(view: &View, me: &Me, now: Instant) -> Plan {
         wake_at: expiry::wake_at(&lives),
         ..Plan::default()
     };
-    plan.evict = evictions(view, &lives, &holds);
+    let readers = Readers::new(view, me);
+    plan.evict = evictions(view, &lives, &readers, &holds);
 
-    // What nobody here can get is not to be shared out.
-    let to_share = holds.values().filter(|hold| match hold {
-        Hold::By(key) => !matches!(lives.get(key), Some(Life::Idle { .. })),
-        Hold::ByForeign => false,
-        Hold::Free | Hold::ByDead(_) | Hold::Stray => true,
-    });
-    let total = to_share.count();
-    let mut loads: BTreeMap<WorkerKey, Load> = BTreeMap::new();
-    for (key, life) in &lives {
-        if let Life::Sharing { leases_max, .. } = life {
-            loads.insert(
-                key.clone(),
-                Load {
-                    held: 0,
-                    max: *leases_max,
-                },
-            );
-        }
-    }
-    for hold in holds.values() {
-        if let Hold::By(key) = hold
-            && let Some(load) = loads.get_mut(key)
-        {
-            load.held += 1;
-        }
-    }
-
-    plan.held = loads
-        .iter()
-        .map(|(key, load)| (key.clone(), load.held))
-        .collect();
-    let targets = balance::targets(&loads, total);
-    let free: BTreeSet<&ShardId> = holds
-        .iter()
-        .filter(|(_, hold)| hold.is_free())
-        .map(|(shard, _)| shard)
-        .collect();
-    plan.offers = balance::deal(&free, &loads, &targets);
+    let shares = classes::share(&readers, me, &lives, &holds);
+    plan.offers = shares.offers;
+    plan.held = shares.held;
     if me.taking {
         plan.take = picks(view, &holds, &plan.offers, me);
-        let target = targets.get(&me.key).copied().unwrap_or(0);
-        plan.give_up = balance::give_up(&me.held, balance::keeps(&me.key, &loads, &targets));
-        let held = loads.get(&me.key).map_or(0, |load| load.held);
-        plan.expecting = held + plan.take.len() < target;
+        plan.give_up = shares.give_up;
+        plan.expecting = shares.expecting;
     }
-    plan.counts = counts(&plan, me, &targets, (total, free.len()));
+    plan.syncs = readers.leaves_to(&me.key, me.watch.as_ref(), &lives);
+    plan.counts = counts(&plan, me);
+    plan.counts.leases = shares.leases;
+    plan.counts.free = shares.free;
+    plan.counts.target = shares.target;
+    plan.counts.unserved = shares.unserved;
+    if let (Some(max), workers @ 1..) = (me.leases_max, plan.counts.workers) {
+        plan.counts.spillover = shares.leases.div_ceil(workers).saturating_sub(max as usize);
+    }
     plan
 }
 
-fn counts(
-    plan: &Plan,
-    me: &Me,
-    targets: &BTreeMap<WorkerKey, usize>,
-    (leases, free): (usize, usize),
-) -> event::Plan {
-    let workers = targets.len();
+fn counts(plan: &Plan, me: &Me) -> event::Plan {
     let mut counts = event::Plan::default();
-    counts.leases = leases;
-    counts.free = free;
-    counts.workers = workers;
+    counts.workers = plan.held.len();
     counts.held = me.held.len();
-    counts.target = targets.get(&me.key).copied().unwrap_or(0);
-    if let (Some(max), true) = (me.leases_max, workers > 0) {
-        counts.spillover = leases.div_ceil(workers).saturating_sub(max as usize);
-    }
     counts.taking = plan.take.len();
     counts.giving_up = plan.give_up.len();
     counts.evicting = plan.evict.len();
@@ -187,10 +155,12 @@ fn is_readable(view: &View, row: &LeaseRow) -> bool {
     !row.is_ended() && row.parents.iter().all(parent_done)
 }
 
-/// Every worker that stands still goes, and every owner without a row that holds a lease.
+/// Every worker that stands still goes, and every owner without a row that holds a lease that somebody can
+/// take.
 fn evictions(
     view: &View,
     lives: &BTreeMap<WorkerKey, Life>,
+    readers: &Readers<'_>,
     holds: &BTreeMap<ShardId, Hold>,
 ) -> BTreeMap<WorkerKey, Option<u64>> {
     let still = lives.iter().filter(|(_, life)| matches!(life, Life::Still));
@@ -200,7 +170,10 @@ fn evictions(
             view.workers.get(key).map(|seen| seen.row.counter),
         )
     });
-    let rowless = holds.values().filter_map(|hold| match hold {
+    let served = holds
+        .iter()
+        .filter(|(shard, _)| readers.is_served(shard.stream()));
+    let rowless = served.filter_map(|(_, hold)| match hold {
         Hold::ByDead(key) if !view.workers.contains_key(key) => Some((key.clone(), None)),
         Hold::ByDead(_) | Hold::By(_) | Hold::ByForeign | Hold::Free | Hold::Stray => None,
     });

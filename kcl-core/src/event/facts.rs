@@ -59,10 +59,12 @@ pub struct Plan {
     pub spillover: usize,
     /// Leases that this worker takes now.
     pub taking: usize,
-    /// Leases that this worker hands over from now on, because another has fewer.
+    /// Leases that this worker hands over from now on: another has fewer, or their stream was removed.
     pub giving_up: usize,
     /// Workers that this worker declares dead, if they still stand still.
     pub evicting: usize,
+    /// Leases, not counted above, of streams that no worker reads: of several, some were removed from all.
+    pub unserved: usize,
 }
 
 impl Plan {

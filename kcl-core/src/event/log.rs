@@ -14,7 +14,8 @@ pub(super) fn write(origin: Option<&Origin>, event: &Event) {
     match event {
         Event::WorkerStarted => match origin {
             Some(origin) => {
-                info!(worker = %origin.worker, stream = %origin.stream, application = %origin.application, "the worker starts");
+                let stream = origin.stream.as_ref().map(AsRef::<str>::as_ref);
+                info!(worker = %origin.worker, stream, application = %origin.application, "the worker starts");
             }
             None => info!("the worker starts"),
         },
@@ -65,7 +66,7 @@ pub(super) fn write(origin: Option<&Origin>, event: &Event) {
         } => warn!(%shard, %error, "cannot take a lease yet"),
         Event::LeaseNotTaken { shard, .. } => debug!(%shard, "a lease was not to be had after all"),
         Event::HandOverPlanned { shard } => {
-            info!(%shard, "lease to be handed over: another worker has fewer");
+            info!(%shard, "lease to be handed over: another worker has fewer, or its stream is not read here any more");
         }
         Event::LeaseLost { shard, epoch, why } => warn!(%shard, %epoch, ?why, "lease lost"),
         Event::LeaseReleased { shard, epoch } => info!(%shard, %epoch, "lease released"),
@@ -75,6 +76,10 @@ pub(super) fn write(origin: Option<&Origin>, event: &Event) {
         Event::ShardForgotten { shard, checkpoint } => error!(
             %shard, %checkpoint,
             "the stream has forgotten a shard that was not read to its end: records are lost",
+        ),
+        Event::StreamFailed { stream, error } => error!(
+            %stream, %error,
+            "a stream cannot be listed; its shards stay as they are, and the other streams are read on",
         ),
         Event::LeaseVanished { shard, checkpoint } => error!(
             %shard, %checkpoint,
@@ -118,6 +123,15 @@ pub(super) fn write(origin: Option<&Origin>, event: &Event) {
         Event::RetrievalChanged { shard, to, .. } => {
             info!(%shard, ?to, "records come another way from now on");
         }
+        Event::ShardUnreadable {
+            shard,
+            error,
+            retry_in,
+            ..
+        } => error!(
+            %shard, %error, ?retry_in,
+            "the service refuses to let a shard be read; the other streams are read on",
+        ),
         Event::RecordsTrimmed(trimmed) => {
             let next = trimmed.next.as_ref().map_or("", |next| next.as_str());
             warn!(

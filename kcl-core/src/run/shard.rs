@@ -8,6 +8,7 @@ mod calls;
 mod notes;
 mod pen;
 mod tell;
+mod unreadable;
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,6 +20,7 @@ use tokio::time::{Instant, sleep_until};
 use self::calls::{Brought, Calls, Returned};
 use self::pen::{Pen, Writing};
 use self::tell::{InHand, payload_bytes};
+use self::unreadable::Unreadable;
 use super::door::{Door, Filter, Handler};
 use super::guard::{Callback, Handed, UserCode};
 use super::intake::Intake;
@@ -30,7 +32,7 @@ use crate::decode::Decoder;
 use crate::env::Env;
 use crate::error::{Error, ErrorKind};
 use crate::event::{self, CallOutcome, Events};
-use crate::model::{Batch, Checkpoint, HashKeyRange, ShardId};
+use crate::model::{Batch, Checkpoint, ChildShard, HashKeyRange, ShardId};
 use crate::port::{
     CheckpointRequest, Checkpointer, CommitError, FeedError, Grant, OpenFeed, RecordSource,
     ShardContext, Standing,
@@ -98,6 +100,7 @@ pub(crate) async fn run(
         in_hand: None,
         feed: None,
         range: shard.range,
+        unreadable: Unreadable::default(),
         pen: Pen {
             right: Some(right),
             writing: None,
@@ -135,6 +138,8 @@ struct ShardTask {
     feed: Option<Intake>,
     /// What the shard takes in.
     range: HashKeyRange,
+    /// In a worker of several streams: the service's refusals, and when to try again.
+    unreadable: Unreadable,
     /// The call that runs.
     in_hand: Option<InHand>,
     user: UserCode,
@@ -153,6 +158,14 @@ struct ShardTask {
 
 impl ShardTask {
     async fn next_event(&mut self) -> Event {
+        loop {
+            if let Some(event) = self.wake().await {
+                return event;
+            }
+        }
+    }
+
+    async fn wake(&mut self) -> Option<Event> {
         enum Woken {
             Stop,
             Standing,
@@ -179,9 +192,10 @@ impl ShardTask {
                 Woken::Written(writing, result)
             }
             batch = next_batch(&mut self.feed), if reads => Woken::Feed(batch),
+            () = at(self.unreadable.retry_at()), if reads => Woken::Event(Event::Reopen),
             () = at(deadline) => Woken::Event(Event::Time),
         };
-        match woken {
+        Some(match woken {
             Woken::Stop => {
                 self.stop = None;
                 Event::Stop
@@ -212,8 +226,28 @@ impl ShardTask {
                 Event::Written(result)
             }
             Woken::Asked(request) => self.asked(request),
-            Woken::Feed(Ok(batch)) => Event::Batch(batch),
-            Woken::Feed(Err(error)) => Event::FeedFailed(self.feed_error(error)),
+            Woken::Feed(batch) => return self.fed(batch),
+        })
+    }
+
+    /// What the feed brought, as an event. Nothing if it is to be tried again later.
+    fn fed(&mut self, batch: Result<Batch, FeedError>) -> Option<Event> {
+        match batch {
+            Ok(mut batch) => {
+                self.unreadable = Unreadable::default();
+                // The one place where the shards that an answer names get the stream they are of.
+                let shard = &self.context.shard;
+                let children = batch.children.take();
+                let beside = |child: ChildShard| child.beside(shard);
+                batch.children = children.map(|all| all.into_iter().map(beside).collect());
+                Some(Event::Batch(batch))
+            }
+            // One stream that is gone must not stop the others.
+            Err(FeedError::Fatal(error)) if self.context.shard.stream().is_some() => {
+                self.refused(&error);
+                None
+            }
+            Err(error) => Some(Event::FeedFailed(self.feed_error(error))),
         }
     }
 
@@ -260,7 +294,10 @@ impl ShardTask {
     fn carry_out(&mut self, action: Action) -> Option<End> {
         match action {
             Action::OpenFeed(after) => self.open_feed(&after),
-            Action::CloseFeed => self.feed = None,
+            Action::CloseFeed => {
+                self.feed = None;
+                self.unreadable.no_retry();
+            }
             Action::Call(call) => self.call(call),
             Action::Handle(call) => self.handle(call),
             Action::StopCalls => self.calls.stop(),
@@ -293,6 +330,7 @@ impl ShardTask {
     }
 
     fn open_feed(&mut self, after: &Checkpoint) {
+        self.unreadable.no_retry();
         self.feed = after.resume().map(|from| {
             let (shard, events) = (&self.context.shard, &self.shared.events);
             let feed = self.shared.source.open(OpenFeed {

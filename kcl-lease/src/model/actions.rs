@@ -13,6 +13,7 @@ use super::state::{
     Pulse, RECORDS, SHARDS, Standing, WORKERS, Watched, World, Write,
 };
 use super::table::Outcome;
+use crate::plan::classes::Reads;
 use crate::plan::lineage::{self, Known, Start};
 use crate::plan::view::{Seen, View};
 use crate::plan::{self, Me};
@@ -184,6 +185,7 @@ impl Game {
                 leaving: false,
                 lease_time: TICK * u32::from(LEASE),
                 leases_max: None,
+                serves: None,
             };
             let since = now - TICK * u32::from(watched.age);
             view.workers.insert(key(life), Seen { row, since });
@@ -201,6 +203,8 @@ impl Game {
             held: held.collect(),
             taking: true,
             leases_max: None,
+            reads: Reads::Single,
+            watch: None,
             foreign_patience: TICK * 100,
         };
         let plan = plan::plan(&view, &me_planning, now);
@@ -353,7 +357,7 @@ fn id(shard: usize) -> ShardId {
 }
 
 fn shard_of(id: &ShardId) -> u8 {
-    id.as_str().bytes().next().map_or(0, |digit| digit - b'0')
+    id.name().bytes().next().map_or(0, |digit| digit - b'0')
 }
 
 fn key(life: Life) -> WorkerKey {

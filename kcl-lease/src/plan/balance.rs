@@ -2,6 +2,10 @@
 //!
 //! Shares differ by at most one, but for workers that are full. Workers that already have more keep
 //! the larger shares, so a fleet that is settled makes no moves.
+//!
+//! Here are the leases that the same workers can read. Where not every worker reads every stream there are several
+//! such classes, which [`classes`](super::classes) goes through: what workers get of one is their `base` for
+//! the next.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,46 +15,65 @@ use kcl_core::planted;
 use crate::row::WorkerKey;
 
 /// What a worker has, and how much it can have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Load {
+    /// Leases of this class that it has.
     pub(crate) held: usize,
+    /// Its shares of the classes before.
+    pub(crate) base: usize,
+    /// All leases that it has, and those that are on their way to it.
+    pub(crate) all: usize,
     pub(crate) max: Option<u32>,
 }
 
 impl Load {
+    /// How many leases of this class it can have.
     fn room(&self) -> usize {
-        self.max.map_or(usize::MAX, |max| max as usize)
+        self.max
+            .map_or(usize::MAX, |max| (max as usize).saturating_sub(self.base))
+    }
+
+    /// How many more it can take now.
+    fn spare(&self) -> usize {
+        self.max
+            .map_or(usize::MAX, |max| (max as usize).saturating_sub(self.all))
+    }
+
+    /// What it gets if everybody is filled up to this level.
+    fn at_level(&self, level: usize) -> usize {
+        level.saturating_sub(self.base).min(self.room())
     }
 }
 
-/// How many leases each worker should have when `total` are to be had.
+/// How many leases each worker should have when `total` are to be had: as water fills vessels of different
+/// bottoms and heights.
 pub(crate) fn targets(
     loads: &BTreeMap<WorkerKey, Load>,
     total: usize,
 ) -> BTreeMap<WorkerKey, usize> {
-    let mut targets = BTreeMap::new();
-    let mut left = total;
-    let mut open: Vec<(&WorkerKey, &Load)> = loads.iter().collect();
-    // Who cannot have an even share is filled up, and the rest is shared by the others.
-    while !open.is_empty() {
-        let share = left / open.len();
-        let (full, rest): (Vec<_>, Vec<_>) =
-            open.iter().partition(|(_, load)| load.room() <= share);
-        if full.is_empty() {
-            break;
+    let filled = |level| -> usize { loads.values().map(|load| load.at_level(level)).sum() };
+    // The highest level that there is enough for.
+    let bottom = loads.values().map(|load| load.base).max().unwrap_or(0);
+    let (mut level, mut above) = (0, bottom + total + 1);
+    while level + 1 < above {
+        let middle = usize::midpoint(level, above);
+        if filled(middle) <= total {
+            level = middle;
+        } else {
+            above = middle;
         }
-        for (key, load) in full {
-            targets.insert(key.clone(), load.room());
-            left -= load.room();
-        }
-        open = rest;
     }
+    let mut targets: BTreeMap<WorkerKey, usize> = loads
+        .iter()
+        .map(|(key, load)| (key.clone(), load.at_level(level)))
+        .collect();
     // The ones left over go to those who have most, so that nothing moves for their sake.
-    open.sort_by(|(a, x), (b, y)| y.held.cmp(&x.held).then_with(|| a.cmp(b)));
-    let share = left.checked_div(open.len()).unwrap_or(0);
-    let over = left.checked_rem(open.len()).unwrap_or(0);
-    for (place, (key, _)) in open.into_iter().enumerate() {
-        targets.insert(key.clone(), share + usize::from(place < over));
+    let gets_more = |load: &Load| load.at_level(level + 1) > load.at_level(level);
+    let mut open: Vec<_> = loads.iter().filter(|(_, load)| gets_more(load)).collect();
+    let has = |load: &Load| load.base + load.held;
+    open.sort_by(|(a, x), (b, y)| has(y).cmp(&has(x)).then_with(|| a.cmp(b)));
+    for (key, load) in open.into_iter().take(total - filled(level)) {
+        targets.insert(key.clone(), load.at_level(level + 1));
     }
     targets
 }
@@ -61,20 +84,24 @@ pub(crate) fn deal(
     loads: &BTreeMap<WorkerKey, Load>,
     targets: &BTreeMap<WorkerKey, usize>,
 ) -> BTreeMap<ShardId, WorkerKey> {
-    let target = |key: &WorkerKey| targets.get(key).copied().unwrap_or(0);
-    let mut line: BTreeSet<(usize, &WorkerKey)> = loads
+    // Who still drains what others should have must not go beyond its bound for what it gets.
+    let wants = |key: &WorkerKey, load: &Load| {
+        let target = targets.get(key).copied().unwrap_or(0);
+        target.saturating_sub(load.held).min(load.spare())
+    };
+    let mut line: BTreeSet<(usize, &WorkerKey, usize)> = loads
         .iter()
-        .filter(|(key, load)| load.held < target(key))
-        .map(|(key, load)| (load.held, key))
+        .map(|(key, load)| (load.base + load.held, key, wants(key, load)))
+        .filter(|(.., wants)| *wants > 0)
         .collect();
     let mut offers = BTreeMap::new();
     for shard in free {
-        let Some((held, key)) = line.pop_first() else {
+        let Some((has, key, wants)) = line.pop_first() else {
             break;
         };
         offers.insert((*shard).clone(), key.clone());
-        if held + 1 < target(key) {
-            line.insert((held + 1, key));
+        if wants > 1 {
+            line.insert((has + 1, key, wants - 1));
         }
     }
     offers
@@ -91,13 +118,21 @@ pub(crate) fn keeps(
     targets: &BTreeMap<WorkerKey, usize>,
 ) -> usize {
     let target = targets.get(me).copied().unwrap_or(0);
-    let largest = targets.values().max().copied().unwrap_or(0);
-    let settled = loads.values().all(|load| load.held <= largest);
-    let room = loads.get(me).map_or(0, Load::room);
+    let level =
+        |key: &WorkerKey, target: usize| loads.get(key).map_or(0, |load| load.base) + target;
+    let gets = targets.iter().filter(|(_, target)| **target > 0);
+    let highest = gets
+        .map(|(key, target)| level(key, *target))
+        .max()
+        .unwrap_or(0);
+    let settled = loads
+        .values()
+        .all(|load| load.held <= highest.saturating_sub(load.base));
+    let mine = loads.get(me).copied().unwrap_or_default();
     if settled {
         target
     } else {
-        target.max(largest.min(room))
+        target.max(mine.at_level(highest))
     }
 }
 
@@ -119,3 +154,6 @@ pub(crate) fn give_up(held: &BTreeMap<ShardId, bool>, target: usize) -> Vec<Shar
     let over = staying.len().saturating_sub(target);
     staying.into_iter().rev().take(over).cloned().collect()
 }
+
+#[cfg(test)]
+mod tests;
