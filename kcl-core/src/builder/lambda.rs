@@ -9,7 +9,7 @@ use lambda_runtime::{Diagnostic, IntoFunctionResponse, LambdaEvent, Service};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Front, WorkerBuilder};
+use super::{Front, Given, WorkerBuilder};
 use crate::error::Problem;
 use crate::lambda::mapping::Mapping;
 use crate::lambda::on_failure::Documents;
@@ -23,7 +23,7 @@ impl WorkerBuilder {
     ///
     /// The mapping says what [`Settings`](crate::Settings) say elsewhere under `handler` and `failure`, but for
     /// `handler.unsettled_records_max`, `handler.unsettled_bytes_max` and `failure.call_max`, which limits the mapping's
-    /// failure destination.
+    /// failure destination. A mapping is of one stream, so this is not for a worker of several.
     ///
     /// ```
     /// use aws_lambda_events::event::kinesis::KinesisEvent;
@@ -106,6 +106,11 @@ impl WorkerBuilder {
             Runs::InProcess => mapping.function.problems_in_process(),
             Runs::Processes => mapping.function.problems(),
         });
+        if let Given::Several(_) = self.streams {
+            let rule = "are not for a mapping, which names one stream in its events; give each stream a worker and an \
+                        application of its own";
+            problems.push(Problem::new("streams", rule));
+        }
         if self.destination.is_some() {
             let rule =
                 "is the mapping's with a Lambda function; give it by Mapping::with_on_failure";

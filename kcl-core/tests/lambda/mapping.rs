@@ -133,6 +133,24 @@ fn what_is_wrong_is_said_before_anything_runs() {
     assert!(said.contains("lambda.function.command"), "{said}");
 }
 
+/// A mapping has one event source, which its events and documents name.
+#[test]
+fn a_mapping_is_not_for_several_streams() {
+    let mapping = mapping(MappingSettings::default());
+    let error = Worker::builder_for_streams("app", Streams::new())
+        .with_source(source_of(&[]))
+        .with_ownership(FixedOwnership::new(["s"]))
+        .with_lambda_process(mapping)
+        .build()
+        .unwrap_err();
+    let said = error.to_string();
+    assert!(
+        said.contains("streams: are not for a mapping")
+            && said.contains("give each stream a worker"),
+        "{said}"
+    );
+}
+
 /// 6.1 FilterCriteria, 6.8: refused when the mapping is made.
 #[test]
 fn patterns_that_cannot_be_used_are_refused() {
