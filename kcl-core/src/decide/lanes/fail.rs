@@ -222,7 +222,8 @@ impl Lanes {
     fn next(&self, piece: &Piece, counts: bool, now: Instant) -> Next {
         let failure = &self.settings.failure;
         let is_limited = failure.attempts_max.is_some() || failure.age_max.is_some();
-        let attempts_max = failure.attempts_max.filter(|_| counts);
+        // A call without records is about what is held, which can be given to nobody.
+        let attempts_max = failure.attempts_max.filter(|_| counts && !piece.is_empty());
         let old = self.too_old(piece, now);
         let limit = if attempts_max.is_some_and(|max| piece.attempts >= max) {
             Some((GiveUpReason::AttemptsExhausted, piece.len()))

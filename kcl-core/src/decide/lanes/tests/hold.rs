@@ -86,6 +86,23 @@ fn who_holds_something_is_called_without_records_in_time_and_at_the_end() {
     assert_eq!(bench.start_as(true), ["3 in 0, try 1: []"]);
 }
 
+#[test]
+fn a_call_without_records_has_nothing_to_give_up_however_it_fails() {
+    let mut bench = Bench::new(with_lanes(1), divert_after(1));
+    bench.take("a");
+    bench.start();
+    bench.held(0, Some(0));
+    bench.returned(0, Outcome::Done);
+    bench.later(10 * SECOND);
+    assert_eq!(bench.start(), ["1 in 0, try 1: []"]);
+    bench.held(1, Some(0));
+    bench.notes();
+    bench.returned(1, Outcome::FailedFrom(0, failed()));
+    assert_eq!(bench.notes(), ["failed 0 at 1 after 1, again: true"]);
+    bench.later(SECOND);
+    assert_eq!(bench.start(), ["1 in 0, try 2: []"]);
+}
+
 /// The newest records were behind the tip, so others may come that belong to what is held.
 #[test]
 fn a_shard_that_is_behind_its_tip_has_more_time() {
