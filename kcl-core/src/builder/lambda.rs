@@ -17,9 +17,9 @@ use crate::run::door::Filter;
 use crate::run::lambda::{Function, InProcess, LambdaDoor, Processes};
 
 impl WorkerBuilder {
-    /// Invokes this function with batches of records, as AWS Lambda's event source mapping does: `docs/lambda.md`. It is what
-    /// `lambda_runtime::run` takes, unchanged, and runs in this process; one that takes `KinesisEvent` gets it without
-    /// a way through JSON. `FunctionSettings::timeout` is how long an invocation may take.
+    /// Invokes this function with batches of records, as AWS Lambda's event source mapping does: `docs/lambda.md`.
+    /// It is what `lambda_runtime::run` takes, unchanged, and runs in this process; one that takes `KinesisEvent` gets
+    /// it without a way through JSON. `FunctionSettings::timeout` is how long an invocation may take.
     ///
     /// The mapping says what [`Settings`](crate::Settings) say elsewhere under `handler` and `failure`, but for
     /// `handler.unsettled_records_max`, `handler.unsettled_bytes_max` and `failure.call_max`, which limits the mapping's
@@ -106,11 +106,7 @@ impl WorkerBuilder {
             Runs::InProcess => mapping.function.problems_in_process(),
             Runs::Processes => mapping.function.problems(),
         });
-        if let Given::Several(_) = self.streams {
-            let rule = "are not for a mapping, which names one stream in its events; give each stream a worker and an \
-                        application of its own";
-            problems.push(Problem::new("streams", rule));
-        }
+        problems.extend(other_stream(mapping, &self.streams));
         if self.destination.is_some() {
             let rule =
                 "is the mapping's with a Lambda function; give it by Mapping::with_on_failure";
@@ -127,6 +123,25 @@ impl WorkerBuilder {
             self.filter = Some(keep);
         }
         problems
+    }
+}
+
+/// What is wrong with reading these streams for a mapping: its events name one, and must not name another.
+fn other_stream(mapping: &Mapping, streams: &Given) -> Option<Problem> {
+    let named = mapping.source.stream_name();
+    match streams {
+        Given::One(stream) if stream == named => None,
+        Given::One(stream) => {
+            let rule = format!(
+                "is of stream {named}, and this worker reads stream {stream}; give both the same"
+            );
+            Some(Problem::new("lambda.source", rule))
+        }
+        Given::Several(_) => {
+            let rule = "are not for a mapping, which names one stream in its events; give each stream a worker and an \
+                        application of its own";
+            Some(Problem::new("streams", rule))
+        }
     }
 }
 

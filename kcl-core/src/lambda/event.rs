@@ -82,6 +82,12 @@ impl EventSource {
             None => &self.arn,
         }
     }
+
+    /// The name of that stream.
+    pub(crate) fn stream_name(&self) -> &str {
+        let named = self.stream_arn().split_once(":stream/");
+        named.map_or("", |(_, name)| name)
+    }
 }
 
 fn not_an_arn(arn: &str) -> Error {

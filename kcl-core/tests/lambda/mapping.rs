@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use aws_lambda_events::event::kinesis::KinesisEvent;
 use kcl_core::contract::FixedOwnership;
 use kcl_core::lambda::filter::FilterCriteria;
 use kcl_core::lambda::mapping::MappingSettings;
 use kcl_core::*;
+use lambda_runtime::{LambdaEvent, service_fn};
 
 use crate::stage::{SECOND, Seen, does_nothing, mapping, source_of};
 
@@ -147,6 +149,25 @@ fn a_mapping_is_not_for_several_streams() {
     assert!(
         said.contains("streams: are not for a mapping")
             && said.contains("give each stream a worker"),
+        "{said}"
+    );
+}
+
+/// Or its events would say that they are of another stream than they are.
+#[test]
+fn a_mapping_is_of_the_stream_that_is_read() {
+    let nothing = |_: LambdaEvent<KinesisEvent>| async { Ok::<(), lambda_runtime::Error>(()) };
+    let built = |stream: &str| {
+        Worker::builder("app", stream)
+            .with_source(source_of(&[]))
+            .with_ownership(FixedOwnership::new(["s"]))
+            .with_lambda(mapping(MappingSettings::default()), service_fn(nothing))
+            .build()
+    };
+    assert!(built("orders").is_ok());
+    let said = built("clicks").unwrap_err().to_string();
+    assert!(
+        said.contains("lambda.source: is of stream orders, and this worker reads stream clicks"),
         "{said}"
     );
 }
