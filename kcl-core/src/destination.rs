@@ -1,5 +1,5 @@
-//! Ready destinations for records that cannot be processed: a file, and a stream. Feature `destinations`. Both keep one line of JSON for each
-//! record, with its payload and why it was given up.
+//! Ready destinations for records that cannot be processed: a file, and a stream. Feature `destinations`. Both
+//! keep one line of JSON for each record, with its payload and why it was given up.
 //!
 //! ```json
 //! {"application":"orders-app","stream":"orders","shardId":"shardId-000000000000","worker":"w1","epoch":3,

@@ -99,8 +99,8 @@ impl FanOut {
         Self::with_choice(config, Choice::Registered(arns))
     }
 
-    /// Reads over a client of your own, with the consumer of this name as [`new`](Self::new) does. Over TLS all subscriptions of it share
-    /// one connection, on which the service allows only a few: it suits few shards.
+    /// Reads over a client of your own, with the consumer of this name as [`new`](Self::new) does. Over TLS all
+    /// subscriptions of it share one connection, on which the service allows only a few: it suits few shards.
     #[must_use]
     pub fn from_client(client: Client, consumer: impl Into<String>) -> Self {
         let lines = Lines::one(client.clone());
@@ -157,9 +157,9 @@ impl FanOut {
         self.switch.clone()
     }
 
-    /// Deregisters the consumer of this stream; of several, one after the other. A registered consumer costs money by the hour and shard,
-    /// whether it is used or not, so do this when no worker of the application will run for a while.
-    /// Workers that still run register it again. One that is not there is fine.
+    /// Deregisters the consumer of this stream; of several, one after the other. A registered consumer costs
+    /// money by the hour and shard, whether it is used or not, so do this when no worker of the application will
+    /// run for a while. Workers that still run register it again. One that is not there is fine.
     ///
     /// # Errors
     /// If the stream is missing or none of those this source may read, a permission is missing, or nothing

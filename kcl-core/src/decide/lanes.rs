@@ -11,8 +11,9 @@
 //!
 //! Pure. [`super::shard`] owns it, says when calls may start at all, and commits what is settled.
 //!
-//! * here: in and out; `hold`: what is settled and not to be committed yet; `keys`: what waits; `job`: what is out; `fail`: what follows on a call; `leave`: how the shard is
-//!   left; `look`: how full the lanes are, and when there is something to do; `words`: what goes in and comes out.
+//! * here: in and out; `hold`: what is settled and not to be committed yet; `keys`: what waits; `job`: what is
+//!   out; `fail`: what follows on a call; `leave`: how the shard is left; `look`: how full the lanes are, and when
+//!   there is something to do; `words`: what goes in and comes out.
 //!
 //! INVARIANT: a lane has one call at a time, and a key is in one call or failed piece at a time.
 //! INVARIANT: every record is waiting, out or settled, until the shard is left.
