@@ -1,4 +1,7 @@
-//! Describes a worker and checks the description, all at once, without any I/O.
+//! Describes a worker and checks the description, all at once, without any I/O. Lambda functions are in `lambda`.
+
+#[cfg(feature = "lambda")]
+mod lambda;
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,47 +9,61 @@ use std::sync::Arc;
 use crate::env::Env;
 use crate::error::{Error, ErrorKind, Problem};
 use crate::event::Observer;
+#[cfg(feature = "lambda")]
+use crate::lambda::mapping::Mapping;
 use crate::model::Record;
 use crate::model::{ApplicationName, InitialPosition, InvalidName, StreamName, WorkerId};
 use crate::port::{
     BatchHandler, FailureDestination, HandlerContext, Ownership, ProcessorResult, RecordProcessor,
     RecordSource, ShardContext,
 };
-use crate::run::door::{BatchDoor, Door, Filter, Handler, HandlerDoor, RecordDoor};
+use crate::run::door::{BatchDoor, Door, Filter, Handler, HandlerDoor, MakeHandler, RecordDoor};
 use crate::run::stream::{self, BatchStream};
 use crate::run::worker::Worker;
 use crate::settings::{CheckpointPolicy, FailurePolicy, Settings};
+use crate::streams::{StreamTracker, Streams};
 
 /// Describes a [`Worker`]. A source, an ownership, and one of a processor, a handler of records or batches, and a
 /// stream of batches are required. If several of the last are given, the last one counts.
 #[must_use]
 pub struct WorkerBuilder {
     application: String,
-    stream: String,
+    streams: Given,
     worker: Option<String>,
-    initial_position: InitialPosition,
+    initial_position: Option<InitialPosition>,
     source: Option<Arc<dyn RecordSource>>,
     ownership: Option<Box<dyn Ownership>>,
     front: Option<Front>,
     filter: Option<Filter>,
     destination: Option<Arc<dyn FailureDestination>>,
+    #[cfg(feature = "lambda")]
+    mapping: Option<(Arc<Mapping>, lambda::Runs)>,
     settings: Settings,
     env: Env,
     observers: Vec<Arc<dyn Observer>>,
 }
 
+/// What the worker is to read, as it was given.
+#[derive(Debug)]
+pub(crate) enum Given {
+    One(String),
+    Several(Streams),
+}
+
 impl WorkerBuilder {
-    pub(crate) fn new(application: String, stream: String) -> Self {
+    pub(crate) fn new(application: String, streams: Given) -> Self {
         Self {
             application,
-            stream,
+            streams,
             worker: None,
-            initial_position: InitialPosition::default(),
+            initial_position: None,
             source: None,
             ownership: None,
             front: None,
             filter: None,
             destination: None,
+            #[cfg(feature = "lambda")]
+            mapping: None,
             settings: Settings::default(),
             env: Env::system(),
             observers: Vec::new(),
@@ -67,12 +84,11 @@ impl WorkerBuilder {
 
     /// Makes a processor for each grant of a shard, and again after a failure.
     pub fn with_processor<P: RecordProcessor>(
-        mut self,
+        self,
         make: impl Fn(&ShardContext) -> P + Send + Sync + 'static,
     ) -> Self {
         let factory = Arc::new(move |shard: &ShardContext| Box::new(make(shard)) as _);
-        self.front = Some(Front::Processor(Door::Processor(factory)));
-        self
+        self.front(Front::Processor(Door::Processor(factory)))
     }
 
     /// Calls this function with each record; `Ok` settles it. It is called by up to
@@ -172,8 +188,17 @@ impl WorkerBuilder {
         (self.with_handler(door), batches)
     }
 
-    fn with_handler(mut self, handler: impl Handler + 'static) -> Self {
-        self.front = Some(Front::Handler(Arc::new(handler)));
+    fn with_handler(self, handler: impl Handler + 'static) -> Self {
+        let handler = Arc::new(handler);
+        self.front(Front::Handler(Arc::new(move |_| handler.clone())))
+    }
+
+    fn front(mut self, front: Front) -> Self {
+        self.front = Some(front);
+        #[cfg(feature = "lambda")]
+        {
+            self.mapping = None;
+        }
         self
     }
 
@@ -198,9 +223,10 @@ impl WorkerBuilder {
         self
     }
 
-    /// Where shards start that the application has never read. Default: the oldest record.
+    /// Where shards start that the application has never read. Default: the oldest record. With several
+    /// streams it is said for each, by [`Streams::add`].
     pub fn with_initial_position(mut self, position: InitialPosition) -> Self {
-        self.initial_position = position;
+        self.initial_position = Some(position);
         self
     }
 
@@ -227,10 +253,16 @@ impl WorkerBuilder {
     ///
     /// # Errors
     /// One error of kind [`Invalid`](ErrorKind::Invalid) that names every problem there is.
-    pub fn build(self) -> Result<Worker, Error> {
+    #[cfg_attr(
+        not(feature = "lambda"),
+        expect(unused_mut, reason = "a mapping changes the settings")
+    )]
+    pub fn build(mut self) -> Result<Worker, Error> {
         let mut problems = Problems(self.settings.problems());
+        #[cfg(feature = "lambda")]
+        problems.0.extend(self.apply_mapping());
         let application = problems.name("application", ApplicationName::new(&self.application));
-        let stream = problems.name("stream", StreamName::new(&self.stream));
+        let tracker = problems.tracker(self.streams, self.initial_position);
         let worker = match &self.worker {
             Some(worker) => problems.name("worker_id", WorkerId::new(worker)).map(Some),
             None => Some(None),
@@ -243,7 +275,7 @@ impl WorkerBuilder {
             self.destination.is_some(),
             &self.settings,
         );
-        let doors = "with_processor, with_record_handler, with_batch_handler or with_batch_stream";
+        let doors = "with_processor, with_record_handler, with_batch_handler, with_batch_stream or with_lambda";
         let front = problems.required("processor", doors, self.front);
         let door = front.map(|front| front.door(self.filter, self.destination));
         problems
@@ -252,19 +284,19 @@ impl WorkerBuilder {
         problems
             .0
             .extend(ownership.iter().flat_map(|ownership| ownership.problems()));
-        match (application, stream, worker, source, ownership, door) {
+        problems.of_several_streams(tracker.as_ref(), ownership.as_deref());
+        match (application, tracker, worker, source, ownership, door) {
             (
                 Some(application),
-                Some(stream),
+                Some(tracker),
                 Some(worker),
                 Some(source),
                 Some(ownership),
                 Some(door),
             ) if problems.0.is_empty() => Ok(Worker {
                 application,
-                stream,
+                tracker,
                 worker,
-                initial_position: self.initial_position,
                 source,
                 ownership,
                 door,
@@ -281,7 +313,7 @@ impl fmt::Debug for WorkerBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WorkerBuilder")
             .field("application", &self.application)
-            .field("stream", &self.stream)
+            .field("streams", &self.streams)
             .field("worker", &self.worker)
             .field("settings", &self.settings)
             .finish_non_exhaustive()
@@ -291,7 +323,7 @@ impl fmt::Debug for WorkerBuilder {
 /// What records are handed to.
 enum Front {
     Processor(Door),
-    Handler(Arc<dyn Handler>),
+    Handler(MakeHandler),
 }
 
 impl Front {
@@ -368,6 +400,42 @@ impl Problems {
                 self.0.push(Problem::new(setting, error.to_string()));
                 None
             }
+        }
+    }
+
+    fn tracker(
+        &mut self,
+        streams: Given,
+        initial_position: Option<InitialPosition>,
+    ) -> Option<StreamTracker> {
+        match streams {
+            Given::One(stream) => {
+                let stream = self.name("stream", StreamName::new(&stream))?;
+                Some(StreamTracker::Single {
+                    stream,
+                    initial_position: initial_position.unwrap_or_default(),
+                })
+            }
+            Given::Several(streams) => {
+                if initial_position.is_some() {
+                    let rule = "is said for each of several streams, by Streams::add";
+                    self.0.push(Problem::new("initial_position", rule));
+                }
+                Some(StreamTracker::Multi(streams))
+            }
+        }
+    }
+
+    fn of_several_streams(
+        &mut self,
+        tracker: Option<&StreamTracker>,
+        ownership: Option<&dyn Ownership>,
+    ) {
+        if let (Some(StreamTracker::Multi(_)), Some(ownership)) = (tracker, ownership)
+            && !ownership.is_multi_stream()
+        {
+            let rule = "reads one stream only; use Worker::builder, or another ownership";
+            self.0.push(Problem::new("ownership", rule));
         }
     }
 

@@ -1,5 +1,5 @@
-//! Ready destinations for records that cannot be processed: a file, and a stream. Feature `destinations`. Both keep one line of JSON for each
-//! record, with its payload and why it was given up.
+//! Ready destinations for records that cannot be processed: a file, and a stream. Feature `destinations`. Both
+//! keep one line of JSON for each record, with its payload and why it was given up.
 //!
 //! ```json
 //! {"application":"orders-app","stream":"orders","shardId":"shardId-000000000000","worker":"w1","epoch":3,
@@ -29,7 +29,7 @@ fn line(document: &FailureDocument, record: &Record) -> Value {
     json!({
         "application": document.application.as_str(),
         "stream": document.stream.as_str(),
-        "shardId": document.shard.as_str(),
+        "shardId": document.shard.name(),
         "worker": document.worker.as_str(),
         "epoch": document.epoch.get(),
         "reason": GiveUpReason::name(document.reason),

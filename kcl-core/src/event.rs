@@ -402,9 +402,9 @@ pub enum Event {
         shard: ShardId,
         /// The number of the grant.
         epoch: Epoch,
-        /// How many records failed.
+        /// How many records failed. 0 for the last invocation of a Lambda function's tumbling window, which has none.
         records: usize,
-        /// The first of them.
+        /// The first of them, or of that window.
         first: SequenceNumber,
         /// How many attempts were made at them. One that is halved, or was not tried, does not count.
         attempts: u32,

@@ -15,7 +15,7 @@ mod source;
 
 pub use destination::{FailedBatch, FailureDestination, FailureDocument};
 pub use handler::{BatchHandler, BatchOutcome, HandlerBatch, HandlerContext};
-pub(crate) use handler::{Failed, Outcome, Permit};
+pub(crate) use handler::{Failed, Hold, Outcome, Permit};
 pub use ownership::{
     CommitError, Grant, Ownership, OwnershipControl, OwnershipRun, OwnershipStart, Right, Standing,
 };

@@ -14,6 +14,8 @@
 pub(crate) mod door;
 pub(crate) mod guard;
 mod intake;
+#[cfg(feature = "lambda")]
+pub(crate) mod lambda;
 pub(crate) mod report;
 pub(crate) mod shard;
 pub(crate) mod shutdown;

@@ -6,7 +6,7 @@
 mod decode;
 mod failure;
 mod handler;
-mod optional_text;
+pub(crate) mod optional_text;
 pub(crate) mod text;
 
 use std::time::Duration;

@@ -22,12 +22,24 @@ fn worker(
     leases: &FixedOwnership,
     destination: impl FailureDestination,
 ) -> Worker {
+    finish(
+        Worker::builder("app", "stream"),
+        (source, leases),
+        destination,
+    )
+}
+
+fn finish(
+    builder: WorkerBuilder,
+    (source, leases): (&ScriptedSource, &FixedOwnership),
+    destination: impl FailureDestination,
+) -> Worker {
     let failure = FailureSettings {
         policy: FailurePolicy::Divert,
         attempts_max: Some(2),
         ..FailureSettings::default()
     };
-    Worker::builder("app", "stream")
+    builder
         .with_source(source.clone())
         .with_ownership(leases.clone())
         .with_worker_id("w1")
@@ -106,6 +118,26 @@ async fn a_file_gets_a_line_for_each_record_with_payload_and_reason() {
     assert_eq!(serde_json::from_str::<Value>(lines[1]).unwrap(), expected());
     let last: Value = serde_json::from_str(lines[2]).unwrap();
     assert_eq!(last["record"]["partitionKey"], "d");
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_several_streams_a_line_names_the_stream_and_the_shard_apart() {
+    let path = path("streams");
+    let source = ScriptedSource::new();
+    let shard = ShardId::of(StreamName::new("orders").unwrap(), "s");
+    source.put(shard.clone(), ["bad"]);
+    source.close(shard.clone(), &[]);
+    let leases = FixedOwnership::new([shard]);
+    let builder = Worker::builder_for_streams("app", Streams::new());
+    let worker = finish(builder, (&source, &leases), JsonLinesFile::new(&path));
+    worker.run(std::future::pending()).await.unwrap();
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let line: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(
+        (&line["stream"], &line["shardId"]),
+        (&json!("orders"), &json!("s"))
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -158,9 +158,9 @@ impl FanOut {
         self.switch.clone()
     }
 
-    /// Deregisters the consumer of this stream; of several, one after the other. A registered consumer costs money by the hour and shard,
-    /// whether it is used or not, so do this when no worker of the application will run for a while.
-    /// Workers that still run register it again. One that is not there is fine.
+    /// Deregisters the consumer of this stream; of several, one after the other. A registered consumer costs
+    /// money by the hour and shard, whether it is used or not, so do this when no worker of the application will
+    /// run for a while. Workers that still run register it again. One that is not there is fine.
     ///
     /// # Errors
     /// If the stream is missing or none of those this source may read, a permission is missing, or nothing

@@ -11,13 +11,15 @@
 //!
 //! Pure. [`super::shard`] owns it, says when calls may start at all, and commits what is settled.
 //!
-//! * here: in and out; `keys`: what waits; `job`: what is out; `fail`: what follows on a call; `leave`: how the shard is
-//!   left; `look`: how full the lanes are, and when there is something to do; `words`: what goes in and comes out.
+//! * here: in and out; `hold`: what is settled and not to be committed yet; `keys`: what waits; `job`: what is
+//!   out; `fail`: what follows on a call; `leave`: how the shard is left; `look`: how full the lanes are, and when
+//!   there is something to do; `words`: what goes in and comes out.
 //!
 //! INVARIANT: a lane has one call at a time, and a key is in one call or failed piece at a time.
 //! INVARIANT: every record is waiting, out or settled, until the shard is left.
 
 mod fail;
+mod hold;
 mod job;
 mod keys;
 mod leave;
@@ -34,9 +36,12 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
+use self::hold::Held;
 use self::job::{Job, Piece, Purpose, Running};
 use self::keys::{KeyHash, Keys};
-pub(crate) use self::words::{CallId, Errand, GivenUp, Keep, LaneCall, LanesStart, Load, Note};
+pub(crate) use self::words::{
+    CallId, Errand, GivenUp, Keep, LaneCall, LanesStart, Load, Note, Weigh,
+};
 use super::settlement::{Number, Settlement};
 use crate::error::Error;
 use crate::event::GiveUpReason;
@@ -88,6 +93,8 @@ pub(crate) struct Lanes {
     /// Those with unsettled records, the oldest first.
     pages: VecDeque<Page>,
     leaving: Option<Leaving>,
+    /// What the handler holds in memory.
+    hold: Option<Held>,
     /// A handler has seen no record at or beyond this.
     seen: Number,
     /// Nothing at or beyond this can be committed any more: this record is left unsettled.
@@ -107,7 +114,7 @@ impl Lanes {
             keep: start.keep,
             clocks: (now, start.wall),
             settlement: Settlement::new(at),
-            keys: Keys::default(),
+            keys: Keys::new(start.weigh),
             jobs: BTreeMap::new(),
             running: BTreeMap::new(),
             due: BTreeSet::new(),
@@ -116,6 +123,7 @@ impl Lanes {
             bytes: 0,
             pages: VecDeque::new(),
             leaving: None,
+            hold: None,
             seen: 0,
             cut: Number::MAX,
             notes: Vec::new(),
@@ -197,7 +205,9 @@ impl Lanes {
             Some(Leaving::Filling { below }) => below,
             Some(Leaving::Returning | Leaving::Cut) => return None,
         };
-        let oldest = self.keys.oldest_ready()?;
+        let Some(oldest) = self.keys.oldest_ready() else {
+            return self.form_empty(ends, now);
+        };
         let handler = &self.settings.handler;
         let is_full = self.keys.ready_records() >= handler.batch_records_max
             || self.keys.ready_bytes() >= handler.batch_bytes_max;
@@ -218,8 +228,14 @@ impl Lanes {
             let share = self.keys.ready_records().div_ceil(self.free.len().max(1));
             records_max = records_max.min(share.max(1));
         }
-        let mut piece = self.keys.take(records_max, handler.batch_bytes_max, below);
-        let old = match self.settings.failure.policy {
+        let (bytes_max, policy) = (handler.batch_bytes_max, self.settings.failure.policy);
+        let mut piece = self.keys.take(records_max, bytes_max, below);
+        if policy == FailurePolicy::Divert && self.keys.is_too_heavy(&piece, bytes_max) {
+            let reason = GiveUpReason::RecordTooLarge;
+            self.note_given_up(&piece, Some(reason));
+            return Some(self.add(Purpose::Divert(reason), piece));
+        }
+        let old = match policy {
             FailurePolicy::Divert => self.too_old(&piece, now),
             FailurePolicy::Restart | FailurePolicy::StopWorker => 0,
         };
@@ -279,8 +295,13 @@ impl Lanes {
         self.keys.release(&piece.hashes);
     }
 
-    /// Whether nothing waits and nothing is out.
+    /// Whether nothing waits, nothing is out and nothing is held.
     pub(crate) fn is_empty(&self) -> bool {
+        self.is_idle() && self.hold.is_none()
+    }
+
+    /// Whether nothing waits and nothing is out.
+    fn is_idle(&self) -> bool {
         self.keys.is_empty() && self.jobs.is_empty()
     }
 
@@ -296,9 +317,12 @@ impl Lanes {
             && self.bytes < handler.unsettled_bytes_max
     }
 
-    /// Everything up to this place is settled.
+    /// Everything up to this place is settled, and nothing before it is held.
     pub(crate) const fn settled_to(&self) -> &Checkpoint {
-        self.settlement.settled_to()
+        match &self.hold {
+            Some(held) => held.before(),
+            None => self.settlement.settled_to(),
+        }
     }
 
     /// What is to be told since it was last asked for.

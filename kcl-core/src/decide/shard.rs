@@ -42,7 +42,7 @@ use super::progress::{AskId, Progress};
 use crate::error::Error;
 use crate::event::{Failure, Trimmed};
 use crate::model::{Batch, Checkpoint, ChildShard, PendingCheckpoint, SequenceNumber, ShardId};
-use crate::port::{Ask, CommitError, Outcome, Standing};
+use crate::port::{Ask, CommitError, Hold, Outcome, Standing};
 use crate::settings::Settings;
 
 /// The pauses between attempts of a write that the store did not take.
@@ -59,7 +59,12 @@ pub(crate) enum Event {
     /// The call into user code came back.
     Returned(Result<(), Error>),
     /// A call of a handler, or of the failure destination, came back.
-    Called { id: CallId, outcome: Outcome },
+    Called {
+        id: CallId,
+        outcome: Outcome,
+        /// What the handler holds now.
+        hold: Option<Hold>,
+    },
     /// A call has done so many of its records, has one in hand that takes long, and gives back the others.
     GivenBack { id: CallId, done: usize },
     /// User code asks for a checkpoint, or that one is announced.
@@ -327,7 +332,9 @@ impl ShardMachine {
             Event::Standing(standing) => self.on_standing(standing, now, out),
             Event::Returned(Ok(())) => self.on_success(now, out),
             Event::Returned(Err(error)) => self.on_failure(error, now, out),
-            Event::Called { id, outcome } => self.on_called(id, outcome, now, out),
+            Event::Called { id, outcome, hold } => {
+                self.on_called(id, outcome, hold, now, out);
+            }
             Event::GivenBack { id, done } => {
                 if let Some(lanes) = &mut self.lanes {
                     lanes.given_back(id, done);

@@ -245,6 +245,8 @@ pub enum GiveUpReason {
     AttemptsExhausted,
     /// `failure.age_max`
     RecordAgeExceeded,
+    /// A record fits into no call: with a Lambda function alone, which takes 6 MiB.
+    RecordTooLarge,
 }
 
 impl GiveUpReason {
@@ -254,6 +256,7 @@ impl GiveUpReason {
         match self {
             Self::AttemptsExhausted => "attempts_exhausted",
             Self::RecordAgeExceeded => "record_age_exceeded",
+            Self::RecordTooLarge => "record_too_large",
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 
-const COUNTERS: [(&str, Unit, &str); 22] = [
+const COUNTERS: [(&str, Unit, &str); 24] = [
     (
         "RecordsProcessed",
         Unit::Count,
@@ -102,9 +102,24 @@ const COUNTERS: [(&str, Unit, &str); 22] = [
         Unit::Count,
         "unfinished leases that somebody deleted",
     ),
+    (
+        "StreamsFailed",
+        Unit::Count,
+        "times that one of several streams could not be listed",
+    ),
+    (
+        "ShardsUnreadable",
+        Unit::Count,
+        "refusals to let a shard of one of several streams be read",
+    ),
 ];
 
-const GAUGES: [(&str, Unit, &str); 13] = [
+const GAUGES: [(&str, Unit, &str); 14] = [
+    (
+        "UnservedLeases",
+        Unit::Count,
+        "leases of streams that no worker reads, at the last look",
+    ),
     (
         "MillisBehindLatest",
         Unit::Milliseconds,

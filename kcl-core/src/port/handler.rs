@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::{BoxError, ShardContext, Standing};
 use crate::error::Error;
 use crate::event::FailureCause;
-use crate::model::Record;
+use crate::model::{Record, SequenceNumber};
 
 /// Makes one attempt at one batch, and says what became of it. Given by
 /// [`WorkerBuilder::with_batch_handler`](crate::WorkerBuilder::with_batch_handler).
@@ -202,6 +202,15 @@ impl Permit {
             std::future::pending::<()>().await;
         }
     }
+}
+
+/// What may not be committed yet though it is settled, because the handler holds something in memory for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Hold {
+    /// The first record of it, and all behind.
+    pub(crate) from: SequenceNumber,
+    /// When the handler is to be called without records if none come by then, and the shard is read to its tip.
+    pub(crate) wakes_at: Instant,
 }
 
 /// What became of a call, in the engine's words.

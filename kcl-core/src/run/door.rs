@@ -15,13 +15,14 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use super::guard::{Factory, guarded};
-use crate::decide::lanes::CallId;
+use crate::decide::lanes::{CallId, Weigh};
+use crate::env::Env;
 use crate::error::{Error, ErrorKind};
 use crate::event::FailureCause;
 use crate::model::{Record, ShardId};
 use crate::port::{
     BatchHandler, BatchOutcome, BoxError, Failed, FailureDestination, HandlerBatch, HandlerContext,
-    Outcome, ProcessorResult,
+    Hold, Outcome, ProcessorResult,
 };
 
 /// How long a call goes on with more records of its batch. Long enough that starting a task costs little beside it;
@@ -38,10 +39,14 @@ pub(crate) enum Door {
 /// A handler and what belongs to it.
 #[derive(Clone)]
 pub(crate) struct HandlerDoor {
-    pub(crate) handler: Arc<dyn Handler>,
+    /// The handler of a shard: its own, or one for all.
+    pub(crate) handler: MakeHandler,
     pub(crate) filter: Option<Filter>,
     pub(crate) destination: Option<Arc<dyn FailureDestination>>,
 }
+
+/// Makes the handler of a shard.
+pub(crate) type MakeHandler = Arc<dyn Fn(&Env) -> Arc<dyn Handler> + Send + Sync>;
 
 /// Whether a record is to be processed, as the user says it.
 pub(crate) type Filter = Arc<dyn Fn(&Record) -> bool + Send + Sync>;
@@ -56,6 +61,17 @@ pub(crate) trait Handler: Send + Sync {
 
     /// Whether a call may bring back records that the user has not seen.
     fn brings_back(&self) -> bool;
+
+    /// What it holds in memory now, between calls. For a handler with one lane; it is called without records when
+    /// that is to be given up.
+    fn hold(&self) -> Option<Hold> {
+        None
+    }
+
+    /// How much of a batch a record of this shard takes, if not its bytes.
+    fn weigh(&self, _shard: &ShardId) -> Option<Weigh> {
+        None
+    }
 }
 
 /// How a call is to be made.

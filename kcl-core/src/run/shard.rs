@@ -8,6 +8,7 @@ mod calls;
 mod notes;
 mod pen;
 mod tell;
+mod unreadable;
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,7 +20,8 @@ use tokio::time::{Instant, sleep_until};
 use self::calls::{Brought, Calls, Returned};
 use self::pen::{Pen, Writing};
 use self::tell::{InHand, payload_bytes};
-use super::door::{Door, Filter};
+use self::unreadable::Unreadable;
+use super::door::{Door, Filter, Handler};
 use super::guard::{Callback, Handed, UserCode};
 use super::intake::Intake;
 use super::report::Counters;
@@ -30,7 +32,7 @@ use crate::decode::Decoder;
 use crate::env::Env;
 use crate::error::{Error, ErrorKind};
 use crate::event::{self, CallOutcome, Events};
-use crate::model::{Batch, Checkpoint, HashKeyRange, ShardId};
+use crate::model::{Batch, Checkpoint, ChildShard, HashKeyRange, ShardId};
 use crate::port::{
     CheckpointRequest, Checkpointer, CommitError, FeedError, Grant, OpenFeed, RecordSource,
     ShardContext, Standing,
@@ -67,13 +69,17 @@ pub(crate) async fn run(
         standing,
         right,
     } = grant;
+    let handler = match &shared.door {
+        Door::Handler(door) => Some((door.handler)(&shared.env)),
+        Door::Processor(_) => None,
+    };
     let start = Start {
         shard: shard.id.clone(),
         checkpoint,
         pending,
         settings: shared.settings.clone(),
         rng: shared.env.rng(),
-        lanes: lanes(&shared, &shard.id),
+        lanes: lanes(&shared, handler.as_deref(), &shard.id),
     };
     let (machine, actions) = ShardMachine::new(start, Instant::now());
     let (checkpointer, requests) = checkpointer(&shard.id);
@@ -83,6 +89,7 @@ pub(crate) async fn run(
     };
     let mut task = ShardTask {
         user: UserCode::new(factory, shared.settings.failure.call_max),
+        handler,
         calls: Calls::new(shared.settings.handler.lanes),
         standing_of_calls: standing.clone(),
         shared,
@@ -93,6 +100,7 @@ pub(crate) async fn run(
         in_hand: None,
         feed: None,
         range: shard.range,
+        unreadable: Unreadable::default(),
         pen: Pen {
             right: Some(right),
             writing: None,
@@ -130,9 +138,13 @@ struct ShardTask {
     feed: Option<Intake>,
     /// What the shard takes in.
     range: HashKeyRange,
+    /// In a worker of several streams: the service's refusals, and when to try again.
+    unreadable: Unreadable,
     /// The call that runs.
     in_hand: Option<InHand>,
     user: UserCode,
+    /// The handler, where there is no processor.
+    handler: Option<Arc<dyn Handler>>,
     /// The calls of a handler that run.
     calls: Calls,
     /// How the grant stands, for them.
@@ -146,6 +158,14 @@ struct ShardTask {
 
 impl ShardTask {
     async fn next_event(&mut self) -> Event {
+        loop {
+            if let Some(event) = self.wake().await {
+                return event;
+            }
+        }
+    }
+
+    async fn wake(&mut self) -> Option<Event> {
         enum Woken {
             Stop,
             Standing,
@@ -172,9 +192,10 @@ impl ShardTask {
                 Woken::Written(writing, result)
             }
             batch = next_batch(&mut self.feed), if reads => Woken::Feed(batch),
+            () = at(self.unreadable.retry_at()), if reads => Woken::Event(Event::Reopen),
             () = at(deadline) => Woken::Event(Event::Time),
         };
-        match woken {
+        Some(match woken {
             Woken::Stop => {
                 self.stop = None;
                 Event::Stop
@@ -197,15 +218,36 @@ impl ShardTask {
             Woken::Called(Brought::Over(returned)) => {
                 self.tell_returned(&returned);
                 let Returned { id, outcome, .. } = returned;
-                Event::Called { id, outcome }
+                let hold = self.handler.as_ref().and_then(|handler| handler.hold());
+                Event::Called { id, outcome, hold }
             }
             Woken::Written(writing, result) => {
                 self.written(writing, &result);
                 Event::Written(result)
             }
             Woken::Asked(request) => self.asked(request),
-            Woken::Feed(Ok(batch)) => Event::Batch(batch),
-            Woken::Feed(Err(error)) => Event::FeedFailed(self.feed_error(error)),
+            Woken::Feed(batch) => return self.fed(batch),
+        })
+    }
+
+    /// What the feed brought, as an event. Nothing if it is to be tried again later.
+    fn fed(&mut self, batch: Result<Batch, FeedError>) -> Option<Event> {
+        match batch {
+            Ok(mut batch) => {
+                self.unreadable = Unreadable::default();
+                // The one place where the shards that an answer names get the stream they are of.
+                let shard = &self.context.shard;
+                let children = batch.children.take();
+                let beside = |child: ChildShard| child.beside(shard);
+                batch.children = children.map(|all| all.into_iter().map(beside).collect());
+                Some(Event::Batch(batch))
+            }
+            // One stream that is gone must not stop the others.
+            Err(FeedError::Fatal(error)) if self.context.shard.stream().is_some() => {
+                self.refused(&error);
+                None
+            }
+            Err(error) => Some(Event::FeedFailed(self.feed_error(error))),
         }
     }
 
@@ -252,7 +294,10 @@ impl ShardTask {
     fn carry_out(&mut self, action: Action) -> Option<End> {
         match action {
             Action::OpenFeed(after) => self.open_feed(&after),
-            Action::CloseFeed => self.feed = None,
+            Action::CloseFeed => {
+                self.feed = None;
+                self.unreadable.no_retry();
+            }
             Action::Call(call) => self.call(call),
             Action::Handle(call) => self.handle(call),
             Action::StopCalls => self.calls.stop(),
@@ -285,6 +330,7 @@ impl ShardTask {
     }
 
     fn open_feed(&mut self, after: &Checkpoint) {
+        self.unreadable.no_retry();
         self.feed = after.resume().map(|from| {
             let (shard, events) = (&self.context.shard, &self.shared.events);
             let feed = self.shared.source.open(OpenFeed {
@@ -358,8 +404,8 @@ impl ShardTask {
 }
 
 /// What the lanes of a handler start from; nothing if there is a processor.
-fn lanes(shared: &Shared, shard: &ShardId) -> Option<LanesStart> {
-    let Door::Handler(door) = &shared.door else {
+fn lanes(shared: &Shared, handler: Option<&dyn Handler>, shard: &ShardId) -> Option<LanesStart> {
+    let (Door::Handler(door), Some(handler)) = (&shared.door, handler) else {
         return None;
     };
     let keep = door
@@ -367,8 +413,9 @@ fn lanes(shared: &Shared, shard: &ShardId) -> Option<LanesStart> {
         .as_ref()
         .map(|filter| guarded_filter(filter.clone(), shared.events.clone(), shard.clone()));
     Some(LanesStart {
-        is_by_record: door.handler.is_by_record(),
+        is_by_record: handler.is_by_record(),
         keep,
+        weigh: handler.weigh(shard),
         wall: shared.env.wall(),
     })
 }

@@ -45,7 +45,7 @@ async fn exactly_the_poison_reaches_the_destination_by_any_door_and_with_any_num
                     "{document:?}"
                 );
                 assert_eq!(document.reason, event::GiveUpReason::AttemptsExhausted);
-                assert_eq!(document.shard.as_str(), "s");
+                assert_eq!(document.shard.name(), "s");
             }
             let of = |number: &str| {
                 let found = causes

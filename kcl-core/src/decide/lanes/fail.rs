@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::hold::Held;
 use super::job::{Job, Piece, Purpose};
 use super::{CallId, Lanes, Leaving, Note, Step};
 use crate::decide::backoff::Backoff;
@@ -221,7 +222,8 @@ impl Lanes {
     fn next(&self, piece: &Piece, counts: bool, now: Instant) -> Next {
         let failure = &self.settings.failure;
         let is_limited = failure.attempts_max.is_some() || failure.age_max.is_some();
-        let attempts_max = failure.attempts_max.filter(|_| counts);
+        // A call without records is about what is held, which can be given to nobody.
+        let attempts_max = failure.attempts_max.filter(|_| counts && !piece.is_empty());
         let old = self.too_old(piece, now);
         let limit = if attempts_max.is_some_and(|max| piece.attempts >= max) {
             Some((GiveUpReason::AttemptsExhausted, piece.len()))
@@ -265,7 +267,11 @@ impl Lanes {
     }
 
     fn note_failed(&mut self, job: &Job, piece: &Piece, retry_in: Option<Duration>) {
-        if let (Some(first), Some((cause, error))) = (piece.first(), &job.failure) {
+        // A call without records is about what is held.
+        let first = piece
+            .first()
+            .or_else(|| self.hold.as_ref().map(Held::first));
+        if let (Some(first), Some((cause, error))) = (first, &job.failure) {
             self.notes.push(Note::Failed {
                 records: piece.len(),
                 first: first.clone(),

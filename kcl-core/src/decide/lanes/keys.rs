@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::job::Piece;
-use super::record_bytes;
+use super::{Weigh, record_bytes};
 use crate::decide::settlement::Number;
 use crate::model::Record;
 
@@ -21,8 +21,10 @@ struct Key {
     out: usize,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Keys {
+    /// How much of a batch a record takes, if not its bytes.
+    weigh: Option<Weigh>,
     keys: BTreeMap<KeyHash, Key>,
     /// Those that are ready, by the number of their oldest record.
     ready: BTreeMap<Number, KeyHash>,
@@ -32,9 +34,16 @@ pub(super) struct Keys {
 }
 
 impl Keys {
+    pub(super) fn new(weigh: Option<Weigh>) -> Self {
+        Self {
+            weigh,
+            ..Self::default()
+        }
+    }
+
     /// The newest record of the shard waits.
     pub(super) fn push(&mut self, hash: KeyHash, number: Number, record: Record) {
-        let bytes = record_bytes(&record);
+        let bytes = self.weight(&record);
         let key = self.keys.entry(hash).or_default();
         key.waiting.push_back((number, record));
         key.bytes += bytes;
@@ -51,6 +60,8 @@ impl Keys {
     /// Takes records out, the oldest first, up to these bounds; one at least. Those at `below` and beyond stay.
     pub(super) fn take(&mut self, records_max: usize, bytes_max: usize, below: Number) -> Piece {
         let (mut taken, mut bytes) = (Vec::new(), 0);
+        let weigh = self.weigh.clone();
+        let weight = |record: &Record| weight(weigh.as_ref(), record);
         while taken.len() < records_max
             && bytes < bytes_max
             && let Some((&oldest, &hash)) = self.ready.first_key_value()
@@ -61,13 +72,16 @@ impl Keys {
                 while taken.len() < records_max
                     && let Some((number, record)) = key.waiting.front()
                     && *number < below
-                    && (taken.is_empty() || bytes + record_bytes(record) <= bytes_max)
-                    && let Some((number, record)) = key.waiting.pop_front()
                 {
-                    let size = record_bytes(&record);
-                    (key.bytes, bytes) = (key.bytes - size, bytes + size);
-                    key.out += 1;
-                    taken.push((number, hash, record));
+                    let size = weight(record);
+                    if !taken.is_empty() && bytes + size > bytes_max {
+                        break;
+                    }
+                    if let Some((number, record)) = key.waiting.pop_front() {
+                        (key.bytes, bytes) = (key.bytes - size, bytes + size);
+                        key.out += 1;
+                        taken.push((number, hash, record));
+                    }
                 }
             });
             self.waiting -= taken.len() - before;
@@ -90,9 +104,10 @@ impl Keys {
     pub(super) fn put_back(&mut self, piece: Piece) {
         for (number, hash, record) in piece.into_records().into_iter().rev() {
             self.waiting += 1;
+            let bytes = self.weight(&record);
             self.change(hash, |key| {
                 key.out -= 1;
-                key.bytes += record_bytes(&record);
+                key.bytes += bytes;
                 debug_assert!(key.waiting.front().is_none_or(|(next, _)| number < *next));
                 key.waiting.push_front((number, record));
             });
@@ -103,10 +118,10 @@ impl Keys {
     pub(super) fn forget_from(&mut self, number: Number) {
         let hashes: Vec<_> = self.keys.keys().copied().collect();
         for hash in hashes {
-            let mut forgotten = 0;
+            let (mut forgotten, weigh) = (0, self.weigh.clone());
             self.change(hash, |key| {
                 while let Some((_, record)) = key.waiting.pop_back_if(|(at, _)| *at >= number) {
-                    key.bytes -= record_bytes(&record);
+                    key.bytes -= weight(weigh.as_ref(), &record);
                     forgotten += 1;
                 }
             });
@@ -136,6 +151,16 @@ impl Keys {
         }
     }
 
+    fn weight(&self, record: &Record) -> usize {
+        weight(self.weigh.as_ref(), record)
+    }
+
+    /// Whether this is a record that goes into no batch.
+    pub(super) fn is_too_heavy(&self, piece: &Piece, bytes_max: usize) -> bool {
+        self.weigh.is_some()
+            && matches!(&piece.records[..], [record] if self.weight(record) > bytes_max)
+    }
+
     /// The oldest record that can be taken.
     pub(super) fn oldest_ready(&self) -> Option<Number> {
         self.ready.first_key_value().map(|(number, _)| *number)
@@ -153,4 +178,9 @@ impl Keys {
     pub(super) const fn is_empty(&self) -> bool {
         self.waiting == 0
     }
+}
+
+/// What a record takes of a batch.
+fn weight(weigh: Option<&Weigh>, record: &Record) -> usize {
+    weigh.map_or_else(|| record_bytes(record), |weigh| weigh(record))
 }

@@ -9,6 +9,10 @@ impl Lanes {
     /// be so that nothing comes twice, and nothing is tried again.
     pub(crate) fn leave(&mut self) {
         self.leaving = Some(Leaving::Returning);
+        if self.hold.is_some() {
+            // Nothing behind what is held can be committed, so nothing need be filled.
+            self.cut = 0;
+        }
         for (_, id) in std::mem::take(&mut self.due) {
             if let Some(job) = self.jobs.remove(&id) {
                 self.give_up_on(job.pieces.front());
@@ -61,7 +65,7 @@ impl Lanes {
     pub(crate) fn is_left(&self) -> bool {
         match self.leaving {
             None | Some(Leaving::Returning) => false,
-            Some(Leaving::Filling { .. }) => self.is_empty(),
+            Some(Leaving::Filling { .. }) => self.is_idle(),
             Some(Leaving::Cut) => !self.is_busy(),
         }
     }

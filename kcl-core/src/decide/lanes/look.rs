@@ -37,7 +37,8 @@ impl Lanes {
         let oldest = self.keys.oldest_ready().filter(|_| is_free);
         let window = oldest.and_then(|oldest| self.came(oldest));
         let window = window.map(|came| came + self.settings.handler.batch_window);
-        let all = [long, due, window].into_iter().flatten();
+        let held = self.wakes_at().filter(|_| is_free);
+        let all = [long, due, window, held].into_iter().flatten();
         // What is over was looked at in the last step, and waits for a lane or for the grant.
         all.filter(|at| *at > now).min()
     }

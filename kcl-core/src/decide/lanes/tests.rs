@@ -1,8 +1,9 @@
 //! What the tests of the lanes share.
 //!
-//! * `table`: single steps, each with the calls that follow.
+//! * `table`: single steps, each with the calls that follow. `hold`: such steps where something is held, or too heavy.
 //! * `rig`: random lives of records, with the invariants checked at every call.
 
+mod hold;
 mod rig;
 mod table;
 
@@ -53,6 +54,7 @@ fn lanes(is_by_record: bool, settings: Arc<Settings>, now: Instant) -> Lanes {
     let start = LanesStart {
         is_by_record,
         keep: None,
+        weigh: None,
         wall: SystemTime::UNIX_EPOCH,
     };
     Lanes::new(start, Checkpoint::TrimHorizon, settings, now)

@@ -13,12 +13,18 @@ pub(crate) type CallId = u64;
 /// Whether a record is to be processed at all.
 pub(crate) type Keep = Arc<dyn Fn(&Record) -> bool + Send + Sync>;
 
+/// How much of `batch_bytes_max` a record takes.
+pub(crate) type Weigh = Arc<dyn Fn(&Record) -> usize + Send + Sync>;
+
 /// What the lanes start from, beside the settings.
 #[derive(Clone)]
 pub(crate) struct LanesStart {
     /// The handler sees records one by one, and a call brings back what it did not begin.
     pub(crate) is_by_record: bool,
     pub(crate) keep: Option<Keep>,
+    /// Where a batch is weighed in another way than by payloads and keys. A record that weighs more than a batch may
+    /// is then given up.
+    pub(crate) weigh: Option<Weigh>,
     /// The wall clock at the start, to tell how old records are.
     pub(crate) wall: SystemTime,
 }

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use super::{Action, Actions, Reason, ShardMachine, State, Told};
 use crate::decide::lanes::{CallId, Lanes, Load};
 use crate::error::Error;
-use crate::port::Outcome;
+use crate::port::{Hold, Outcome};
 
 impl ShardMachine {
     /// A call of the handler, or of the failure destination, is over.
@@ -14,6 +14,7 @@ impl ShardMachine {
         &mut self,
         id: CallId,
         outcome: Outcome,
+        hold: Option<Hold>,
         now: Instant,
         out: &mut Actions,
     ) {
@@ -21,6 +22,7 @@ impl ShardMachine {
             debug_assert!(false, "a call came back that nobody made");
             return;
         };
+        lanes.held(id, hold);
         let halt = lanes.returned(id, outcome, now, &mut self.rng);
         let is_busy = lanes.is_busy();
         // ORDER: before the end of the shard, after which nothing is told.

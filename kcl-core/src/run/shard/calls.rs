@@ -167,7 +167,8 @@ impl Returned {
 impl ShardTask {
     /// Starts a call of the handler, or of the failure destination.
     pub(super) fn handle(&mut self, call: LaneCall) {
-        let Door::Handler(door) = self.shared.door.clone() else {
+        let (Door::Handler(door), Some(handler)) = (self.shared.door.clone(), self.handler.clone())
+        else {
             debug_assert!(false, "a processor has no lanes");
             return;
         };
@@ -186,7 +187,7 @@ impl ShardTask {
         let mut begins = None;
         let (what, task) = match errand {
             Errand::Handle => {
-                if door.handler.brings_back() {
+                if handler.brings_back() {
                     let records = records.clone();
                     begins = Some(Handed { records, lag });
                 } else {
@@ -201,7 +202,7 @@ impl ShardTask {
                     to: self.calls.rest_sender.clone(),
                 };
                 let terms = Terms { call_max, rest };
-                (event::Callback::Handle, door.handler.call(batch, terms))
+                (event::Callback::Handle, handler.call(batch, terms))
             }
             Errand::Divert(given_up) => {
                 let failed = self.failed_batch(records, given_up);

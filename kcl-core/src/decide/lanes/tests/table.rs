@@ -2,15 +2,15 @@
 
 use super::*;
 
-struct Bench {
-    lanes: Lanes,
-    now: Instant,
+pub(super) struct Bench {
+    pub(super) lanes: Lanes,
+    pub(super) now: Instant,
     rng: fastrand::Rng,
     next: Number,
 }
 
 impl Bench {
-    fn new(handler: HandlerSettings, failure: FailureSettings) -> Self {
+    pub(super) fn new(handler: HandlerSettings, failure: FailureSettings) -> Self {
         Self::of(false, handler, failure)
     }
 
@@ -25,7 +25,7 @@ impl Bench {
     }
 
     /// Takes in a record for each letter, which is its key.
-    fn take(&mut self, keys: &str) {
+    pub(super) fn take(&mut self, keys: &str) {
         let mut records = Vec::new();
         for key in keys.chars() {
             records.push(record(self.next, &key.to_string(), ""));
@@ -35,11 +35,11 @@ impl Bench {
     }
 
     /// All calls that start now: which call, in which lane, at which attempt, with which records.
-    fn start(&mut self) -> Vec<String> {
+    pub(super) fn start(&mut self) -> Vec<String> {
         self.start_as(false)
     }
 
-    fn start_as(&mut self, ends: bool) -> Vec<String> {
+    pub(super) fn start_as(&mut self, ends: bool) -> Vec<String> {
         let mut calls = Vec::new();
         while let Some(call) = self.lanes.start(ends, self.now) {
             let numbers: Vec<_> = call.records.iter().map(number_of).collect();
@@ -52,14 +52,14 @@ impl Bench {
         calls
     }
 
-    fn returned(&mut self, id: CallId, outcome: Outcome) -> Option<Error> {
+    pub(super) fn returned(&mut self, id: CallId, outcome: Outcome) -> Option<Error> {
         let Self {
             lanes, now, rng, ..
         } = self;
         lanes.returned(id, outcome, *now, rng)
     }
 
-    fn later(&mut self, time: Duration) {
+    pub(super) fn later(&mut self, time: Duration) {
         self.now += time;
     }
 
@@ -68,11 +68,11 @@ impl Bench {
         self.now = self.lanes.next_deadline(self.now).expect("a pause");
     }
 
-    fn settled(&self) -> String {
+    pub(super) fn settled(&self) -> String {
         self.lanes.settled_to().to_string()
     }
 
-    fn notes(&mut self) -> Vec<String> {
+    pub(super) fn notes(&mut self) -> Vec<String> {
         let line = |note| match note {
             Note::Processed { records, .. } => format!("processed {records}"),
             Note::Filtered { records } => format!("filtered {records}"),
@@ -102,14 +102,14 @@ impl Bench {
     }
 }
 
-fn with_lanes(lanes: usize) -> HandlerSettings {
+pub(super) fn with_lanes(lanes: usize) -> HandlerSettings {
     HandlerSettings {
         lanes,
         ..HandlerSettings::default()
     }
 }
 
-fn divert_after(attempts: u32) -> FailureSettings {
+pub(super) fn divert_after(attempts: u32) -> FailureSettings {
     FailureSettings {
         policy: FailurePolicy::Divert,
         attempts_max: Some(attempts),
@@ -258,6 +258,7 @@ fn what_a_filter_drops_is_settled_at_once_and_fills_no_batch() {
     let start = LanesStart {
         is_by_record: false,
         keep: Some(Arc::new(|record| record.partition_key != "x")),
+        weigh: None,
         wall: SystemTime::UNIX_EPOCH,
     };
     let settings = settings(with_lanes(1), FailureSettings::default());

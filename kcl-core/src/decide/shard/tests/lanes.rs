@@ -90,6 +90,7 @@ impl Rig {
             lanes: Some(LanesStart {
                 is_by_record: by_record,
                 keep: None,
+                weigh: None,
                 wall: SystemTime::UNIX_EPOCH,
             }),
         };
@@ -313,7 +314,11 @@ impl Rig {
             | Outcome::Cancelled => {}
         }
         self.failed |= fails;
-        self.on(Event::Called { id, outcome });
+        self.on(Event::Called {
+            id,
+            outcome,
+            hold: None,
+        });
     }
 
     fn write_returns(&mut self, fails: bool) {
@@ -367,6 +372,7 @@ fn machine(now: Instant) -> ShardMachine {
         lanes: Some(LanesStart {
             is_by_record: false,
             keep: None,
+            weigh: None,
             wall: SystemTime::UNIX_EPOCH,
         }),
     };
@@ -408,7 +414,14 @@ fn calls_that_are_cut_off_come_back_before_the_shard_is_given_back() {
     machine.on(now, Event::Time);
     // It was done just before it was cut off, which counts.
     let outcome = Outcome::Done;
-    let actions = machine.on(now, Event::Called { id: 0, outcome });
+    let actions = machine.on(
+        now,
+        Event::Called {
+            id: 0,
+            outcome,
+            hold: None,
+        },
+    );
     assert!(
         matches!(&actions[..], [Action::Tell(_), Action::Write(Write::Commit(upto))] if *upto == checkpoint(12))
     );
@@ -434,6 +447,13 @@ fn after_a_loss_nothing_is_started_and_the_end_waits_for_the_calls() {
     ));
     assert_eq!(machine.next_deadline(), None);
     let outcome = Outcome::Cancelled;
-    let actions = machine.on(now, Event::Called { id: 0, outcome });
+    let actions = machine.on(
+        now,
+        Event::Called {
+            id: 0,
+            outcome,
+            hold: None,
+        },
+    );
     assert!(matches!(actions[..], [Action::Done(End::Lost)]));
 }
