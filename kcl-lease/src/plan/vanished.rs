@@ -1,7 +1,7 @@
 //! Leases that somebody deleted: what was known of the table, against what it shows now.
 //!
-//! Rows of unfinished shards are never deleted by this library and their counters never go back. If one
-//! is gone, or is older than it was, then somebody deleted it or the whole table, and what it said of
+//! Rows of unfinished shards are never deleted by this library, and neither their counters nor their
+//! checkpoints go back. If one is gone, or is older than it was, then somebody deleted it or the whole table, and what it said of
 //! the progress is lost. Going on would mean to read from the initial position as if nothing had been.
 //!
 //! Pure. What is known comes from the planner's reads; the sync and the planner ask.
@@ -38,8 +38,11 @@ impl Known {
             self.0.remove(&row.shard);
             return;
         }
-        let is_older = |last: &Last| last.counter > row.counter;
-        if self.0.get(&row.shard).is_some_and(is_older) {
+        if self
+            .0
+            .get(&row.shard)
+            .is_some_and(|last| last.is_before(row))
+        {
             return;
         }
         let last = Last {
@@ -93,9 +96,10 @@ impl Known {
 }
 
 impl Last {
-    /// Whether this row is not the one that was seen: an older state of it, or another.
-    const fn is_before(&self, row: &LeaseRow) -> bool {
-        row.counter < self.counter
+    /// Whether this row is not the one that was seen: an older state of it, or another. One that was made anew
+    /// may have been taken as often since, but it has begun from the start.
+    fn is_before(&self, row: &LeaseRow) -> bool {
+        row.counter < self.counter || row.checkpoint < self.checkpoint
     }
 }
 
@@ -164,6 +168,32 @@ mod tests {
         assert_eq!(judged(&known, &[], &["a"]), (Vec::new(), false));
         known.retain(|_| false);
         assert_eq!(judged(&known, &[], &["a", "b"]), (Vec::new(), false));
+    }
+
+    #[test]
+    fn a_row_that_was_made_anew_and_taken_as_often_since_has_vanished() {
+        let at = |counter, sequence: &str| LeaseRow {
+            checkpoint: Checkpoint::Sequence {
+                sequence: sequence.parse().expect("a number"),
+                subsequence: 0,
+            },
+            ..row("a", counter)
+        };
+        let known = known(&[at(1, "5")]);
+        let cases = [
+            (row("a", 1), true),
+            (at(1, "4"), true),
+            (at(1, "5"), false),
+            (at(1, "6"), false),
+            (row("a", 2), true),
+        ];
+        for (now, is_gone) in cases {
+            assert_eq!(
+                known.replaced(|_| Some(&now)).leases.len(),
+                usize::from(is_gone),
+                "{now:?}"
+            );
+        }
     }
 
     #[test]

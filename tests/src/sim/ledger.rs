@@ -294,7 +294,7 @@ impl Ledger {
             Event::Finished => self.finished = true,
             Event::Told { notice, .. } => self.told(notice),
             Event::DayPassed { by } => self.day_passed(*by),
-            Event::TableDeleted => self.deleted(None),
+            Event::TableDeleted => self.deleted(None, 0),
             Event::Acknowledged { .. }
             | Event::Left { .. }
             | Event::Judged { .. }
@@ -473,8 +473,10 @@ impl Ledger {
                 before.is_some_and(|row| !row.checkpoint.is_end()) && of.loss.forgotten.is_none();
             let with_all = self.deletions.last();
             let with_all = with_all.is_some_and(|it| it.shard.is_none() && it.at == self.now);
+            let zero = self.expect.wall_zero;
+            let covered = before.and_then(|row| of.covered(&row.checkpoint, zero));
             if is_missed && !with_all {
-                self.deleted(Some(shard.clone()));
+                self.deleted(Some(shard.clone()), covered.unwrap_or_default().0);
             }
             self.row_deleted(shard);
         }
@@ -483,6 +485,9 @@ impl Ledger {
             of.first.get_or_insert_with(|| row.checkpoint.clone());
             of.leased.get_or_insert(self.now);
             of.ended |= row.checkpoint.is_end();
+            if before.is_none() {
+                of.loss.abandoned = None;
+            }
             if before.is_none_or(|before| before.epoch != row.epoch) {
                 of.moved = Some(self.now);
                 if let Some(incarnation) = &row.incarnation {

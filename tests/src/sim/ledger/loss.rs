@@ -23,7 +23,8 @@ pub struct ShardLoss {
     pub is_told_forgotten: bool,
     /// When an operator deleted its lease.
     pub deleted: Option<Duration>,
-    /// From where on it may never be read, because its lease is not made again: its children have one.
+    /// From where on it may never be read, because its lease is not made again: its children have one. The
+    /// application was told, or nobody was there to see it.
     pub abandoned: Option<usize>,
 }
 
@@ -34,6 +35,8 @@ pub struct Deletion {
     pub at: Duration,
     /// The lease of which shard; nothing for the whole table.
     pub shard: Option<ShardId>,
+    /// From where on that shard was not read.
+    pub from: usize,
     /// Who ran undisturbed long before and ever since, and so has to notice.
     pub witnesses: BTreeSet<Process>,
     /// Whether the application was told.
@@ -111,8 +114,8 @@ impl Ledger {
         }
     }
 
-    /// An operator deletes the lease of this shard, or all.
-    pub(super) fn deleted(&mut self, shard: Option<ShardId>) {
+    /// An operator deletes the lease of this shard, which was read so far, or all.
+    pub(super) fn deleted(&mut self, shard: Option<ShardId>, from: usize) {
         let now = self.now;
         let has_looked = |process: &Process| {
             let known = self.processes.get(process);
@@ -125,9 +128,22 @@ impl Ledger {
         self.deletions.push(Deletion {
             at: now,
             shard,
+            from,
             witnesses: witnesses.collect(),
             is_told: false,
         });
+        self.abandon_unseen();
+    }
+
+    /// What was deleted and has no witness, or no more, cannot be told.
+    fn abandon_unseen(&mut self) {
+        let is_unseen = |it: &&Deletion| it.witnesses.is_empty() && !it.is_told;
+        for deletion in self.deletions.iter().filter(is_unseen) {
+            let shard = deletion.shard.as_ref();
+            if let Some(of) = shard.and_then(|shard| self.shards.get_mut(shard)) {
+                of.loss.abandoned.get_or_insert(deletion.from);
+            }
+        }
     }
 
     /// The row of a shard is gone by an operator's hand: nothing that it said holds any more.
@@ -147,6 +163,7 @@ impl Ledger {
         for deletion in &mut self.deletions {
             deletion.witnesses.remove(&process);
         }
+        self.abandon_unseen();
     }
 
     pub(super) fn day_passed(&mut self, by: Duration) {
