@@ -8,7 +8,7 @@ use kcl_core::model::ShardId;
 use super::history::{Call, Ending, Event, LeaseRow, Notice, Process, Step};
 use super::ledger::{Ledger, RIVAL};
 use super::moment::Moment;
-use super::net::{Fate, PushFault};
+use super::net::{Fate, PUSH_MOMENTS, PushFault};
 use super::strike::Strike;
 use super::subject::Subject;
 
@@ -71,17 +71,6 @@ pub fn must_strike(with_rare: bool) -> Vec<String> {
         .chain(pushes.map(|(fault, moment)| push_cell(fault, moment)))
         .collect()
 }
-
-/// When a fault does most harm to a subscription.
-const PUSH_MOMENTS: [Moment; 7] = [
-    Moment::Commits,
-    Moment::Finishes,
-    Moment::Processes,
-    Moment::Stops,
-    Moment::Drains,
-    Moment::Lags,
-    Moment::Frozen,
-];
 
 /// The name of a cell: what befalls a subscription, and what its process is at.
 fn push_cell(fault: PushFault, moment: Moment) -> String {

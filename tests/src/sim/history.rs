@@ -400,6 +400,8 @@ struct State {
 #[derive(Debug)]
 struct Ambush {
     moment: Moment,
+    /// Which process; any, if that is nothing.
+    whose: Option<Process>,
     tell: oneshot::Sender<Process>,
 }
 
@@ -413,7 +415,8 @@ impl State {
             return;
         };
         for ambush in std::mem::take(&mut self.ambushes) {
-            if ambush.moment.is_now(self.oracle.ledger(), process) {
+            let is_meant = ambush.whose.is_none_or(|whose| whose == process);
+            if is_meant && ambush.moment.is_now(self.oracle.ledger(), process) {
                 let _is_awaited = ambush.tell.send(process).is_ok();
             } else if !ambush.tell.is_closed() {
                 self.ambushes.push(ambush);
@@ -477,11 +480,20 @@ impl History {
         number
     }
 
-    /// Waits for the first process that is at this moment from now on.
+    /// Waits for the first process that is at this moment from now on: this one, or any.
     #[must_use]
-    pub fn lie_in_wait(&self, moment: Moment) -> oneshot::Receiver<Process> {
+    pub fn lie_in_wait(
+        &self,
+        moment: Moment,
+        whose: Option<Process>,
+    ) -> oneshot::Receiver<Process> {
         let (tell, told) = oneshot::channel();
-        self.state().ambushes.push(Ambush { moment, tell });
+        let ambush = Ambush {
+            moment,
+            whose,
+            tell,
+        };
+        self.state().ambushes.push(ambush);
         told
     }
 

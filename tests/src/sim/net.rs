@@ -48,7 +48,7 @@ use super::subject::Subject;
 
 pub use fate::Fate;
 pub use line::Line;
-pub use push::PushFault;
+pub use push::{PUSH_MOMENTS, PushFault};
 
 /// After this long without a byte the other end of a connection is taken for dead, whatever the SDK
 /// is set to: what a kernel does about unacknowledged data.

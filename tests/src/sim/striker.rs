@@ -50,7 +50,7 @@ impl Striker {
     ) -> Result<(), String> {
         let mut whom = None;
         if let Some(moment) = planned.when {
-            let told = self.history.lie_in_wait(moment);
+            let told = self.history.lie_in_wait(moment, None);
             match timeout_at(until, told).await {
                 Ok(process) => whom = process.ok(),
                 Err(_elapsed) => return Ok(()),

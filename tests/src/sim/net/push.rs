@@ -16,12 +16,14 @@ use fastrand::Rng;
 use http_body_util::BodyExt as _;
 use kcl_core::model::ShardId;
 use memchr::memmem;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::line::Open;
 use super::{Net, Parcel, Peer, SLUGGISH};
+use crate::sim::checkers::Oracle;
 use crate::sim::history::{Event, Process};
+use crate::sim::moment::Moment;
 use crate::sim::scenario::Cut;
 use crate::sim::subject::Subject;
 
@@ -79,6 +81,17 @@ impl fmt::Display for PushFault {
     }
 }
 
+/// When a fault does most harm to a subscription.
+pub const PUSH_MOMENTS: [Moment; 7] = [
+    Moment::Commits,
+    Moment::Finishes,
+    Moment::Processes,
+    Moment::Stops,
+    Moment::Drains,
+    Moment::Lags,
+    Moment::Frozen,
+];
+
 /// The longest time that pushes are held up: some of a lease, and more than one.
 const LATE_MAX: u64 = 30_000;
 
@@ -88,10 +101,21 @@ pub(super) struct Push {
     process: Process,
     shard: ShardId,
     rng: Rng,
-    /// What befalls it from then on.
-    fault: Option<(PushFault, Instant)>,
+    /// What will befall it.
+    fault: Option<Planned>,
     /// Whether the client knows that it is accepted.
     is_known: bool,
+}
+
+/// A fault that waits for its time.
+struct Planned {
+    fault: PushFault,
+    /// When it strikes at the latest.
+    at: Instant,
+    /// And before that, when its process is there.
+    when: Option<Moment>,
+    /// Tells that it is, of a fault that needs no frame.
+    told: Option<oneshot::Receiver<Process>>,
 }
 
 /// What the pump woke up for.
@@ -119,6 +143,17 @@ impl Push {
         // Not the generator of the request itself, so that its fate and this one have nothing in common.
         let mut rng = Rng::with_seed(parcel.sent ^ 0x9e37_79b9_7f4a_7c15);
         let fault = draw(&mut rng, net.state().weather.push_faults);
+        let fault = fault.map(|(fault, at, when)| {
+            let when_needed = when.filter(|_| fault.needs_no_frame());
+            let wait = |moment| net.0.history.lie_in_wait(moment, Some(process));
+            let told = when_needed.map(wait);
+            Planned {
+                fault,
+                at,
+                when,
+                told,
+            }
+        });
         let push = Self {
             net: net.clone(),
             process,
@@ -146,11 +181,10 @@ impl Push {
 
     async fn carry(mut self, mut body: SdkBody, client: mpsc::Sender<Result<Bytes, Failure>>) {
         loop {
-            let strikes_at = self.fault.filter(|(fault, _)| fault.needs_no_frame());
             let woken = tokio::select! {
                 biased; // ORDER: who is gone hears nothing; a fault hits what comes at the same time
                 () = client.closed() => Woken::Left,
-                () = at(strikes_at.map(|(_, at)| at)) => Woken::Fault,
+                () = strikes(&mut self.fault) => Woken::Fault,
                 frame = next(&mut body) => Woken::Frame(frame),
             };
             let frame = match woken {
@@ -190,7 +224,15 @@ impl Push {
         if self.net.state().weather.push_faults == 0 {
             self.fault = None;
         }
-        let (fault, _) = self.fault.filter(|(_, at)| *at <= Instant::now())?;
+        let planned = self.fault.as_ref()?;
+        let is_there = |moment: Moment| {
+            let is_now = |oracle: &Oracle| moment.is_now(oracle.ledger(), self.process);
+            self.net.0.history.read(is_now)
+        };
+        if planned.at > Instant::now() && !planned.when.is_some_and(is_there) {
+            return None;
+        }
+        let fault = planned.fault;
         let is_met = match fault {
             PushFault::Silent | PushFault::Reset | PushFault::Closed => true,
             PushFault::Cut | PushFault::Corrupt | PushFault::Late => frame.is_some(),
@@ -284,8 +326,8 @@ fn is_accepted(parcel: &Parcel, response: &HttpResponse) -> bool {
     parcel.subject == Subject::Subscribe && response.status().is_success()
 }
 
-/// Some subscriptions meet a fault: at once, soon, or at any time of their life.
-fn draw(rng: &mut Rng, rate: u64) -> Option<(PushFault, Instant)> {
+/// Some subscriptions meet a fault: at once, soon, or at any time of their life; or when it does most harm.
+fn draw(rng: &mut Rng, rate: u64) -> Option<(PushFault, Instant, Option<Moment>)> {
     let is_struck = rng.u64(..1_000) < rate;
     let fault = *rng.choice(&PushFault::ALL).expect("seven");
     let most = *rng.choice(&[1, 5_000, 60_000, 280_000]).expect("four");
@@ -299,7 +341,10 @@ fn draw(rng: &mut Rng, rate: u64) -> Option<(PushFault, Instant)> {
         | PushFault::Closed
         | PushFault::Late => Duration::from_millis(rng.u64(..most)),
     };
-    is_struck.then(|| (fault, Instant::now() + after))
+    let lies_in_wait = rng.bool();
+    let moment = *rng.choice(&PUSH_MOMENTS).expect("seven");
+    let when = Some(moment).filter(|_| lies_in_wait);
+    is_struck.then(|| (fault, Instant::now() + after, when))
 }
 
 /// The service talks on, and nobody hears it. It ends when the client has had enough.
@@ -330,11 +375,25 @@ fn names_children(frame: &Bytes) -> bool {
     memmem::find(frame, b"\"ChildShards\":[").is_some()
 }
 
-/// Then, or never.
-async fn at(time: Option<Instant>) {
-    match time {
-        Some(time) => sleep_until(time).await,
-        None => std::future::pending().await,
+/// Returns when a fault that needs no frame strikes.
+async fn strikes(planned: &mut Option<Planned>) {
+    let planned = planned.as_mut().filter(|it| it.fault.needs_no_frame());
+    let Some(planned) = planned else {
+        return std::future::pending().await;
+    };
+    let told = async {
+        match &mut planned.told {
+            Some(told) => drop(told.await),
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        biased; // ORDER: its moment is gone as soon as anything else happens
+        () = told => {
+            planned.told = None;
+            planned.at = Instant::now();
+        }
+        () = sleep_until(planned.at) => {}
     }
 }
 
