@@ -106,8 +106,6 @@ mod bug {
         TakesBeforeEviction,
         /// The others are never told to look.
         NeverRings,
-        /// The task that plans ends at its first failure, and nobody is told (KCL #1669).
-        PlannerDiesSilently,
         /// A watch whose keeper is gone is left alone.
         NeverClaimsWatch,
         /// A worker that has more than its share keeps it.
@@ -163,7 +161,6 @@ mod bug {
             Self::ReadsChildOfOneParent,
             Self::TakesBeforeEviction,
             Self::NeverRings,
-            Self::PlannerDiesSilently,
             Self::NeverClaimsWatch,
             Self::GivesNothingUp,
             Self::GivesTooMuchUp,

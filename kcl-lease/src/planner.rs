@@ -76,7 +76,6 @@ impl<S: LeaseStore> Planner<S> {
                     trouble.over();
                     next
                 }
-                Err(_) if planted!(PlannerDiesSilently) => return Ok(()),
                 Err(failure) => {
                     trouble.weigh("the lease table cannot be read", failure)?;
                     Instant::now() + self.settings.scan_every()

@@ -39,7 +39,6 @@ pub(crate) const FOUND: &[(Bug, u64)] = &[
     (Bug::ReadsChildOfOneParent, 1),
     (Bug::TakesBeforeEviction, 16),
     (Bug::NeverRings, 1),
-    (Bug::PlannerDiesSilently, 11),
     (Bug::NeverClaimsWatch, 12),
     (Bug::GivesNothingUp, 1),
     (Bug::GivesTooMuchUp, 1),
