@@ -3,13 +3,16 @@
 //! * [`processor`](RecordProcessor): what the user writes.
 //! * [`source`](RecordSource): where batches come from; polling here, fan-out in `kcl-efo`.
 //! * [`ownership`](Ownership): who may read which shard, and where checkpoints go; `kcl-lease`.
+//! * [`meter`](Meter): what is read by one grant, from the two that read to the one that granted it.
 //!
 //! The worker knows nothing else of the world.
 
+mod meter;
 mod ownership;
 mod processor;
 mod source;
 
+pub use meter::{Meter, Reading};
 pub use ownership::{
     CommitError, Grant, Ownership, OwnershipControl, OwnershipRun, OwnershipStart, Right, Standing,
 };

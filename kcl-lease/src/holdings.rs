@@ -11,12 +11,14 @@ use kcl_core::error::{Error, ErrorKind};
 use kcl_core::event::{Event, Events, LossReason};
 use kcl_core::model::{Shard, ShardId};
 use kcl_core::planted;
-use kcl_core::port::Standing;
+use kcl_core::port::{Meter, Standing};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
+use crate::plan::load::Own;
 use crate::plan::vanished::{Known, Vanished};
-use crate::row::{Fence, LeaseRow, WorkerKey};
+use crate::rate::Rate;
+use crate::row::{Fence, LeaseRow, Moved, Parting, WorkerKey};
 
 /// How far the worker is on its way out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -72,6 +74,21 @@ struct Holding {
     fence: Fence,
     state: State,
     standing: watch::Sender<Standing>,
+    meter: Meter,
+    rate: Rate,
+    /// It moved here not long ago, and stays until then.
+    rests_until: Option<Instant>,
+    /// Who is to have it, if it is given to somebody.
+    moved: Option<Moved>,
+}
+
+/// What a grant begins with.
+#[derive(Debug)]
+pub(crate) struct Begin {
+    /// Bytes per second, as a former holder measured them.
+    pub(crate) load: Option<u64>,
+    /// Until when it is not to move again.
+    pub(crate) rests_until: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -173,22 +190,93 @@ impl Holdings {
     }
 
     /// Adds a grant. Nothing if the life it was taken in is over.
-    pub(crate) fn add(&self, fence: &Fence) -> Option<watch::Receiver<Standing>> {
+    pub(crate) fn add(
+        &self,
+        fence: &Fence,
+        begin: &Begin,
+    ) -> Option<(watch::Receiver<Standing>, Meter)> {
         let mut inner = self.inner();
         let until = match &inner.life {
             Some(life) if life.key == fence.holder => life.until,
             Some(_) | None => return None,
         };
         let (standing, receiver) = watch::channel(Standing::Held { until });
+        let (now, meter) = (Instant::now(), Meter::default());
         let holding = Holding {
             fence: fence.clone(),
             state: State::Held,
             standing,
+            meter: meter.clone(),
+            rate: begin
+                .load
+                .map_or(Rate::unknown(now), |load| Rate::known(load, now)),
+            rests_until: begin.rests_until,
+            moved: None,
         };
         if let Some(before) = inner.grants.insert(fence.shard.clone(), holding) {
             before.standing.send_replace(Standing::Lost);
         }
-        Some(receiver)
+        Some((receiver, meter))
+    }
+
+    /// Measures what is read, and answers it for all together.
+    pub(crate) fn measure(&self, now: Instant) -> u64 {
+        let mut total = 0_u64;
+        for holding in self.inner().grants.values_mut() {
+            holding.rate.measure(holding.meter.reading().bytes, now);
+            total = total.saturating_add(holding.rate.per_second());
+        }
+        total
+    }
+
+    /// What is read of each shard, as last measured.
+    pub(crate) fn own(&self, now: Instant, threshold: f64) -> Own {
+        let mut own = Own {
+            threshold,
+            ..Own::default()
+        };
+        for (shard, holding) in &self.inner().grants {
+            own.total = own.total.saturating_add(holding.rate.per_second());
+            if holding.rate.is_known() {
+                own.shards.insert(shard.clone(), holding.rate.per_second());
+            }
+            if holding.rests_until.is_some_and(|until| until > now) {
+                own.resting.insert(shard.clone());
+            }
+        }
+        own
+    }
+
+    /// Since when the reader of each shard has been asking without an answer.
+    pub(crate) fn asking(&self) -> Vec<(ShardId, Option<Instant>)> {
+        let inner = self.inner();
+        let held = inner
+            .grants
+            .iter()
+            .filter(|(_, holding)| holding.state == State::Held);
+        held.map(|(shard, holding)| (shard.clone(), holding.meter.reading().asking_since))
+            .collect()
+    }
+
+    /// What is read by a grant, if that is known.
+    pub(crate) fn load(&self, fence: &Fence) -> Option<u64> {
+        let inner = self.inner();
+        let holding = inner.grants.get(&fence.shard)?;
+        let is_known = holding.fence == *fence && holding.rate.is_known();
+        is_known.then(|| holding.rate.per_second())
+    }
+
+    /// What a grant leaves to the next holder.
+    pub(crate) fn parting(&self, fence: &Fence) -> Parting {
+        let load = self.load(fence);
+        let inner = self.inner();
+        let holding = inner.grants.get(&fence.shard);
+        Parting {
+            load,
+            moved: holding
+                .filter(|holding| holding.fence == *fence && holding.state == State::HandOver)
+                .and_then(|holding| holding.moved.clone()),
+        }
     }
 
     /// Whether this grant is in force.
@@ -210,18 +298,22 @@ impl Holdings {
             .collect()
     }
 
-    /// Asks the consumer of a grant to drain it and give it back.
-    pub(crate) fn hand_over(&self, shard: &ShardId) {
+    /// Asks the consumer of a grant to drain it and give it back, to somebody or to whoever has least. Tells whether
+    /// that is news.
+    pub(crate) fn hand_over(&self, shard: &ShardId, moved: Option<Moved>) -> bool {
         let mut inner = self.inner();
         let Some(until) = inner.life.as_ref().map(|life| life.until) else {
-            return;
+            return false;
         };
         if let Some(holding) = inner.grants.get_mut(shard)
             && holding.state == State::Held
         {
             holding.state = State::HandOver;
+            holding.moved = moved;
             holding.publish(until);
+            return true;
         }
+        false
     }
 
     /// The grant is given back: it is no longer in force.

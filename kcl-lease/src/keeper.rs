@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::holdings::{Holdings, Phase};
-use crate::row::{Incarnation, WorkerKey, WorkerRow};
+use crate::row::{Capacity, Incarnation, WorkerKey, WorkerRow};
 use crate::settings::LeaseSettings;
 use crate::store::{LeaseStore, Outcome, StoreError};
 
@@ -81,6 +81,8 @@ impl<S: LeaseStore> Keeper<S> {
             leaving: *self.phase.borrow() != Phase::Sharing,
             lease_time: self.settings.duration,
             leases_max: self.settings.leases_max,
+            capacity: Some(Capacity::new(self.settings.capacity)),
+            load: self.settings.by_load().then_some(0),
         };
         let sent = Instant::now();
         loop {
@@ -201,7 +203,9 @@ impl<S: LeaseStore> Keeper<S> {
     async fn renew(&self, pulse: &mut Pulse, leaving: bool) -> Result<(), End> {
         let sent = Instant::now();
         let first_sent = *pulse.unanswered.get_or_insert(sent);
-        let renewal = self.store.renew(&pulse.key, pulse.counter, leaving);
+        let load = self.holdings.measure(sent);
+        let load = self.settings.by_load().then_some(load);
+        let renewal = self.store.renew(&pulse.key, pulse.counter, leaving, load);
         let Ok(outcome) = timeout_at(pulse.until, renewal).await else {
             return Err(End::Dead(pulse.failure.take()));
         };

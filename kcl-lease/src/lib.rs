@@ -101,6 +101,7 @@ mod model;
 mod ownership;
 mod plan;
 mod planner;
+mod rate;
 mod right;
 mod row;
 mod settings;
@@ -113,10 +114,10 @@ pub use java::{JavaFleet, JavaLeases, JavaSettings};
 pub use leases::{DynamoLeases, MemoryLeases};
 pub use ownership::Leases;
 pub use row::{
-    Fence, Incarnation, LeaseRow, Owner, Progress, Row, WatchRow, WorkerKey, WorkerRow,
-    whole_millis,
+    Capacity, Fence, Incarnation, LeaseRow, Moved, Owner, Parting, Progress, Row, WatchRow,
+    WorkerKey, WorkerRow, whole_millis,
 };
-pub use settings::LeaseSettings;
+pub use settings::{Balance, LeaseSettings};
 pub use shards::{KinesisShards, ShardList};
 pub use store::dynamo::DynamoTable;
 pub use store::memory::{MemoryStore, MemoryTable};

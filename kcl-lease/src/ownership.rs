@@ -20,7 +20,7 @@ use crate::holdings::{Holdings, Phase};
 use crate::keeper::{Joined, Keeper};
 use crate::plan::view::Observer;
 use crate::plan::watch::Watching;
-use crate::planner::Planner;
+use crate::planner::{Balancing, Planner};
 use crate::settings::LeaseSettings;
 use crate::shards::ShardList;
 use crate::store::{LeaseStore, StoreError};
@@ -109,6 +109,7 @@ impl<S: LeaseStore, L: ShardList> Ownership for Leases<S, L> {
             observer: Observer::default(),
             rung_for: BTreeSet::new(),
             watching: Watching::default(),
+            balance: Balancing::default(),
             term: None,
             kept: None,
             is_settled: false,

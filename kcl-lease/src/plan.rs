@@ -3,6 +3,9 @@
 //! * [`view`]: the rows, and since when each was seen as it is.
 //! * [`expiry`]: who is alive, and which leases can be had.
 //! * [`balance`]: whose share is how large, and who gets which free lease.
+//! * [`load`]: who gives what to whom so that all read the same for their capacity.
+//! * [`moved`]: leases that were given to a certain worker, and what that does to shares.
+//! * [`silent`]: readers that get no answer.
 //! * [`lineage`]: which rows must exist; parents before children.
 //! * [`cleanup`]: which rows of finished shards may go.
 //! * [`vanished`]: which leases somebody deleted.
@@ -14,6 +17,9 @@ pub(crate) mod balance;
 pub(crate) mod cleanup;
 pub(crate) mod expiry;
 pub(crate) mod lineage;
+pub(crate) mod load;
+pub(crate) mod moved;
+pub(crate) mod silent;
 pub(crate) mod vanished;
 pub(crate) mod view;
 pub(crate) mod watch;
@@ -27,8 +33,10 @@ use tokio::time::Instant;
 
 use self::balance::Load;
 use self::expiry::{Hold, Life};
+use self::load::{Fleet, Own, Sight};
+use self::moved::{Excused, Moving};
 use self::view::View;
-use crate::row::{LeaseRow, WorkerKey};
+use crate::row::{Capacity, LeaseRow, WorkerKey};
 
 /// The worker that plans.
 #[derive(Clone, Debug)]
@@ -41,6 +49,12 @@ pub(crate) struct Me {
     pub(crate) taking: bool,
     /// How many shards it reads at most.
     pub(crate) leases_max: Option<u32>,
+    /// How much it can do.
+    pub(crate) capacity: Capacity,
+    /// What it reads, if it balances by that.
+    pub(crate) own: Option<Own>,
+    /// Shards that another worker should try to read.
+    pub(crate) silent: BTreeSet<ShardId>,
     /// How long a lease of another library must stand still before it counts as free.
     pub(crate) foreign_patience: std::time::Duration,
 }
@@ -54,6 +68,12 @@ pub(crate) struct Plan {
     pub(crate) take: Vec<Pick>,
     /// Leases to hand over, because another worker should have them.
     pub(crate) give_up: Vec<ShardId>,
+    /// Leases to give to a certain worker at once.
+    pub(crate) give_away: Vec<Moving>,
+    /// Leases to give to a certain worker if that is wished for long enough.
+    pub(crate) wishes: Vec<Moving>,
+    /// From which load for its capacity on a worker should look whether it has such wishes.
+    pub(crate) mark: Option<u64>,
     /// Who should take which free lease, in this worker's eyes.
     pub(crate) offers: BTreeMap<ShardId, WorkerKey>,
     /// How many leases each worker that shares has.
@@ -71,7 +91,8 @@ impl Plan {
     /// something changes.
     pub(crate) fn is_settled(&self) -> bool {
         let is_idle = self.evict.is_empty() && self.take.is_empty() && self.give_up.is_empty();
-        is_idle && self.offers.is_empty() && !self.expecting
+        let is_even = self.give_away.is_empty() && self.wishes.is_empty();
+        is_idle && is_even && self.offers.is_empty() && !self.expecting
     }
 }
 
@@ -111,16 +132,93 @@ pub(crate) fn plan(view: &View, me: &Me, now: Instant) -> Plan {
         Hold::Free | Hold::ByDead(_) | Hold::Stray => true,
     });
     let total = to_share.count();
+    let is_modern = is_modern(&lives);
+    let loads = loads(&lives, &holds, is_modern);
+    plan.held = loads
+        .iter()
+        .map(|(key, load)| (key.clone(), load.held))
+        .collect();
+    let targets = balance::targets(&loads, total);
+    let excused = if is_modern {
+        Excused::find(view, &holds, &loads, &targets)
+    } else {
+        Excused::default()
+    };
+    let by_count = excused.without(&loads);
+    let free: BTreeSet<&ShardId> = holds
+        .iter()
+        .filter(|(_, hold)| hold.is_free())
+        .map(|(shard, _)| shard)
+        .collect();
+    let in_common = |shard: &&&ShardId| !excused.offers.contains_key(**shard);
+    let in_common = free.iter().filter(in_common).copied().collect();
+    plan.offers = balance::deal(&in_common, &by_count, &targets);
+    let target = targets.get(&me.key).copied().unwrap_or(0);
+    let held = by_count.get(&me.key).map_or(0, |load| load.held);
+    let dealt = plan.offers.values().filter(|to| **to == me.key).count();
+    plan.offers.extend(excused.offers.clone());
+    if me.taking {
+        plan.take = picks(view, &holds, &plan.offers, me);
+        let keeps = balance::keeps(&me.key, &by_count, &targets);
+        plan.give_up = balance::give_up(&me.held, excused.shifted(&me.key, keeps));
+        plan.expecting = held + dealt < target;
+        if is_modern {
+            plan.give_away = silent::give_away(me, &loads);
+        }
+    }
+    plan.counts = counts(
+        &plan,
+        me,
+        (excused.shifted(&me.key, target), loads.len()),
+        (total, free.len()),
+    );
+    if let Some(own) = me.own.as_ref().filter(|_| me.taking) {
+        let sight = Sight {
+            view,
+            me,
+            lives: &lives,
+            holds: &holds,
+            loads: &loads,
+            targets: &targets,
+        };
+        let is_even = |(key, load): (&WorkerKey, &Load)| targets.get(key) == Some(&load.held);
+        let settled = plan.is_settled()
+            && by_count.iter().all(is_even)
+            && !me.held.values().any(|leaving| *leaving);
+        by_load(&mut plan, sight, own, settled);
+    }
+    plan
+}
+
+/// Whether all that share know of capacities and of leases that are given to somebody. While one does not, all share
+/// as it does, so that all come to the same plan.
+fn is_modern(lives: &BTreeMap<WorkerKey, Life>) -> bool {
+    lives.values().all(|life| match life {
+        Life::Sharing { capacity, .. } => capacity.is_some(),
+        Life::Leaving { .. } | Life::Idle { .. } | Life::Still => true,
+    })
+}
+
+/// What each worker that shares has, and how much it can have.
+fn loads(
+    lives: &BTreeMap<WorkerKey, Life>,
+    holds: &BTreeMap<ShardId, Hold>,
+    is_modern: bool,
+) -> BTreeMap<WorkerKey, Load> {
     let mut loads: BTreeMap<WorkerKey, Load> = BTreeMap::new();
-    for (key, life) in &lives {
-        if let Life::Sharing { leases_max, .. } = life {
-            loads.insert(
-                key.clone(),
-                Load {
-                    held: 0,
-                    max: *leases_max,
-                },
-            );
+    for (key, life) in lives {
+        if let Life::Sharing {
+            leases_max,
+            capacity,
+            ..
+        } = life
+        {
+            let load = Load {
+                held: 0,
+                max: *leases_max,
+                capacity: capacity.filter(|_| is_modern).unwrap_or(Capacity::ONE),
+            };
+            loads.insert(key.clone(), load);
         }
     }
     for hold in holds.values() {
@@ -130,47 +228,39 @@ pub(crate) fn plan(view: &View, me: &Me, now: Instant) -> Plan {
             load.held += 1;
         }
     }
+    loads
+}
 
-    plan.held = loads
-        .iter()
-        .map(|(key, load)| (key.clone(), load.held))
-        .collect();
-    let targets = balance::targets(&loads, total);
-    let free: BTreeSet<&ShardId> = holds
-        .iter()
-        .filter(|(_, hold)| hold.is_free())
-        .map(|(shard, _)| shard)
-        .collect();
-    plan.offers = balance::deal(&free, &loads, &targets);
-    if me.taking {
-        plan.take = picks(view, &holds, &plan.offers, me);
-        let target = targets.get(&me.key).copied().unwrap_or(0);
-        plan.give_up = balance::give_up(&me.held, balance::keeps(&me.key, &loads, &targets));
-        let held = loads.get(&me.key).map_or(0, |load| load.held);
-        plan.expecting = held + plan.take.len() < target;
+/// Adds what follows from loads. Nothing is wished for before counts are settled.
+fn by_load(plan: &mut Plan, sight: Sight<'_>, own: &Own, settled: bool) {
+    let Some(fleet) = Fleet::see(sight, own) else {
+        return;
+    };
+    plan.counts.load = Some(own.total);
+    plan.counts.fair_load = fleet.fair(&sight.me.key);
+    if settled {
+        plan.mark = fleet.mark(own.threshold);
+        plan.wishes = fleet.wishes(sight, own);
     }
-    plan.counts = counts(&plan, me, &targets, (total, free.len()));
-    plan
 }
 
 fn counts(
     plan: &Plan,
     me: &Me,
-    targets: &BTreeMap<WorkerKey, usize>,
+    (target, workers): (usize, usize),
     (leases, free): (usize, usize),
 ) -> event::Plan {
-    let workers = targets.len();
     let mut counts = event::Plan::default();
     counts.leases = leases;
     counts.free = free;
     counts.workers = workers;
     counts.held = me.held.len();
-    counts.target = targets.get(&me.key).copied().unwrap_or(0);
+    counts.target = target;
     if let (Some(max), true) = (me.leases_max, workers > 0) {
         counts.spillover = leases.div_ceil(workers).saturating_sub(max as usize);
     }
     counts.taking = plan.take.len();
-    counts.giving_up = plan.give_up.len();
+    counts.giving_up = plan.give_up.len() + plan.give_away.len();
     counts.evicting = plan.evict.len();
     counts
 }

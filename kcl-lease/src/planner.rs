@@ -14,19 +14,22 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use futures::stream;
 use kcl_core::error::Error;
-use kcl_core::event::{Event, Events, Failure};
+use kcl_core::event::{Event, Events, Failure, HandOverReason};
 use kcl_core::model::{Epoch, HashKeyRange, Shard, ShardId};
 use kcl_core::planted;
 use kcl_core::port::Grant;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
-use crate::holdings::{Holdings, Life, Phase};
+use crate::holdings::{Begin, Holdings, Life, Phase};
+use crate::plan::load::Patience;
+use crate::plan::moved::Moving;
+use crate::plan::silent::{self, Told};
 use crate::plan::view::{Observer, View};
 use crate::plan::watch::{Duty, Watching};
 use crate::plan::{self, Me, Pick, Plan};
 use crate::right::{LeaseRight, Retry};
-use crate::row::{Fence, LeaseRow, WorkerKey};
+use crate::row::{Capacity, Fence, LeaseRow, Moved, Parting, WorkerKey};
 use crate::settings::LeaseSettings;
 use crate::store::{Freshness, LeaseStore, Outcome, StoreError, Take};
 use crate::trouble::Trouble;
@@ -44,6 +47,7 @@ pub(crate) struct Planner<S: LeaseStore> {
     /// The children without a row that the sync was last rung for.
     pub(crate) rung_for: BTreeSet<ShardId>,
     pub(crate) watching: Watching,
+    pub(crate) balance: Balancing,
     /// The term in which this worker keeps the watch, if it does.
     pub(crate) term: Option<u64>,
     /// When it last told that it does.
@@ -55,6 +59,23 @@ pub(crate) struct Planner<S: LeaseStore> {
     /// The life they were last told of.
     pub(crate) life: Option<WorkerKey>,
     pub(crate) events: Events,
+}
+
+/// What the planner remembers of loads and of readers.
+#[derive(Debug, Default)]
+pub(crate) struct Balancing {
+    /// How long this worker has wished to give leases away.
+    patience: Patience,
+    /// From which load for its capacity on it should look, as the keeper of the watch says.
+    mark: Option<u64>,
+    /// The same as it says itself when it keeps the watch.
+    own_mark: Option<u64>,
+    /// When it last looked without finding anything to give away.
+    looked_in_vain: Option<Instant>,
+    /// The readers that were told of.
+    told: Told,
+    /// The leases to give back in return for others, and to whom.
+    owed: Vec<(ShardId, WorkerKey)>,
 }
 
 /// An offer that stands for so many scans goes to the next in line.
@@ -111,16 +132,21 @@ impl<S: LeaseStore> Planner<S> {
             self.life = Some(life.key.clone());
             self.must_ring = true;
         }
+        let silent = self.silent_readers();
         let (duty, bell) = self.consult(&life, phase).await?;
         self.ring_if_due().await;
+        let must_look = !silent.is_empty() || self.reads_too_much();
         let freshness = match duty {
-            Duty::Rest(at) if self.is_settled => return Ok(at.min(self.after_a_scan())),
+            Duty::Rest(at) if self.is_settled && !must_look => {
+                return Ok(at.min(self.after_a_scan()));
+            }
             Duty::Keep if !is_rung && !self.settings.consistent_scans => Freshness::Eventual,
             // What it was rung for is a write, which an old read would not show; and who goes to rest on an old
             // read may miss its part for good.
             Duty::Keep | Duty::Claim(_) | Duty::Look | Duty::Rest(_) => Freshness::Consistent,
         };
-        let next = self.pass(&life, phase, (freshness, is_rung)).await?;
+        let me = self.me(&life, phase, silent);
+        let next = self.pass(&life, me, (freshness, is_rung)).await?;
         if let Some(bell) = bell {
             self.watching.heard(bell);
         }
@@ -143,6 +169,7 @@ impl<S: LeaseStore> Planner<S> {
         let now = Instant::now();
         let bell = row.as_ref().map(|row| row.bell);
         let mut term = row.as_ref().map(|row| row.term);
+        self.balance.mark = row.as_ref().and_then(|row| row.mark);
         let patience = self.settings.duration * WATCH_LEASE_TIMES;
         let mut duty = self
             .watching
@@ -182,7 +209,7 @@ impl<S: LeaseStore> Planner<S> {
         if !self.kept.is_none_or(due) {
             return;
         }
-        match self.store.keep_watch(term).await {
+        match self.store.keep_watch(term, self.balance.own_mark).await {
             Ok(Outcome::Applied(()) | Outcome::Refused(_)) => self.kept = Some(now),
             Err(failure) => {
                 tracing::debug!(error = %failure.into_error(), "cannot tell that the watch is kept");
@@ -205,7 +232,7 @@ impl<S: LeaseStore> Planner<S> {
     async fn pass(
         &mut self,
         life: &Life,
-        phase: Phase,
+        me: Me,
         (freshness, is_rung): (Freshness, bool),
     ) -> Result<Instant, StoreError> {
         let view = self.look(freshness).await?;
@@ -221,7 +248,6 @@ impl<S: LeaseStore> Planner<S> {
         for seen in view.leases.values() {
             self.holdings.seen(&seen.row);
         }
-        let me = self.me(life, phase);
         let mut plan = plan::plan(&view, &me, Instant::now());
         if self.note_offers(&view, &plan, &me) {
             let view = View {
@@ -230,6 +256,7 @@ impl<S: LeaseStore> Planner<S> {
             };
             plan = plan::plan(&view, &me, Instant::now());
         }
+        self.give_away(&mut plan);
         self.events.emit(&Event::Planned(plan.counts));
         self.ring_for_children(&view);
         if self.term.is_some() && self.watching.is_news(&view) {
@@ -241,14 +268,15 @@ impl<S: LeaseStore> Planner<S> {
         self.must_ring |= !dead.is_empty();
         self.take(life, &plan, &dead).await;
         for shard in &plan.give_up {
-            self.events.emit(&Event::HandOverPlanned {
-                shard: shard.clone(),
-            });
-            self.holdings.hand_over(shard);
+            self.hand_over(shard, None, HandOverReason::Count);
         }
+        self.return_what_is_owed(&life.key);
         // Who is passed over now gets its share later, and nobody rings for that.
         let is_waiting = !self.observer.idle().is_empty();
-        self.is_settled = plan.is_settled() && freshness == Freshness::Consistent && !is_waiting;
+        self.is_settled = plan.is_settled()
+            && freshness == Freshness::Consistent
+            && !is_waiting
+            && self.balance.owed.is_empty();
         Ok(self.next_look(&plan))
     }
 
@@ -261,12 +289,85 @@ impl<S: LeaseStore> Planner<S> {
         Ok(self.observer.observe(rows, after))
     }
 
-    fn me(&self, life: &Life, phase: Phase) -> Me {
+    /// The shards that another worker should try to read. Tells of readers that fell silent.
+    fn silent_readers(&mut self) -> BTreeSet<ShardId> {
+        let silence = silent::silence(self.holdings.asking(), Instant::now());
+        let max = self.settings.silence_max;
+        for (shard, silent) in self.balance.told.news(&silence, max) {
+            self.events.emit(&Event::ReaderSilent { shard, silent });
+        }
+        silent::hopeless(&silence, max)
+    }
+
+    /// Whether the keeper of the watch says that who reads as much as this worker should look. Who looked in vain
+    /// waits before it does so again.
+    fn reads_too_much(&self) -> bool {
+        let Some(mark) = self.balance.mark.filter(|_| self.settings.by_load()) else {
+            return false;
+        };
+        let now = Instant::now();
+        let patience = self.settings.load_patience();
+        let again = |at: Instant| now.duration_since(at) >= patience;
+        self.balance.looked_in_vain.is_none_or(again)
+            && self.holdings.own(now, 0.0).per_capacity(self.capacity()) >= mark
+    }
+
+    fn capacity(&self) -> Capacity {
+        Capacity::new(self.settings.capacity)
+    }
+
+    /// Gives to certain workers what the plan says, at once or when it was wished for long enough.
+    fn give_away(&mut self, plan: &mut Plan) {
+        let now = Instant::now();
+        let wishes = !plan.wishes.is_empty();
+        self.balance.own_mark = plan.mark;
+        self.balance.looked_in_vain = (!wishes).then_some(now);
+        let patience = self.settings.load_patience();
+        let mut moving = plan.give_away.clone();
+        if self.balance.patience.is_over(wishes, now, patience) {
+            plan.counts.giving_up += plan.wishes.len();
+            moving.extend(plan.wishes.clone());
+        }
+        for Moving { shard, moved, why } in moving {
+            self.hand_over(&shard, Some(moved), why);
+        }
+    }
+
+    /// Gives back what another worker gave up something larger for.
+    fn return_what_is_owed(&mut self, me: &WorkerKey) {
+        for (shard, to) in std::mem::take(&mut self.balance.owed) {
+            let why = HandOverReason::InReturn {
+                to: to.worker.clone(),
+            };
+            let moved = Moved {
+                from: me.clone(),
+                to,
+                in_return: None,
+            };
+            self.hand_over(&shard, Some(moved), why);
+        }
+    }
+
+    fn hand_over(&self, shard: &ShardId, moved: Option<Moved>, why: HandOverReason) {
+        if self.holdings.hand_over(shard, moved) {
+            self.events.emit(&Event::HandOverPlanned {
+                shard: shard.clone(),
+                why,
+            });
+        }
+    }
+
+    fn me(&self, life: &Life, phase: Phase, silent: BTreeSet<ShardId>) -> Me {
+        let threshold = self.settings.load_threshold;
+        let own = || self.holdings.own(Instant::now(), threshold);
         Me {
             key: life.key.clone(),
             held: self.holdings.held(),
             taking: phase == Phase::Sharing && !self.grants.is_closed(),
             leases_max: self.settings.leases_max,
+            capacity: self.capacity(),
+            own: self.settings.by_load().then(own),
+            silent,
             foreign_patience: self.settings.duration,
         }
     }
@@ -373,6 +474,11 @@ impl<S: LeaseStore> Planner<S> {
                         took,
                     });
                     self.observer.wrote(row.clone(), Instant::now());
+                    if let Some(moved) = row.moved.as_ref().filter(|moved| moved.to == life.key)
+                        && let Some(back) = &moved.in_return
+                    {
+                        self.balance.owed.push((back.clone(), moved.from.clone()));
+                    }
                     let fence = fence(&life.key, &row);
                     let grant = grant(&self.store, &self.holdings, &self.settings, &fence, row);
                     let arrived = match grant {
@@ -402,7 +508,7 @@ impl<S: LeaseStore> Planner<S> {
     /// expire.
     async fn release_orphans(&self) -> Result<(), StoreError> {
         for fence in self.holdings.orphans() {
-            match self.store.release(&fence).await? {
+            match self.store.release(&fence, &Parting::default()).await? {
                 Outcome::Applied(()) | Outcome::Refused(_) => self.holdings.remove(&fence),
             }
         }
@@ -455,7 +561,7 @@ fn fence(me: &WorkerKey, row: &LeaseRow) -> Fence {
 /// Gives back what was taken and has no use any more. Tried once: what stays behind is free as soon
 /// as the worker's row is gone.
 async fn give_back<S: LeaseStore>(store: &S, holdings: &Holdings, fence: &Fence) {
-    match store.release(fence).await {
+    match store.release(fence, &Parting::default()).await {
         Ok(Outcome::Applied(()) | Outcome::Refused(_)) => {}
         Err(failure) => {
             tracing::debug!(shard = %fence.shard, error = %failure.into_error(), "a lease that came too late is not given back");
@@ -472,7 +578,12 @@ fn grant<S: LeaseStore>(
     fence: &Fence,
     row: LeaseRow,
 ) -> Option<Grant> {
-    let standing = holdings.add(fence)?;
+    let moved = row.moved.as_ref().filter(|moved| moved.to == fence.holder);
+    let begin = Begin {
+        load: row.load,
+        rests_until: moved.map(|_| Instant::now() + settings.load_rest()),
+    };
+    let (standing, meter) = holdings.add(fence, &begin)?;
     let shard = holdings.shard(&row.shard).unwrap_or_else(|| Shard {
         id: row.shard.clone(),
         parents: row.parents.iter().cloned().collect(),
@@ -497,6 +608,7 @@ fn grant<S: LeaseStore>(
         checkpoint,
         pending,
         standing,
+        meter,
         right: Box::new(right),
     })
 }

@@ -3,7 +3,7 @@
 
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 
-const COUNTERS: [(&str, Unit, &str); 12] = [
+const COUNTERS: [(&str, Unit, &str); 14] = [
     (
         "RecordsProcessed",
         Unit::Count,
@@ -37,6 +37,16 @@ const COUNTERS: [(&str, Unit, &str); 12] = [
         "times that life could not be proven, with all leases lost",
     ),
     (
+        "LeasesHandedOver",
+        Unit::Count,
+        "leases that it began to hand over, by reason",
+    ),
+    (
+        "SilentReaders",
+        Unit::Count,
+        "times that the service did not answer a reader for long",
+    ),
+    (
         "ProcessorFailures",
         Unit::Count,
         "errors and panics of the processor",
@@ -58,7 +68,7 @@ const COUNTERS: [(&str, Unit, &str); 12] = [
     ),
 ];
 
-const GAUGES: [(&str, Unit, &str); 8] = [
+const GAUGES: [(&str, Unit, &str); 10] = [
     (
         "MillisBehindLatest",
         Unit::Milliseconds,
@@ -94,6 +104,16 @@ const GAUGES: [(&str, Unit, &str); 8] = [
         "LeaseSpillover",
         Unit::Count,
         "leases that its maximum keeps from it, at the last look",
+    ),
+    (
+        "Load",
+        Unit::BytesPerSecond,
+        "what it reads, at the last look",
+    ),
+    (
+        "FairLoad",
+        Unit::BytesPerSecond,
+        "what it should read, at the last look",
     ),
 ];
 

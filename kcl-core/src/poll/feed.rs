@@ -16,7 +16,7 @@ use crate::env::Env;
 use crate::error::ErrorKind;
 use crate::event::{Event, Events, Failure, ReadCall, ReadFailure, Trimmed};
 use crate::model::Batch;
-use crate::port::{BatchSender, OpenFeed};
+use crate::port::{BatchSender, Meter, OpenFeed};
 
 /// A page with so many records, or so many bytes, is as full as the service makes them.
 const FULL_RECORDS: usize = 10_000;
@@ -35,6 +35,7 @@ pub(super) struct Reader {
     /// In a row.
     failures: u32,
     events: Events,
+    meter: Meter,
     sender: BatchSender,
 }
 
@@ -58,6 +59,7 @@ impl Reader {
             from,
             env,
             events,
+            meter,
         } = request;
         let now = Instant::now();
         Self {
@@ -72,6 +74,7 @@ impl Reader {
             env,
             failures: 0,
             events,
+            meter,
             sender,
         }
     }
@@ -92,8 +95,10 @@ impl Reader {
 
     async fn open(&mut self) -> Flow {
         let (sent, wall_now) = (Instant::now(), self.env.wall());
+        self.meter.asks(sent);
         match aws::iterator(&self.client, &self.target, &self.cursor.position()).await {
             Ok(iterator) => {
+                self.meter.answered();
                 self.cursor.opened(wall_now);
                 self.events.emit_with(|| Event::IteratorMade {
                     shard: self.target.shard.clone(),
@@ -123,6 +128,9 @@ impl Reader {
         let limit = i32::try_from(self.settings.records_max).unwrap_or(i32::MAX);
         let after = self.cursor.last();
         let sent = Instant::now();
+        // INVARIANT: behind a call that failed there is room at once, because only this task takes it; so no time
+        // that a slow processor holds the feed back counts as time without an answer.
+        self.meter.asks(sent);
         match aws::page(&self.client, &self.target, &iterator, limit, after).await {
             Ok(page) => self.take(page, sent).await,
             Err(refused) => {
@@ -133,6 +141,7 @@ impl Reader {
     }
 
     async fn take(&mut self, page: Page, sent: Instant) -> Flow {
+        self.meter.answered();
         self.backoff.reset(Instant::now());
         self.failures = 0;
         let Page { mut batch, next } = page;
@@ -177,8 +186,10 @@ impl Reader {
             return;
         };
         sleep_until(self.pace.take(now)).await;
+        self.meter.asks(Instant::now());
         match aws::first_at(&self.client, &self.target, &anchor).await {
             Ok(first @ Some(_)) => {
+                self.meter.answered();
                 let shard = &self.target.shard;
                 if let Some(trimmed) = Trimmed::find(shard, &anchor, first.as_ref()) {
                     self.events.emit(&Event::RecordsTrimmed(trimmed));
@@ -186,7 +197,10 @@ impl Reader {
                 self.horizon.settled(last.clone());
             }
             // It is looked for again later: what was read meanwhile is judged then as well.
-            Ok(None) => tracing::debug!("the service does not say whether records were trimmed"),
+            Ok(None) => {
+                self.meter.answered();
+                tracing::debug!("the service does not say whether records were trimmed");
+            }
             Err(
                 Refused::Iterator(error)
                 | Refused::Throttled(error)
@@ -217,6 +231,10 @@ impl Reader {
             Refused::Throttled(error) => (error, ReadFailure::Throttled, good),
             Refused::Later(error) => (error, ReadFailure::Unavailable, good),
         };
+        match why {
+            ReadFailure::Iterator | ReadFailure::Throttled => self.meter.answered(),
+            ReadFailure::Unavailable => {}
+        }
         let now = Instant::now();
         let pause = self.backoff.after_failure(now, &mut self.rng);
         self.failures = self.failures.saturating_add(1);

@@ -15,6 +15,7 @@ use crate::model::{
     ApplicationName, Checkpoint, ChildShard, Epoch, InitialPosition, PendingCheckpoint, Shard,
     ShardId, StreamName, WorkerId,
 };
+use crate::port::Meter;
 
 /// Decides which shards this worker may read.
 #[async_trait]
@@ -104,6 +105,8 @@ pub struct Grant {
     pub pending: Option<PendingCheckpoint>,
     /// How the grant stands now. A closed channel means [`Standing::Lost`].
     pub standing: watch::Receiver<Standing>,
+    /// Counts what is read by this grant, for whoever made it.
+    pub meter: Meter,
     /// The pen: the only writer of this shard's row while the grant lasts.
     pub right: Box<dyn Right>,
 }

@@ -23,8 +23,8 @@ use crate::error::{Error, ErrorKind};
 use crate::event::{self, CallOutcome, Events};
 use crate::model::{Batch, Checkpoint, ShardId};
 use crate::port::{
-    CheckpointRequest, Checkpointer, CommitError, Feed, FeedError, Grant, OpenFeed, RecordSource,
-    ShardContext, Standing,
+    CheckpointRequest, Checkpointer, CommitError, Feed, FeedError, Grant, Meter, OpenFeed,
+    RecordSource, ShardContext, Standing,
 };
 use crate::settings::Settings;
 
@@ -56,6 +56,7 @@ pub(crate) async fn run(
         checkpoint,
         pending,
         standing,
+        meter,
         right,
     } = grant;
     let start = Start {
@@ -76,6 +77,7 @@ pub(crate) async fn run(
         stop: Some(stop),
         in_hand: None,
         feed: None,
+        meter,
         pen: Pen {
             right: Some(right),
             writing: None,
@@ -107,6 +109,7 @@ struct ShardTask {
     /// Nothing once the worker has said it.
     stop: Option<oneshot::Receiver<()>>,
     feed: Option<Feed>,
+    meter: Meter,
     /// The call that runs.
     in_hand: Option<InHand>,
     user: UserCode,
@@ -166,7 +169,10 @@ impl ShardTask {
                 Event::Written(result)
             }
             Woken::Asked(request) => self.asked(request),
-            Woken::Feed(Ok(batch)) => Event::Batch(batch),
+            Woken::Feed(Ok(batch)) => {
+                self.meter.read(batch.bytes());
+                Event::Batch(batch)
+            }
             Woken::Feed(Err(error)) => Event::FeedFailed(self.feed_error(error)),
         }
     }
@@ -214,7 +220,10 @@ impl ShardTask {
     fn carry_out(&mut self, action: Action) -> Option<End> {
         match action {
             Action::OpenFeed(after) => self.open_feed(&after),
-            Action::CloseFeed => self.feed = None,
+            Action::CloseFeed => {
+                self.feed = None;
+                self.meter.stops();
+            }
             Action::Call(call) => self.call(call),
             Action::TellLost => self.start_call(Callback::LeaseLost),
             Action::CancelCall => {
@@ -251,6 +260,7 @@ impl ShardTask {
                 from,
                 env: self.shared.env.clone(),
                 events: self.shared.events.clone(),
+                meter: self.meter.clone(),
             })
         });
     }

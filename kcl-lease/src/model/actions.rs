@@ -1,6 +1,6 @@
 //! What can happen next.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use super::table::Outcome;
 use crate::plan::lineage::{self, Known, Start};
 use crate::plan::view::{Seen, View};
 use crate::plan::{self, Me};
-use crate::row::{Incarnation, LeaseRow as Row, WorkerKey, WorkerRow};
+use crate::row::{Capacity, Incarnation, LeaseRow as Row, WorkerKey, WorkerRow};
 
 /// What becomes of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -184,6 +184,8 @@ impl Game {
                 leaving: false,
                 lease_time: TICK * u32::from(LEASE),
                 leases_max: None,
+                capacity: Some(Capacity::ONE),
+                load: None,
             };
             let since = now - TICK * u32::from(watched.age);
             view.workers.insert(key(life), Seen { row, since });
@@ -201,6 +203,9 @@ impl Game {
             held: held.collect(),
             taking: true,
             leases_max: None,
+            capacity: Capacity::ONE,
+            own: None,
+            silent: BTreeSet::new(),
             foreign_patience: TICK * 100,
         };
         let plan = plan::plan(&view, &me_planning, now);

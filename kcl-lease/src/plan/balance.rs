@@ -1,27 +1,40 @@
 //! Shares: how many leases each worker should have, and who gets which free one.
 //!
-//! Shares differ by at most one, but for workers that are full. Workers that already have more keep
-//! the larger shares, so a fleet that is settled makes no moves.
+//! Shares go by capacity, and differ by at most one where that is equal, but for workers that are full. Workers
+//! that already have more keep the larger shares, so a fleet that is settled makes no moves.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use kcl_core::model::ShardId;
 use kcl_core::planted;
 
-use crate::row::WorkerKey;
+use crate::row::{Capacity, WorkerKey};
 
 /// What a worker has, and how much it can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Load {
     pub(crate) held: usize,
     pub(crate) max: Option<u32>,
+    pub(crate) capacity: Capacity,
 }
 
 impl Load {
-    fn room(&self) -> usize {
+    pub(crate) fn room(&self) -> usize {
         self.max.map_or(usize::MAX, |max| max as usize)
     }
+
+    fn weight(&self) -> usize {
+        self.capacity.thousandths() as usize
+    }
+
+    /// What it has for its capacity. Of two with the same capacity, more is more.
+    pub(crate) fn per_weight(&self) -> usize {
+        self.held * PER_WEIGHT / self.weight()
+    }
 }
+
+/// So fine that capacities of the largest to the smallest still tell one lease from none.
+const PER_WEIGHT: usize = 1_000_000;
 
 /// How many leases each worker should have when `total` are to be had.
 pub(crate) fn targets(
@@ -31,11 +44,17 @@ pub(crate) fn targets(
     let mut targets = BTreeMap::new();
     let mut left = total;
     let mut open: Vec<(&WorkerKey, &Load)> = loads.iter().collect();
+    let even = |left: usize, weights: usize, load: &Load| {
+        (left * load.weight()).checked_div(weights).unwrap_or(0)
+    };
+    let weights =
+        |open: &[(&WorkerKey, &Load)]| open.iter().map(|(_, load)| load.weight()).sum::<usize>();
     // Who cannot have an even share is filled up, and the rest is shared by the others.
     while !open.is_empty() {
-        let share = left / open.len();
-        let (full, rest): (Vec<_>, Vec<_>) =
-            open.iter().partition(|(_, load)| load.room() <= share);
+        let all = weights(&open);
+        let (full, rest): (Vec<_>, Vec<_>) = open
+            .iter()
+            .partition(|(_, load)| load.room() <= even(left, all, load));
         if full.is_empty() {
             break;
         }
@@ -46,11 +65,18 @@ pub(crate) fn targets(
         open = rest;
     }
     // The ones left over go to those who have most, so that nothing moves for their sake.
-    open.sort_by(|(a, x), (b, y)| y.held.cmp(&x.held).then_with(|| a.cmp(b)));
-    let share = left.checked_div(open.len()).unwrap_or(0);
-    let over = left.checked_rem(open.len()).unwrap_or(0);
-    for (place, (key, _)) in open.into_iter().enumerate() {
-        targets.insert(key.clone(), share + usize::from(place < over));
+    let all = weights(&open);
+    let share = |load: &Load| even(left, all, load);
+    let above = |load: &Load| load.held.cast_signed() - share(load).cast_signed();
+    open.sort_by(|(a, x), (b, y)| above(y).cmp(&above(x)).then_with(|| a.cmp(b)));
+    let over = left
+        - open
+            .iter()
+            .map(|(_, load)| share(load))
+            .sum::<usize>()
+            .min(left);
+    for (place, (key, load)) in open.into_iter().enumerate() {
+        targets.insert(key.clone(), share(load) + usize::from(place < over));
     }
     targets
 }
@@ -65,16 +91,21 @@ pub(crate) fn deal(
     let mut line: BTreeSet<(usize, &WorkerKey)> = loads
         .iter()
         .filter(|(key, load)| load.held < target(key))
-        .map(|(key, load)| (load.held, key))
+        .map(|(key, load)| (load.per_weight(), key))
         .collect();
+    let mut held: BTreeMap<&WorkerKey, Load> =
+        loads.iter().map(|(key, load)| (key, *load)).collect();
     let mut offers = BTreeMap::new();
     for shard in free {
-        let Some((held, key)) = line.pop_first() else {
+        let Some((_, key)) = line.pop_first() else {
             break;
         };
         offers.insert((*shard).clone(), key.clone());
-        if held + 1 < target(key) {
-            line.insert((held + 1, key));
+        if let Some(load) = held.get_mut(key) {
+            load.held += 1;
+            if load.held < target(key) {
+                line.insert((load.per_weight(), key));
+            }
         }
     }
     offers
@@ -91,13 +122,22 @@ pub(crate) fn keeps(
     targets: &BTreeMap<WorkerKey, usize>,
 ) -> usize {
     let target = targets.get(me).copied().unwrap_or(0);
-    let largest = targets.values().max().copied().unwrap_or(0);
-    let settled = loads.values().all(|load| load.held <= largest);
-    let room = loads.get(me).map_or(0, Load::room);
+    let Some(mine) = loads.get(me) else {
+        return target;
+    };
+    // Those of its capacity: what a larger worker may have is no measure for a smaller one.
+    let alike = || {
+        loads
+            .iter()
+            .filter(|(_, load)| load.capacity == mine.capacity)
+    };
+    let largest = alike().filter_map(|(key, _)| targets.get(key)).max();
+    let largest = largest.copied().unwrap_or(0);
+    let settled = alike().all(|(_, load)| load.held <= largest);
     if settled {
         target
     } else {
-        target.max(largest.min(room))
+        target.max(largest.min(mine.room()))
     }
 }
 

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::view::{Observer, Seen, View};
 use super::{Me, Plan, plan};
-use crate::row::{Incarnation, LeaseRow, Owner, Row, WorkerKey, WorkerRow};
+use crate::row::{Capacity, Incarnation, LeaseRow, Owner, Row, WorkerKey, WorkerRow};
 
 const LEASE_TIME: Duration = Duration::from_secs(10);
 
@@ -78,6 +78,8 @@ impl Fleet {
                 leaving: member.leaving,
                 lease_time: LEASE_TIME,
                 leases_max: member.leases_max,
+                capacity: Some(Capacity::ONE),
+                load: None,
             };
             (key.clone(), Seen { row, since })
         };
@@ -100,6 +102,9 @@ impl Fleet {
                 held: member.held.clone(),
                 taking: !member.leaving,
                 leases_max: member.leases_max,
+                capacity: Capacity::ONE,
+                own: None,
+                silent: BTreeSet::new(),
                 foreign_patience: LEASE_TIME,
             };
             (key.clone(), plan(&view, &me, self.now))
@@ -278,6 +283,9 @@ fn me(n: u64) -> Me {
         held: BTreeMap::new(),
         taking: true,
         leases_max: None,
+        capacity: Capacity::ONE,
+        own: None,
+        silent: BTreeSet::new(),
         foreign_patience: LEASE_TIME,
     }
 }
@@ -406,6 +414,8 @@ fn a_counter_that_moved_is_counted_anew() {
             leaving: false,
             lease_time: LEASE_TIME,
             leases_max: None,
+            capacity: None,
+            load: None,
         })
     };
     let second = Duration::from_secs(1);

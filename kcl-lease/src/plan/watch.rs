@@ -152,6 +152,7 @@ mod tests {
             term: 1,
             looks,
             bell,
+            mark: None,
         }
     }
 
@@ -162,6 +163,8 @@ mod tests {
             leaving: false,
             lease_time: LEASE,
             leases_max: None,
+            capacity: None,
+            load: None,
         }
     }
 

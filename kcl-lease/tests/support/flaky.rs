@@ -11,8 +11,8 @@ use async_trait::async_trait;
 use kcl_core::error::{Error, ErrorKind};
 use kcl_core::model::{Checkpoint, ShardId};
 use kcl_lease::{
-    Fence, Freshness, LeaseRow, LeaseStore, MemoryTable, Outcome, Progress, Row, StoreError, Take,
-    WatchRow, WorkerKey, WorkerRow,
+    Fence, Freshness, LeaseRow, LeaseStore, MemoryTable, Outcome, Parting, Progress, Row,
+    StoreError, Take, WatchRow, WorkerKey, WorkerRow,
 };
 use tokio::time::Instant;
 
@@ -59,18 +59,18 @@ pub struct Flaky {
 enum Write {
     Create(LeaseRow),
     Take(Take),
-    Commit(Fence, Checkpoint, Checkpoint),
+    Commit(Fence, Checkpoint, Checkpoint, Option<u64>),
     Prepare(Fence, Progress, Progress),
     Finish(Fence, Checkpoint, BTreeSet<ShardId>),
-    Release(Fence),
+    Release(Fence, Parting),
     Remove(ShardId, u64),
     Join(WorkerRow),
-    Renew(WorkerKey, u64, bool),
+    Renew(WorkerKey, u64, bool, Option<u64>),
     Leave(WorkerKey),
     Evict(WorkerKey, Option<u64>),
     FixStart(SystemTime),
     ClaimWatch(Option<WatchRow>, WorkerKey),
-    KeepWatch(u64),
+    KeepWatch(u64, Option<u64>),
     Ring,
 }
 
@@ -94,7 +94,7 @@ impl Write {
             Self::Commit(..) => "commit",
             Self::Prepare(..) => "prepare",
             Self::Finish(..) => "finish",
-            Self::Release(_) => "release",
+            Self::Release(..) => "release",
             Self::Remove(..) => "remove",
             Self::Join(_) => "join",
             Self::Renew(..) => "renew",
@@ -102,7 +102,7 @@ impl Write {
             Self::Evict(..) => "evict",
             Self::FixStart(_) => "fix_start",
             Self::ClaimWatch(..) => "claim_watch",
-            Self::KeepWatch(_) => "keep_watch",
+            Self::KeepWatch(..) => "keep_watch",
             Self::Ring => "ring",
         }
     }
@@ -218,18 +218,20 @@ impl Network {
         let reply = match write {
             Write::Create(row) => Reply::Lease(table.create_lease(&row).await?),
             Write::Take(take) => Reply::Taken(table.take(&take).await?),
-            Write::Commit(fence, from, to) => Reply::Lease(table.commit(&fence, &from, &to).await?),
+            Write::Commit(fence, from, to, load) => {
+                Reply::Lease(table.commit(&fence, &from, &to, load).await?)
+            }
             Write::Prepare(fence, from, to) => {
                 Reply::Lease(table.prepare(&fence, &from, &to).await?)
             }
             Write::Finish(fence, from, ids) => {
                 Reply::Lease(table.finish(&fence, &from, &ids).await?)
             }
-            Write::Release(fence) => Reply::Lease(table.release(&fence).await?),
+            Write::Release(fence, parting) => Reply::Lease(table.release(&fence, &parting).await?),
             Write::Remove(id, counter) => Reply::Lease(table.remove_ended(&id, counter).await?),
             Write::Join(row) => Reply::Worker(table.join(&row).await?),
-            Write::Renew(key, counter, leaving) => {
-                Reply::Worker(table.renew(&key, counter, leaving).await?)
+            Write::Renew(key, counter, leaving, load) => {
+                Reply::Worker(table.renew(&key, counter, leaving, load).await?)
             }
             Write::Leave(key) => {
                 table.leave(&key).await?;
@@ -240,7 +242,7 @@ impl Network {
             Write::ClaimWatch(seen, to) => {
                 Reply::Claimed(table.claim_watch(seen.as_ref(), &to).await?)
             }
-            Write::KeepWatch(term) => Reply::Kept(table.keep_watch(term).await?),
+            Write::KeepWatch(term, mark) => Reply::Kept(table.keep_watch(term, mark).await?),
             Write::Ring => {
                 table.ring().await?;
                 Reply::Rung
@@ -447,8 +449,9 @@ impl LeaseStore for Flaky {
         fence: &Fence,
         from: &Checkpoint,
         to: &Checkpoint,
+        load: Option<u64>,
     ) -> Result<Outcome<LeaseRow>, StoreError> {
-        self.lease(Write::Commit(fence.clone(), from.clone(), to.clone()))
+        self.lease(Write::Commit(fence.clone(), from.clone(), to.clone(), load))
             .await
     }
 
@@ -472,8 +475,13 @@ impl LeaseStore for Flaky {
             .await
     }
 
-    async fn release(&self, fence: &Fence) -> Result<Outcome<LeaseRow>, StoreError> {
-        self.lease(Write::Release(fence.clone())).await
+    async fn release(
+        &self,
+        fence: &Fence,
+        parting: &Parting,
+    ) -> Result<Outcome<LeaseRow>, StoreError> {
+        self.lease(Write::Release(fence.clone(), parting.clone()))
+            .await
     }
 
     async fn remove_ended(
@@ -493,8 +501,9 @@ impl LeaseStore for Flaky {
         key: &WorkerKey,
         counter: u64,
         leaving: bool,
+        load: Option<u64>,
     ) -> Result<Outcome<WorkerRow>, StoreError> {
-        self.worker(Write::Renew(key.clone(), counter, leaving))
+        self.worker(Write::Renew(key.clone(), counter, leaving, load))
             .await
     }
 
@@ -543,8 +552,12 @@ impl LeaseStore for Flaky {
         Ok(outcome)
     }
 
-    async fn keep_watch(&self, term: u64) -> Result<Outcome<WatchRow>, StoreError> {
-        let Reply::Kept(outcome) = self.send(Write::KeepWatch(term)).await? else {
+    async fn keep_watch(
+        &self,
+        term: u64,
+        mark: Option<u64>,
+    ) -> Result<Outcome<WatchRow>, StoreError> {
+        let Reply::Kept(outcome) = self.send(Write::KeepWatch(term, mark)).await? else {
             panic!("not the answer to this write");
         };
         Ok(outcome)

@@ -13,7 +13,9 @@ use kcl_core::model::{
     Checkpoint, HashKeyRange, PendingCheckpoint, SequenceNumber, ShardId, WorkerId,
 };
 
-use crate::row::{Incarnation, LeaseRow, Owner, Row, WatchRow, WorkerKey, WorkerRow};
+use crate::row::{
+    Capacity, Incarnation, LeaseRow, Moved, Owner, Row, WatchRow, WorkerKey, WorkerRow,
+};
 
 /// The key of every row: a shard id, or the key of a worker row.
 pub(crate) const KEY: &str = "leaseKey";
@@ -37,7 +39,14 @@ const RANGE_END: &str = "endingHashKey";
 pub(crate) const ENTITY: &str = "entityType";
 pub(crate) const LOOKS: &str = "looks";
 pub(crate) const BELL: &str = "bell";
+pub(crate) const MARK: &str = "mark";
 pub(crate) const LEAVING: &str = "leaving";
+/// What is read of a shard or by a worker, in KiB per second with decimals: the KCL's name and unit.
+pub(crate) const LOAD: &str = "throughputKBps";
+const MOVED_FROM: &str = "movedFrom";
+const MOVED_TO: &str = "movedTo";
+const MOVED_IN_RETURN: &str = "movedInReturn";
+const CAPACITY: &str = "capacityThousandths";
 const LEASE_TIME: &str = "leaseTimeMillis";
 const LEASES_MAX: &str = "leasesMax";
 
@@ -56,6 +65,8 @@ const COUNTER_MAX: u64 = 1 << 50;
 const MILLIS_MAX: u64 = 253_402_300_799_999;
 /// The longest lease time that is believed.
 const LEASE_TIME_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+/// No load is larger: a tebibyte per second.
+const LOAD_MAX: u64 = 1 << 40;
 /// Parents or children of one shard: two each by the service, with room for what it may do later.
 const RELATIVES_MAX: usize = 16;
 
@@ -105,6 +116,24 @@ pub(crate) fn millis(time: SystemTime) -> AttributeValue {
     number(since.as_millis().min(u128::from(MILLIS_MAX)))
 }
 
+/// A load of so many bytes per second.
+pub(crate) fn load(bytes: u64) -> AttributeValue {
+    let bytes = bytes.min(LOAD_MAX);
+    // Six decimals of a thousand-and-twenty-fourth tell each byte apart.
+    let micros = u128::from(bytes % 1024) * 1_000_000 / 1024;
+    AttributeValue::N(format!("{}.{micros:06}", bytes / 1024))
+}
+
+/// The attributes that say where a lease moved, each with its value or none.
+pub(crate) fn moved_parts(moved: Option<&Moved>) -> [(&'static str, Option<AttributeValue>); 3] {
+    let in_return = moved.and_then(|moved| moved.in_return.as_ref());
+    [
+        (MOVED_FROM, moved.map(|moved| text(moved.from.row_key()))),
+        (MOVED_TO, moved.map(|moved| text(moved.to.row_key()))),
+        (MOVED_IN_RETURN, in_return.map(|shard| text(shard.as_str()))),
+    ]
+}
+
 /// The item of a lease row.
 pub(crate) fn lease_item(row: &LeaseRow) -> Item {
     let (checkpoint, subsequence) = checkpoint_parts(&row.checkpoint);
@@ -147,6 +176,10 @@ pub(crate) fn lease_item(row: &LeaseRow) -> Item {
         RANGE_END,
         row.range.map(|range| text(range.end.to_string())),
     );
+    put(LOAD, row.load.map(load));
+    for (name, value) in moved_parts(row.moved.as_ref()) {
+        put(name, value);
+    }
     item
 }
 
@@ -161,6 +194,12 @@ pub(crate) fn worker_item(row: &WorkerRow) -> Item {
     ]);
     if let Some(leases_max) = row.leases_max {
         item.insert(LEASES_MAX.to_owned(), number(leases_max));
+    }
+    if let Some(capacity) = row.capacity {
+        item.insert(CAPACITY.to_owned(), number(capacity.thousandths()));
+    }
+    if let Some(bytes) = row.load {
+        item.insert(LOAD.to_owned(), load(bytes));
     }
     item
 }
@@ -268,6 +307,8 @@ impl<'a> Reader<'a> {
             parents: self.shard_ids(PARENTS)?,
             children: self.shard_ids(CHILDREN)?,
             range: self.range()?,
+            load: self.load(),
+            moved: self.moved(),
         })
     }
 
@@ -290,6 +331,13 @@ impl<'a> Reader<'a> {
                 Some(max) => u32::try_from(max).ok(),
                 None => None,
             },
+            capacity: match self.number(CAPACITY, u64::from(u32::MAX))? {
+                Some(thousandths) => u32::try_from(thousandths)
+                    .ok()
+                    .and_then(Capacity::from_thousandths),
+                None => None,
+            },
+            load: self.load(),
         })
     }
 
@@ -301,6 +349,39 @@ impl<'a> Reader<'a> {
             term: self.counter()?,
             looks: count(LOOKS)?,
             bell: count(BELL)?,
+            mark: self.number(MARK, LOAD_MAX)?,
+        })
+    }
+
+    /// A hint, which the KCL writes as well: what cannot be read is not known.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it is within 0 and 2^40"
+    )]
+    fn load(&self) -> Option<u64> {
+        let Some(AttributeValue::N(text)) = self.item.get(LOAD) else {
+            return None;
+        };
+        let bytes = text.parse::<f64>().ok()? * 1024.0;
+        let is_sensible = (0.0..=1_099_511_627_776.0).contains(&bytes);
+        is_sensible.then(|| bytes.round() as u64)
+    }
+
+    /// A hint as well: a lease that moved nowhere in particular is shared like any other.
+    fn moved(&self) -> Option<Moved> {
+        let key = |name| match self.item.get(name) {
+            Some(AttributeValue::S(text)) => WorkerKey::parse(text),
+            Some(_) | None => None,
+        };
+        let in_return = match self.item.get(MOVED_IN_RETURN) {
+            Some(AttributeValue::S(shard)) => Some(ShardId::new(shard)),
+            Some(_) | None => None,
+        };
+        Some(Moved {
+            from: key(MOVED_FROM)?,
+            to: key(MOVED_TO)?,
+            in_return,
         })
     }
 

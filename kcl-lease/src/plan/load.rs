@@ -1,0 +1,419 @@
+//! Balance by what is read: which leases a worker gives to which other, when counts are even already.
+//!
+//! Every worker sees the same loads in the rows of the workers, so all agree who gives to whom: the one that reads
+//! most for its capacity to the one that reads least, the second to the second, and so on. What it gives, each
+//! giver chooses among its own leases.
+//!
+//! INVARIANT: each step moves load from a worker that is above its fair load to one that is below, at least a
+//! quarter of the threshold and never so much that the two change places. The sum of squares of what each is off
+//! its fair load thereby falls by a margin, so steps come to an end while loads stay as they are.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use kcl_core::event::HandOverReason;
+use kcl_core::model::ShardId;
+use tokio::time::Instant;
+
+use super::Me;
+use super::balance::Load;
+use super::expiry::{Hold, Life};
+use super::moved::Moving;
+use super::view::View;
+use crate::row::{Capacity, Moved, WorkerKey};
+
+/// Below so many bytes per second and capacity there is nothing worth moving.
+const LOAD_MIN: f64 = 16.0 * 1024.0;
+/// Leases that one worker gives away at a time.
+const MOVES_AT_ONCE: usize = 8;
+/// A worker is asked to look a little before it is sure to have something to do.
+const MARK_EARLY: f64 = 0.95;
+
+/// What this worker knows of its own load.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Own {
+    /// Bytes per second, of all its shards.
+    pub(crate) total: u64,
+    /// Those of each shard that was measured for long enough.
+    pub(crate) shards: BTreeMap<ShardId, u64>,
+    /// Shards that stay for now, because they moved not long ago.
+    pub(crate) resting: BTreeSet<ShardId>,
+    /// How far from its fair load a worker may be, as a part of it.
+    pub(crate) threshold: f64,
+}
+
+impl Own {
+    /// What it reads for its capacity.
+    pub(crate) fn per_capacity(&self, capacity: Capacity) -> u64 {
+        let total = u128::from(self.total) * 1000 / u128::from(capacity.thousandths());
+        u64::try_from(total).unwrap_or(u64::MAX)
+    }
+}
+
+/// A wish that must last before it is followed.
+#[derive(Debug, Default)]
+pub(crate) struct Patience(Option<Instant>);
+
+impl Patience {
+    /// Whether there was a wish at each look for so long.
+    pub(crate) fn is_over(&mut self, wishes: bool, now: Instant, patience: Duration) -> bool {
+        if !wishes {
+            self.0 = None;
+            return false;
+        }
+        let since = *self.0.get_or_insert(now);
+        let is_over = now.duration_since(since) >= patience;
+        if is_over {
+            self.0 = None;
+        }
+        is_over
+    }
+}
+
+/// A worker that takes part.
+#[derive(Clone, Debug)]
+struct Member<'a> {
+    key: &'a WorkerKey,
+    capacity: f64,
+    load: f64,
+    /// What it would read if all read the same for their capacity; its largest shard, if that alone is more.
+    fair: f64,
+    /// Leases it may give away, and take.
+    spare: usize,
+    room: usize,
+}
+
+impl Member<'_> {
+    /// How far it is off, for its capacity.
+    fn off(&self) -> f64 {
+        (self.load - self.fair) / self.capacity
+    }
+}
+
+/// All workers with their loads, the one that is furthest above its fair load first.
+#[derive(Clone, Debug)]
+pub(crate) struct Fleet<'a> {
+    members: Vec<Member<'a>>,
+    /// The fair load for a capacity of one.
+    level: f64,
+}
+
+/// What `Fleet::see` looks at.
+#[derive(Clone, Copy)]
+pub(crate) struct Sight<'a> {
+    pub(crate) view: &'a View,
+    pub(crate) me: &'a Me,
+    pub(crate) lives: &'a BTreeMap<WorkerKey, Life>,
+    pub(crate) holds: &'a BTreeMap<ShardId, Hold>,
+    pub(crate) loads: &'a BTreeMap<WorkerKey, Load>,
+    pub(crate) targets: &'a BTreeMap<WorkerKey, usize>,
+}
+
+impl<'a> Fleet<'a> {
+    /// Nothing while the load of one of them is not known, while one comes or goes, or where hardly anything is read.
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "bytes per second far below 2^52"
+    )]
+    pub(crate) fn see(sight: Sight<'a>, own: &Own) -> Option<Self> {
+        let largest = largest(sight, own);
+        let mut members = Vec::new();
+        for (key, life) in sight.lives {
+            let Life::Sharing {
+                capacity: Some(capacity),
+                ..
+            } = life
+            else {
+                return None;
+            };
+            let load = if *key == sight.me.key {
+                own.total
+            } else {
+                sight.view.workers.get(key)?.row.load?
+            };
+            let counts = sight.loads.get(key)?;
+            let share = sight.targets.get(key).copied().unwrap_or(0);
+            // Bounded: nobody gives its last lease, or takes more than twice its share by count.
+            let most = (2 * share).max(share + 1).min(counts.room());
+            members.push(Member {
+                key,
+                capacity: Capacity::factor(*capacity),
+                load: load as f64,
+                fair: 0.0,
+                spare: counts.held.saturating_sub(1),
+                room: most.saturating_sub(counts.held),
+            });
+        }
+        let level = level(&mut members, &largest);
+        let total: f64 = members
+            .iter()
+            .map(|member| member.load / member.capacity)
+            .sum();
+        if total < LOAD_MIN * members.len() as f64 {
+            return None;
+        }
+        members.sort_by(|a, b| descending(a.off(), b.off()).then_with(|| a.key.cmp(b.key)));
+        Some(Self { members, level })
+    }
+
+    /// What a worker should read, in bytes per second.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it saturates, and is not negative"
+    )]
+    pub(crate) fn fair(&self, key: &WorkerKey) -> Option<u64> {
+        let member = self.members.iter().find(|member| member.key == key)?;
+        Some(member.fair.round() as u64)
+    }
+
+    /// Who gives to whom, if one of the two is off by more than the threshold.
+    fn pairs(&self, threshold: f64) -> impl Iterator<Item = (&Member<'a>, &Member<'a>)> {
+        let bound = threshold * self.level;
+        let half = self.members.len() / 2;
+        let pairs = self
+            .members
+            .iter()
+            .zip(self.members.iter().rev())
+            .take(half);
+        pairs.filter(move |(giver, taker)| {
+            (giver.off() > bound || taker.off() < -bound) && giver.off() > taker.off()
+        })
+    }
+
+    /// From which load for its capacity on a worker should look at the table. Nothing while all is even.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it saturates, and is not negative"
+    )]
+    pub(crate) fn mark(&self, threshold: f64) -> Option<u64> {
+        let givers = self
+            .pairs(threshold)
+            .map(|(giver, _)| giver.load / giver.capacity);
+        let least = givers.min_by(|a, b| descending(*b, *a))?;
+        Some((least * MARK_EARLY) as u64)
+    }
+
+    /// What this worker would give away now.
+    pub(crate) fn wishes(&self, sight: Sight<'_>, own: &Own) -> Vec<Moving> {
+        let me = &sight.me.key;
+        let mine = self.pairs(own.threshold).find(|(giver, _)| giver.key == me);
+        let Some((giver, taker)) = mine else {
+            return Vec::new();
+        };
+        let choice = Choice::of(self, sight, own, (giver, taker));
+        let moved = |shard: &ShardId, in_return: Option<ShardId>| {
+            let before = sight
+                .view
+                .leases
+                .get(shard)
+                .and_then(|seen| seen.row.moved.as_ref());
+            // What went on from hand to hand still excuses the first.
+            let first =
+                before.filter(|before| before.to == *me && sight.loads.contains_key(&before.from));
+            Moved {
+                from: first.map_or(me, |before| &before.from).clone(),
+                to: taker.key.clone(),
+                in_return,
+            }
+        };
+        let moving = |shard: &ShardId, in_return: Option<ShardId>| Moving {
+            shard: shard.clone(),
+            moved: moved(shard, in_return.clone()),
+            why: HandOverReason::Load {
+                load: own.shards.get(shard).copied().unwrap_or(0),
+                to: taker.key.worker.clone(),
+                in_return,
+            },
+        };
+        match choice {
+            Choice::Nothing => Vec::new(),
+            Choice::Some(shards) => shards.iter().map(|shard| moving(shard, None)).collect(),
+            Choice::Swap(shard, back) => vec![moving(&shard, Some(back))],
+        }
+    }
+}
+
+/// What fits between two workers.
+#[derive(Debug, PartialEq)]
+enum Choice {
+    Nothing,
+    Some(Vec<ShardId>),
+    Swap(ShardId, ShardId),
+}
+
+impl Choice {
+    /// The fewest leases that bring the two to where they should be: the largest that fit; else two for each other;
+    /// else one that is too large, if it leaves the worse of the two better off.
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "bytes per second far below 2^52"
+    )]
+    fn of(
+        fleet: &Fleet<'_>,
+        sight: Sight<'_>,
+        own: &Own,
+        (giver, taker): (&Member<'_>, &Member<'_>),
+    ) -> Self {
+        let slack = own.threshold / 2.0 * fleet.level;
+        let least = own.threshold / 4.0 * fleet.level * giver.capacity.min(taker.capacity);
+        let (above, below) = (giver.off(), taker.off());
+        // What two for each other, or one that is too large, must gain: where leases are few and large, the two stay
+        // apart for good, and noise must not move them.
+        let worth = own.threshold * fleet.level * giver.capacity.min(taker.capacity);
+        // Where both are off by the same.
+        let even = (above - below) / (1.0 / giver.capacity + 1.0 / taker.capacity);
+        let need = even
+            .min((above + slack) * giver.capacity)
+            .min((slack - below) * taker.capacity);
+        let mut mine: Vec<(&ShardId, f64)> = Vec::new();
+        for (shard, load) in &own.shards {
+            let stays = sight.me.held.get(shard) == Some(&false) && !own.resting.contains(shard);
+            // The one that alone is more than a fair load cannot be had smaller.
+            let is_hot = *load as f64 >= giver.fair && giver.fair > fleet.level * giver.capacity;
+            if stays && *load > 0 && !is_hot {
+                mine.push((shard, *load as f64));
+            }
+        }
+        mine.sort_by(|(a, x), (b, y)| descending(*x, *y).then_with(|| a.cmp(b)));
+
+        let at_most = giver.spare.min(taker.room).min(MOVES_AT_ONCE);
+        let (mut fitting, mut left) = (Vec::new(), need);
+        for (shard, load) in &mine {
+            if fitting.len() < at_most && *load <= left {
+                fitting.push((*shard).clone());
+                left -= load;
+            }
+        }
+        if need - left >= least {
+            return Self::Some(fitting);
+        }
+        if let Some((shard, back)) = swap(sight, taker.key, &mine, worth..=need) {
+            return Self::Swap(shard, back);
+        }
+        let margin = own.threshold * 1.5 * fleet.level;
+        let helps = |load: f64| {
+            below + load / taker.capacity <= above - margin
+                && above - load / giver.capacity >= below + margin
+        };
+        let best = mine
+            .iter()
+            .filter(|(_, load)| at_most > 0 && *load >= least && helps(*load))
+            .min_by(|(_, x), (_, y)| descending((y - even).abs(), (x - even).abs()));
+        match best {
+            Some((shard, _)) => Self::Some(vec![(*shard).clone()]),
+            None => Self::Nothing,
+        }
+    }
+}
+
+/// Two leases whose difference is within these bounds, and as large as can be.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "bytes per second far below 2^52"
+)]
+fn swap(
+    sight: Sight<'_>,
+    taker: &WorkerKey,
+    mine: &[(&ShardId, f64)],
+    within: std::ops::RangeInclusive<f64>,
+) -> Option<(ShardId, ShardId)> {
+    let row = |shard: &ShardId| sight.view.leases.get(shard).map(|seen| &seen.row);
+    let mut theirs: Vec<(&ShardId, f64)> = Vec::new();
+    for (shard, hold) in sight.holds {
+        let Some(row) = row(shard).filter(|_| *hold == Hold::By(taker.clone())) else {
+            continue;
+        };
+        if let (Some(load), None) = (row.load, &row.moved) {
+            theirs.push((shard, load as f64));
+        }
+    }
+    theirs.sort_by(|(a, x), (b, y)| descending(*y, *x).then_with(|| a.cmp(b)));
+    let mut best: Option<(f64, &ShardId, &ShardId)> = None;
+    let unmoved = |shard: &ShardId| row(shard).is_some_and(|row| row.moved.is_none());
+    for (shard, load) in mine.iter().filter(|(shard, _)| unmoved(shard)) {
+        // The smallest of theirs that leaves a difference that is not too large.
+        let place = theirs.partition_point(|(_, other)| load - other > *within.end());
+        let Some((back, other)) = theirs.get(place) else {
+            continue;
+        };
+        let gain = load - other;
+        if within.contains(&gain) && best.is_none_or(|(before, ..)| gain > before) {
+            best = Some((gain, shard, back));
+        }
+    }
+    best.map(|(_, shard, back)| (shard.clone(), back.clone()))
+}
+
+/// The largest lease of each worker, as far as it is known.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "bytes per second far below 2^52"
+)]
+fn largest<'a>(sight: Sight<'a>, own: &Own) -> BTreeMap<&'a WorkerKey, f64> {
+    let mut largest: BTreeMap<&WorkerKey, f64> = BTreeMap::new();
+    for (shard, hold) in sight.holds {
+        let Hold::By(key) = hold else { continue };
+        let load = if *key == sight.me.key {
+            own.shards.get(shard).copied()
+        } else {
+            sight.view.leases.get(shard).and_then(|seen| seen.row.load)
+        };
+        let entry = largest.entry(key).or_default();
+        *entry = entry.max(load.unwrap_or(0) as f64);
+    }
+    largest
+}
+
+/// Sets the fair load of each. Who has a shard that alone is more than that should have nothing else, and the rest
+/// is shared by the others. Answers the fair load for a capacity of one.
+fn level(members: &mut [Member<'_>], largest: &BTreeMap<&WorkerKey, f64>) -> f64 {
+    let mut alone: BTreeSet<&WorkerKey> = BTreeSet::new();
+    loop {
+        let (mut load, mut capacity) = (0.0, 0.0);
+        for member in members.iter() {
+            load += member.load;
+            if alone.contains(member.key) {
+                load -= largest_of(member, largest);
+            } else {
+                capacity += member.capacity;
+            }
+        }
+        let level = if capacity > 0.0 { load / capacity } else { 0.0 };
+        let before = alone.len();
+        for member in members.iter() {
+            if largest_of(member, largest) > level * member.capacity && before + 1 < members.len() {
+                alone.insert(member.key);
+            }
+        }
+        if alone.len() == before || alone.len() >= members.len() {
+            for member in members.iter_mut() {
+                member.fair = if alone.contains(member.key) {
+                    largest_of(member, largest)
+                } else {
+                    level * member.capacity
+                };
+            }
+            return level;
+        }
+    }
+}
+
+/// Its largest lease. What the row of a lease says may be old, so it is at most what the worker reads in all.
+fn largest_of(member: &Member<'_>, largest: &BTreeMap<&WorkerKey, f64>) -> f64 {
+    largest
+        .get(member.key)
+        .copied()
+        .unwrap_or(0.0)
+        .min(member.load)
+}
+
+/// The larger first. No load is not a number.
+fn descending(a: f64, b: f64) -> Ordering {
+    b.total_cmp(&a)
+}
+
+#[cfg(test)]
+mod tests;
