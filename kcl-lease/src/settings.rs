@@ -59,10 +59,10 @@ pub struct LeaseSettings {
     /// Too low: shards move for what would have evened out by itself. Too high: one worker falls behind while
     /// another idles. 0.01 to 1.
     pub load_threshold: f64,
-    /// For how long that must have been so. Default: three times `duration`.
+    /// For how long that must have been so. Default: six times `duration`.
     ///
     /// Too low: shards move for a burst. Too high: it takes that long for each step. A shard that moved for its load
-    /// stays where it is for ten times as long. At least `duration`, so that what others read is known.
+    /// stays where it is for five times as long. At least `duration`, so that what others read is known.
     pub load_patience: Option<Duration>,
     /// How long the reader of a shard may go without any answer from the service before another worker should try,
     /// while this one reads other shards well. Default 5 minutes; half of it, and the reader is told of.
@@ -122,12 +122,12 @@ impl LeaseSettings {
 
     /// For how long a worker must be off its fair load.
     pub(crate) fn load_patience(&self) -> Duration {
-        self.load_patience.unwrap_or(self.duration * 3)
+        self.load_patience.unwrap_or(self.duration * 6)
     }
 
     /// How long a shard that moved for its load stays where it is.
     pub(crate) fn load_rest(&self) -> Duration {
-        self.load_patience() * 10
+        self.load_patience() * 5
     }
 
     /// How often the worker proves its life.

@@ -159,3 +159,66 @@ pub(crate) fn give_up(held: &BTreeMap<ShardId, bool>, target: usize) -> Vec<Shar
     let over = staying.len().saturating_sub(target);
     staying.into_iter().rev().take(over).cloned().collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::row::Incarnation;
+    use kcl_core::model::WorkerId;
+
+    fn loads(workers: &[(usize, f64, Option<u32>)]) -> BTreeMap<WorkerKey, Load> {
+        let named = workers.iter().enumerate();
+        named
+            .map(|(n, (held, capacity, max))| {
+                let key = WorkerKey {
+                    worker: WorkerId::new(format!("w{n:02}")).unwrap(),
+                    incarnation: Incarnation::parse("1").unwrap(),
+                };
+                let load = Load {
+                    held: *held,
+                    max: *max,
+                    capacity: Capacity::new(*capacity),
+                };
+                (key, load)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn who_can_do_twice_as_much_gets_twice_as_much() {
+        let loads = loads(&[(0, 2.0, None), (0, 1.0, None), (0, 1.0, None)]);
+        let shares: Vec<_> = targets(&loads, 8).into_values().collect();
+        assert_eq!(shares, [4, 2, 2]);
+        let free: Vec<ShardId> = (0..8).map(|n| ShardId::new(format!("s-{n}"))).collect();
+        let offers = deal(&free.iter().collect(), &loads, &targets(&loads, 8));
+        for (key, share) in targets(&loads, 8) {
+            assert_eq!(offers.values().filter(|to| **to == key).count(), share);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn shares_go_by_capacity_and_add_up(
+            workers in prop::collection::vec((0_usize..50, 0.1_f64..8.0, prop::option::of(1_u32..40)), 1..12),
+            total in 0_usize..300,
+        ) {
+            let loads = loads(&workers);
+            let targets = targets(&loads, total);
+            let room: usize = loads.values().map(|load| load.room().min(total)).sum();
+            prop_assert_eq!(targets.values().sum::<usize>(), total.min(room));
+            // Who has room has as much for its capacity as anyone, give or take one lease.
+            for (key, load) in &loads {
+                prop_assert!(targets[key] <= load.room());
+                if targets[key] < load.room() {
+                    for (other, theirs) in &loads {
+                        let one_less = targets[other].saturating_sub(1) as f64 / theirs.capacity.factor();
+                        let one_more = (targets[key] + 1) as f64 / load.capacity.factor();
+                        prop_assert!(one_less <= one_more + 1e-9, "{:?} {:?}", loads, targets);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -199,11 +199,24 @@ impl<'a> Fleet<'a> {
     /// What this worker would give away now.
     pub(crate) fn wishes(&self, sight: Sight<'_>, own: &Own) -> Vec<Moving> {
         let me = &sight.me.key;
-        let mine = self.pairs(own.threshold).find(|(giver, _)| giver.key == me);
-        let Some((giver, taker)) = mine else {
+        let pairs: Vec<_> = self.pairs(own.threshold).collect();
+        let Some(rank) = pairs.iter().position(|(giver, _)| giver.key == me) else {
             return Vec::new();
         };
-        let choice = Choice::of(self, sight, own, (giver, taker));
+        let giver = pairs[rank].0;
+        // Its own partner, and if nothing fits there one that is nobody's: each of those goes to one giver alone.
+        let is_free = |member: &&Member<'_>| {
+            member.off() < 0.0 && !pairs.iter().any(|(_, taker)| taker.key == member.key)
+        };
+        let spares = self.members.iter().rev().filter(is_free);
+        let spares = spares.skip(rank).step_by(pairs.len());
+        let mut chosen = std::iter::once(pairs[rank].1).chain(spares).map(|taker| {
+            let choice = Choice::of(self, sight, own, (giver, taker));
+            (taker, choice)
+        });
+        let Some((taker, choice)) = chosen.find(|(_, choice)| *choice != Choice::Nothing) else {
+            return Vec::new();
+        };
         let moved = |shard: &ShardId, in_return: Option<ShardId>| {
             let before = sight
                 .view
@@ -245,67 +258,156 @@ enum Choice {
 }
 
 impl Choice {
-    /// The fewest leases that bring the two to where they should be: the largest that fit; else two for each other;
-    /// else one that is too large, if it leaves the worse of the two better off.
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "bytes per second far below 2^52"
-    )]
+    /// The fewest leases that bring the two to where they should be: the largest that fit; else one that overshoots a
+    /// little; else two for each other; else one that is too large, if it leaves the worse of the two better off.
     fn of(
         fleet: &Fleet<'_>,
         sight: Sight<'_>,
         own: &Own,
         (giver, taker): (&Member<'_>, &Member<'_>),
     ) -> Self {
-        let slack = own.threshold / 2.0 * fleet.level;
-        let least = own.threshold / 4.0 * fleet.level * giver.capacity.min(taker.capacity);
-        let (above, below) = (giver.off(), taker.off());
-        // What two for each other, or one that is too large, must gain: where leases are few and large, the two stay
-        // apart for good, and noise must not move them.
-        let worth = own.threshold * fleet.level * giver.capacity.min(taker.capacity);
-        // Where both are off by the same.
-        let even = (above - below) / (1.0 / giver.capacity + 1.0 / taker.capacity);
-        let need = even
-            .min((above + slack) * giver.capacity)
-            .min((slack - below) * taker.capacity);
-        let mut mine: Vec<(&ShardId, f64)> = Vec::new();
-        for (shard, load) in &own.shards {
-            let stays = sight.me.held.get(shard) == Some(&false) && !own.resting.contains(shard);
-            // The one that alone is more than a fair load cannot be had smaller.
-            let is_hot = *load as f64 >= giver.fair && giver.fair > fleet.level * giver.capacity;
-            if stays && *load > 0 && !is_hot {
-                mine.push((shard, *load as f64));
-            }
-        }
-        mine.sort_by(|(a, x), (b, y)| descending(*x, *y).then_with(|| a.cmp(b)));
-
+        let gap = Gap::between(giver, taker, own.threshold * fleet.level);
+        let mine = movable(fleet, sight, own, giver);
         let at_most = giver.spare.min(taker.room).min(MOVES_AT_ONCE);
-        let (mut fitting, mut left) = (Vec::new(), need);
+        let (mut fitting, mut sum) = (Vec::new(), 0.0);
         for (shard, load) in &mine {
-            if fitting.len() < at_most && *load <= left {
+            let is_enough = gap.is_closed_by(sum, WELL_WITHIN) || fitting.len() == at_most;
+            if !is_enough && sum + load <= gap.need() {
                 fitting.push((*shard).clone());
-                left -= load;
+                sum += load;
             }
         }
-        if need - left >= least {
+        if sum >= gap.least() {
             return Self::Some(fitting);
         }
-        if let Some((shard, back)) = swap(sight, taker.key, &mine, worth..=need) {
+        let off = |load: f64| (load - gap.even()).abs();
+        let best = |does: fn(&Gap, f64) -> bool| {
+            let oversize = mine.iter().filter(|(_, load)| {
+                let is_dust = *load < gap.least();
+                at_most > 0 && !is_dust && does(&gap, *load)
+            });
+            let best = oversize.min_by(|(_, x), (_, y)| off(*x).total_cmp(&off(*y)));
+            best.map(|(shard, _)| (*shard).clone())
+        };
+        if let Some(shard) = best(Gap::is_well_closed_by) {
+            return Self::Some(vec![shard]);
+        }
+        if let Some((shard, back)) = swap(sight, taker.key, &mine, gap.worth()..=gap.even()) {
             return Self::Swap(shard, back);
         }
-        let margin = own.threshold * 1.5 * fleet.level;
-        let helps = |load: f64| {
-            below + load / taker.capacity <= above - margin
-                && above - load / giver.capacity >= below + margin
-        };
-        let best = mine
-            .iter()
-            .filter(|(_, load)| at_most > 0 && *load >= least && helps(*load))
-            .min_by(|(_, x), (_, y)| descending((y - even).abs(), (x - even).abs()));
-        match best {
-            Some((shard, _)) => Self::Some(vec![(*shard).clone()]),
+        match best(Gap::is_far_better_by) {
+            Some(shard) => Self::Some(vec![shard]),
             None => Self::Nothing,
         }
+    }
+}
+
+/// The leases that this worker could give away, the largest first.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "bytes per second far below 2^52"
+)]
+fn movable<'a>(
+    fleet: &Fleet<'_>,
+    sight: Sight<'_>,
+    own: &'a Own,
+    giver: &Member<'_>,
+) -> Vec<(&'a ShardId, f64)> {
+    let mut mine: Vec<(&ShardId, f64)> = Vec::new();
+    for (shard, load) in &own.shards {
+        let stays = sight.me.held.get(shard) == Some(&false) && !own.resting.contains(shard);
+        // The one that alone is more than a fair load cannot be had smaller.
+        let is_hot = *load as f64 >= giver.fair && giver.fair > fleet.level * giver.capacity;
+        if stays && *load > 0 && !is_hot {
+            mine.push((shard, *load as f64));
+        }
+    }
+    mine.sort_by(|(a, x), (b, y)| descending(*x, *y).then_with(|| a.cmp(b)));
+    mine
+}
+
+/// Enough has moved when two are within so much of the threshold: noise does not bring them back.
+const WELL_WITHIN: f64 = 0.5;
+/// The same where leases are too large to choose.
+const WITHIN: f64 = 0.85;
+
+/// How far two workers are off.
+#[derive(Clone, Copy, Debug)]
+struct Gap {
+    /// How far the giver is above its fair load, and the taker above its own, for the capacity of each.
+    above: f64,
+    below: f64,
+    giver: f64,
+    taker: f64,
+    /// How far anybody may be off.
+    bound: f64,
+}
+
+impl Gap {
+    fn between(giver: &Member<'_>, taker: &Member<'_>, bound: f64) -> Self {
+        Self {
+            above: giver.off(),
+            below: taker.off(),
+            giver: giver.capacity,
+            taker: taker.capacity,
+            bound,
+        }
+    }
+
+    /// The load whose move leaves both off by the same.
+    fn even(&self) -> f64 {
+        (self.above - self.below) / (1.0 / self.giver + 1.0 / self.taker)
+    }
+
+    /// The largest load that overshoots for neither by more than half of what it may be off.
+    fn need(&self) -> f64 {
+        let slack = self.bound / 2.0;
+        self.even()
+            .min((self.above + slack) * self.giver)
+            .min((slack - self.below) * self.taker)
+    }
+
+    /// The least that is worth a move.
+    fn least(&self) -> f64 {
+        self.bound / 4.0 * self.giver.min(self.taker)
+    }
+
+    /// The least that two leases for each other must gain: enough to be within the threshold, or else much. Where
+    /// leases are few and large, two workers stay apart for good, and noise must not move them.
+    fn worth(&self) -> f64 {
+        let within = self.bound * WITHIN;
+        let cure = ((self.above - within) * self.giver).max((-within - self.below) * self.taker);
+        let capacity = self.giver.min(self.taker);
+        cure.max(self.bound / 2.0 * capacity)
+            .min(2.0 * self.bound * capacity)
+    }
+
+    /// How far the two are off when so much has moved.
+    fn after(&self, load: f64) -> (f64, f64) {
+        let (giver, taker) = (load / self.giver, load / self.taker);
+        (self.above - giver, self.below + taker)
+    }
+
+    /// Whether that leaves both within a part of the threshold.
+    fn is_closed_by(&self, load: f64, part: f64) -> bool {
+        let (giver, taker) = self.after(load);
+        giver.abs().max(taker.abs()) <= part * self.bound
+    }
+
+    /// Whether the worse of the two is then better off by so much.
+    fn is_better_by(&self, load: f64, margin: f64) -> bool {
+        let (giver, taker) = self.after(load);
+        taker <= self.above - margin && giver >= self.below + margin
+    }
+
+    /// Whether a load that overshoots leaves both within the threshold, and clearly better.
+    fn is_well_closed_by(&self, load: f64) -> bool {
+        self.is_closed_by(load, WITHIN) && self.is_better_by(load, 0.75 * self.bound)
+    }
+
+    /// Whether a load that is too large for the gap makes it better all the same.
+    fn is_far_better_by(&self, load: f64) -> bool {
+        self.is_better_by(load, 1.5 * self.bound)
     }
 }
 
