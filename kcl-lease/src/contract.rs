@@ -16,8 +16,8 @@ use kcl_core::model::{
 };
 
 use crate::row::{
-    Capacity, Fence, Incarnation, LeaseRow, Moved, Parting, Progress, Row, WatchRow, WorkerKey,
-    WorkerRow,
+    Capacity, Fence, InReturn, Incarnation, LeaseRow, Moved, Parting, Progress, Row, WatchRow,
+    WorkerKey, WorkerRow,
 };
 use crate::store::{Freshness, LeaseStore, Outcome, StoreError, Take};
 
@@ -412,7 +412,10 @@ async fn what_is_known_of_a_load_goes_with_the_lease<S: LeaseStore>(store: &S) {
     let moved = Moved {
         from: a.clone(),
         to: b.clone(),
-        in_return: Some("s-2".into()),
+        in_return: Some(InReturn {
+            shard: "s-2".into(),
+            from: a.clone(),
+        }),
     };
     let parting = Parting {
         load: Some(1_025),

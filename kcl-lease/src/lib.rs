@@ -114,8 +114,8 @@ pub use java::{JavaFleet, JavaLeases, JavaSettings};
 pub use leases::{DynamoLeases, MemoryLeases};
 pub use ownership::Leases;
 pub use row::{
-    Capacity, Fence, Incarnation, LeaseRow, Moved, Owner, Parting, Progress, Row, WatchRow,
-    WorkerKey, WorkerRow, whole_millis,
+    Capacity, Fence, InReturn, Incarnation, LeaseRow, Moved, Owner, Parting, Progress, Row,
+    WatchRow, WorkerKey, WorkerRow, whole_millis,
 };
 pub use settings::{Balance, LeaseSettings};
 pub use shards::{KinesisShards, ShardList};

@@ -75,7 +75,7 @@ pub(crate) struct Balancing {
     /// The readers that were told of.
     told: Told,
     /// The leases to give back in return for others, and to whom.
-    owed: Vec<(ShardId, WorkerKey)>,
+    owed: Vec<(ShardId, Moved)>,
 }
 
 /// An offer that stands for so many scans goes to the next in line.
@@ -270,7 +270,7 @@ impl<S: LeaseStore> Planner<S> {
         for shard in &plan.give_up {
             self.hand_over(shard, None, HandOverReason::Count);
         }
-        self.return_what_is_owed(&life.key);
+        self.return_what_is_owed();
         // Who is passed over now gets its share later, and nobody rings for that.
         let is_waiting = !self.observer.idle().is_empty();
         self.is_settled = plan.is_settled()
@@ -334,15 +334,10 @@ impl<S: LeaseStore> Planner<S> {
     }
 
     /// Gives back what another worker gave up something larger for.
-    fn return_what_is_owed(&mut self, me: &WorkerKey) {
-        for (shard, to) in std::mem::take(&mut self.balance.owed) {
+    fn return_what_is_owed(&mut self) {
+        for (shard, moved) in std::mem::take(&mut self.balance.owed) {
             let why = HandOverReason::InReturn {
-                to: to.worker.clone(),
-            };
-            let moved = Moved {
-                from: me.clone(),
-                to,
-                in_return: None,
+                to: moved.to.worker.clone(),
             };
             self.hand_over(&shard, Some(moved), why);
         }
@@ -477,7 +472,15 @@ impl<S: LeaseStore> Planner<S> {
                     if let Some(moved) = row.moved.as_ref().filter(|moved| moved.to == life.key)
                         && let Some(back) = &moved.in_return
                     {
-                        self.balance.owed.push((back.clone(), moved.from.clone()));
+                        let back = back.clone();
+                        self.balance.owed.push((
+                            back.shard,
+                            Moved {
+                                from: back.from,
+                                to: moved.from.clone(),
+                                in_return: None,
+                            },
+                        ));
                     }
                     let fence = fence(&life.key, &row);
                     let grant = grant(&self.store, &self.holdings, &self.settings, &fence, row);

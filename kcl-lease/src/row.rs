@@ -165,8 +165,17 @@ pub struct Moved {
     pub from: WorkerKey,
     /// Who should take it.
     pub to: WorkerKey,
-    /// The lease that `to` gives back for it.
-    pub in_return: Option<ShardId>,
+    /// The lease that `to` gives to `from` for it.
+    pub in_return: Option<InReturn>,
+}
+
+/// A lease that comes back for another one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InReturn {
+    /// Its shard.
+    pub shard: ShardId,
+    /// From whom the other lease once came, whose place this one takes in evening out counts.
+    pub from: WorkerKey,
 }
 
 /// What a holder leaves to its successor in the row that it gives back.

@@ -21,7 +21,7 @@ use super::balance::Load;
 use super::expiry::{Hold, Life};
 use super::moved::Moving;
 use super::view::View;
-use crate::row::{Capacity, Moved, WorkerKey};
+use crate::row::{Capacity, InReturn, Moved, WorkerKey};
 
 /// Below so many bytes per second and capacity there is nothing worth moving.
 const LOAD_MIN: f64 = 16.0 * 1024.0;
@@ -91,7 +91,7 @@ impl Member<'_> {
     }
 }
 
-/// All workers with their loads, the one that is furthest above its fair load first.
+/// All workers with their loads, those that are furthest above their fair load first.
 #[derive(Clone, Debug)]
 pub(crate) struct Fleet<'a> {
     members: Vec<Member<'a>>,
@@ -153,7 +153,10 @@ impl<'a> Fleet<'a> {
         if total < LOAD_MIN * members.len() as f64 {
             return None;
         }
-        members.sort_by(|a, b| descending(a.off(), b.off()).then_with(|| a.key.cmp(b.key)));
+        // In steps, so that noise does not make it another's turn at each look while a wish has to last.
+        let step = own.threshold * level / 2.0;
+        let place = |member: &Member<'_>| (member.off() / step).round();
+        members.sort_by(|a, b| descending(place(a), place(b)).then_with(|| a.key.cmp(b.key)));
         Some(Self { members, level })
     }
 
@@ -178,7 +181,8 @@ impl<'a> Fleet<'a> {
             .zip(self.members.iter().rev())
             .take(half);
         pairs.filter(move |(giver, taker)| {
-            (giver.off() > bound || taker.off() < -bound) && giver.off() > taker.off()
+            let is_off = giver.off() > bound || taker.off() < -bound;
+            is_off && giver.off() > 0.0 && taker.off() < 0.0
         })
     }
 
@@ -217,7 +221,7 @@ impl<'a> Fleet<'a> {
         let Some((taker, choice)) = chosen.find(|(_, choice)| *choice != Choice::Nothing) else {
             return Vec::new();
         };
-        let moved = |shard: &ShardId, in_return: Option<ShardId>| {
+        let moved = |shard: &ShardId, in_return: Option<&ShardId>| {
             let before = sight
                 .view
                 .leases
@@ -226,15 +230,27 @@ impl<'a> Fleet<'a> {
             // What went on from hand to hand still excuses the first.
             let first =
                 before.filter(|before| before.to == *me && sight.loads.contains_key(&before.from));
-            Moved {
-                from: first.map_or(me, |before| &before.from).clone(),
-                to: taker.key.clone(),
-                in_return,
+            let first = first.map_or(me, |before| &before.from).clone();
+            // Of two for each other, it is the one that comes back that excuses what this worker has too many.
+            match in_return {
+                None => Moved {
+                    from: first,
+                    to: taker.key.clone(),
+                    in_return: None,
+                },
+                Some(back) => Moved {
+                    from: me.clone(),
+                    to: taker.key.clone(),
+                    in_return: Some(InReturn {
+                        shard: back.clone(),
+                        from: first,
+                    }),
+                },
             }
         };
         let moving = |shard: &ShardId, in_return: Option<ShardId>| Moving {
             shard: shard.clone(),
-            moved: moved(shard, in_return.clone()),
+            moved: moved(shard, in_return.as_ref()),
             why: HandOverReason::Load {
                 load: own.shards.get(shard).copied().unwrap_or(0),
                 to: taker.key.worker.clone(),
@@ -292,7 +308,10 @@ impl Choice {
         if let Some(shard) = best(Gap::is_well_closed_by) {
             return Self::Some(vec![shard]);
         }
-        if let Some((shard, back)) = swap(sight, taker.key, &mine, gap.worth()..=gap.even()) {
+        // Where each has but one, nothing is won by it.
+        if giver.spare > 0
+            && let Some((shard, back)) = swap(sight, taker.key, &mine, gap.worth()..=gap.even())
+        {
             return Self::Swap(shard, back);
         }
         match best(Gap::is_far_better_by) {
@@ -330,6 +349,8 @@ fn movable<'a>(
 const WELL_WITHIN: f64 = 0.5;
 /// The same where leases are too large to choose.
 const WITHIN: f64 = 0.85;
+/// By how much of the threshold one may be off on the other side after a move.
+const OVERSHOOT: f64 = 0.6;
 
 /// How far two workers are off.
 #[derive(Clone, Copy, Debug)]
@@ -359,9 +380,9 @@ impl Gap {
         (self.above - self.below) / (1.0 / self.giver + 1.0 / self.taker)
     }
 
-    /// The largest load that overshoots for neither by more than half of what it may be off.
+    /// The largest load that overshoots for neither by more than a part of what it may be off.
     fn need(&self) -> f64 {
-        let slack = self.bound / 2.0;
+        let slack = self.bound * OVERSHOOT;
         self.even()
             .min((self.above + slack) * self.giver)
             .min((slack - self.below) * self.taker)
@@ -372,14 +393,13 @@ impl Gap {
         self.bound / 4.0 * self.giver.min(self.taker)
     }
 
-    /// The least that two leases for each other must gain: enough to be within the threshold, or else much. Where
-    /// leases are few and large, two workers stay apart for good, and noise must not move them.
+    /// The least that two leases for each other must gain: enough to be within the threshold, or half of what lies
+    /// between the two. Where leases are few and large, two workers stay apart for good, and noise must not move them.
     fn worth(&self) -> f64 {
         let within = self.bound * WITHIN;
         let cure = ((self.above - within) * self.giver).max((-within - self.below) * self.taker);
         let capacity = self.giver.min(self.taker);
-        cure.max(self.bound / 2.0 * capacity)
-            .min(2.0 * self.bound * capacity)
+        cure.min(self.even() / 2.0).max(self.bound / 2.0 * capacity)
     }
 
     /// How far the two are off when so much has moved.
@@ -434,8 +454,7 @@ fn swap(
     }
     theirs.sort_by(|(a, x), (b, y)| descending(*y, *x).then_with(|| a.cmp(b)));
     let mut best: Option<(f64, &ShardId, &ShardId)> = None;
-    let unmoved = |shard: &ShardId| row(shard).is_some_and(|row| row.moved.is_none());
-    for (shard, load) in mine.iter().filter(|(shard, _)| unmoved(shard)) {
+    for (shard, load) in mine {
         // The smallest of theirs that leaves a difference that is not too large.
         let place = theirs.partition_point(|(_, other)| load - other > *within.end());
         let Some((back, other)) = theirs.get(place) else {

@@ -45,7 +45,7 @@ struct Worker {
     patience: Patience,
     is_settled: bool,
     in_vain: Option<Instant>,
-    owed: Vec<(ShardId, WorkerKey)>,
+    owed: Vec<(ShardId, Moved)>,
 }
 
 struct Fleet {
@@ -262,7 +262,12 @@ impl Fleet {
             if let Some(moved) = moved
                 && let Some(back) = &moved.in_return
             {
-                worker.owed.push((back.clone(), moved.from.clone()));
+                let returned = Moved {
+                    from: back.from.clone(),
+                    to: moved.from.clone(),
+                    in_return: None,
+                };
+                worker.owed.push((back.shard.clone(), returned));
             }
             let grant = Grant {
                 leaving: None,
@@ -275,13 +280,8 @@ impl Fleet {
             worker.held.insert(row.shard.clone(), grant);
             moves += 1;
         }
-        for (shard, to) in std::mem::take(&mut worker.owed) {
+        for (shard, moved) in std::mem::take(&mut worker.owed) {
             if let Some(grant) = worker.held.get_mut(&shard) {
-                let moved = Moved {
-                    from: key.clone(),
-                    to,
-                    in_return: None,
-                };
                 grant.leaving = Some((Some(moved), 0));
             }
         }
@@ -303,7 +303,9 @@ impl Fleet {
                 let row = self.leases.get_mut(shard).unwrap();
                 row.owner = None;
                 row.counter += 1;
-                row.load = Some(grant.rate.per_second());
+                if grant.rate.is_known() {
+                    row.load = Some(grant.rate.per_second());
+                }
                 row.moved = grant.leaving.take().and_then(|(moved, _)| moved);
                 released += 1;
                 false
@@ -468,12 +470,13 @@ async fn where_shards_are_alike_only_counts_matter_whatever_the_noise() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn when_some_workers_come_to_read_twice_as_much_hardly_more_moves_than_must() {
+async fn a_fleet_that_is_uneven_is_made_even_with_hardly_more_moves_than_must_be() {
     let (mut all, mut least_of_all) = (0, 0);
     for seed in 0..20 {
         let mut rng = fastrand::Rng::with_seed(seed);
         let workers = rng.usize(3..=12);
         let mut fleet = Fleet::new(seed, 0.2, &vec![MEBI; workers * 20], &vec![1.0; workers]);
+        fleet.by_load = false;
         fleet.settle(Duration::from_secs(120));
         for n in 0..rng.usize(1..=workers / 3) {
             let busy: Vec<_> = fleet.workers[&key(n)].held.keys().cloned().collect();
@@ -491,7 +494,11 @@ async fn when_some_workers_come_to_read_twice_as_much_hardly_more_moves_than_mus
             .map(|load| (load / (2 * MEBI) as f64).ceil().max(0.0))
             .sum();
         let least = least as usize;
-        let moves = fleet.settle(Duration::from_secs(600));
+        // While a mean still rises, more moves than should: so let it come to rest first.
+        assert_eq!(fleet.settle(Duration::from_secs(600)), 0);
+        fleet.by_load = true;
+        // Where leases are large beside the threshold, one that is almost off by it may move late.
+        let moves = fleet.settle(Duration::from_secs(1800));
         eprintln!(
             "seed {seed}: {workers} workers, {moves} moves of {least}, {:.3} off",
             fleet.worst()

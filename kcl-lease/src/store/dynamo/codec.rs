@@ -14,7 +14,7 @@ use kcl_core::model::{
 };
 
 use crate::row::{
-    Capacity, Incarnation, LeaseRow, Moved, Owner, Row, WatchRow, WorkerKey, WorkerRow,
+    Capacity, InReturn, Incarnation, LeaseRow, Moved, Owner, Row, WatchRow, WorkerKey, WorkerRow,
 };
 
 /// The key of every row: a shard id, or the key of a worker row.
@@ -46,6 +46,7 @@ pub(crate) const LOAD: &str = "throughputKBps";
 const MOVED_FROM: &str = "movedFrom";
 const MOVED_TO: &str = "movedTo";
 const MOVED_IN_RETURN: &str = "movedInReturn";
+const MOVED_IN_RETURN_FROM: &str = "movedInReturnFrom";
 const CAPACITY: &str = "capacityThousandths";
 const LEASE_TIME: &str = "leaseTimeMillis";
 const LEASES_MAX: &str = "leasesMax";
@@ -125,12 +126,19 @@ pub(crate) fn load(bytes: u64) -> AttributeValue {
 }
 
 /// The attributes that say where a lease moved, each with its value or none.
-pub(crate) fn moved_parts(moved: Option<&Moved>) -> [(&'static str, Option<AttributeValue>); 3] {
+pub(crate) fn moved_parts(moved: Option<&Moved>) -> [(&'static str, Option<AttributeValue>); 4] {
     let in_return = moved.and_then(|moved| moved.in_return.as_ref());
     [
         (MOVED_FROM, moved.map(|moved| text(moved.from.row_key()))),
         (MOVED_TO, moved.map(|moved| text(moved.to.row_key()))),
-        (MOVED_IN_RETURN, in_return.map(|shard| text(shard.as_str()))),
+        (
+            MOVED_IN_RETURN,
+            in_return.map(|back| text(back.shard.as_str())),
+        ),
+        (
+            MOVED_IN_RETURN_FROM,
+            in_return.map(|back| text(back.from.row_key())),
+        ),
     ]
 }
 
@@ -374,9 +382,12 @@ impl<'a> Reader<'a> {
             Some(AttributeValue::S(text)) => WorkerKey::parse(text),
             Some(_) | None => None,
         };
-        let in_return = match self.item.get(MOVED_IN_RETURN) {
-            Some(AttributeValue::S(shard)) => Some(ShardId::new(shard)),
-            Some(_) | None => None,
+        let in_return = match (self.item.get(MOVED_IN_RETURN), key(MOVED_IN_RETURN_FROM)) {
+            (Some(AttributeValue::S(shard)), Some(from)) => Some(InReturn {
+                shard: ShardId::new(shard),
+                from,
+            }),
+            (Some(_) | None, _) => None,
         };
         Some(Moved {
             from: key(MOVED_FROM)?,

@@ -80,7 +80,10 @@ fn moves() -> impl Strategy<Value = Option<Moved>> {
     prop::option::of(ends.prop_map(move |(from, to, in_return)| Moved {
         from: key(from),
         to: key(to),
-        in_return: in_return.map(ShardId::new),
+        in_return: in_return.map(|shard| InReturn {
+            shard: ShardId::new(shard),
+            from: key("first".to_owned()),
+        }),
     }))
 }
 
