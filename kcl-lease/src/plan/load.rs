@@ -171,10 +171,18 @@ impl<'a> Fleet<'a> {
         Some(member.fair.round() as u64)
     }
 
-    /// Who gives to whom, if one of the two is off by more than the threshold.
+    /// Who gives to whom: who is above its fair load by more than the threshold, or, if nobody is, who is above it at
+    /// all and meets one that is below it by more. While somebody is above by that much, it fills up the others, and
+    /// what those gave meanwhile would come back.
     fn pairs(&self, threshold: f64) -> impl Iterator<Item = (&Member<'a>, &Member<'a>)> {
         let bound = threshold * self.level;
         let half = self.members.len() / 2;
+        let is_over = |member: &Member<'_>| member.off() > bound;
+        let least = if self.members.iter().any(is_over) {
+            bound / 2.0
+        } else {
+            0.0
+        };
         let pairs = self
             .members
             .iter()
@@ -182,7 +190,7 @@ impl<'a> Fleet<'a> {
             .take(half);
         pairs.filter(move |(giver, taker)| {
             let is_off = giver.off() > bound || taker.off() < -bound;
-            is_off && giver.off() > 0.0 && taker.off() < 0.0
+            is_off && giver.off() > least && taker.off() < 0.0
         })
     }
 
