@@ -107,13 +107,13 @@ const GAUGES: [(&str, Unit, &str); 10] = [
     ),
     (
         "Load",
-        Unit::BytesPerSecond,
-        "what it reads, at the last look",
+        Unit::Bytes,
+        "bytes per second that it reads, at the last look",
     ),
     (
         "FairLoad",
-        Unit::BytesPerSecond,
-        "what it should read, at the last look",
+        Unit::Bytes,
+        "bytes per second that it should read, at the last look",
     ),
 ];
 

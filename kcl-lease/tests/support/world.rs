@@ -60,6 +60,10 @@ pub struct World {
     pub history: Arc<Mutex<Vec<(Duration, Event)>>>,
     pub settings: LeaseSettings,
     pub initial: InitialPosition,
+    /// Bytes of each delivery; nothing where it does not matter.
+    pub bytes: Arc<Mutex<BTreeMap<ShardId, usize>>>,
+    /// The readers that the service does not answer.
+    pub unanswered: Arc<Mutex<BTreeSet<(String, ShardId)>>>,
     /// What every worker told, in order.
     pub observed: Arc<Mutex<Vec<(String, kcl_core::Event)>>>,
     began: Instant,
@@ -81,6 +85,8 @@ impl World {
             stream: FakeStream::with_shards(shards),
             network: Network::new(seed, faults),
             history: Arc::default(),
+            bytes: Arc::default(),
+            unanswered: Arc::default(),
             observed: Arc::default(),
             settings: LeaseSettings::default(),
             initial: InitialPosition::TrimHorizon,
@@ -343,6 +349,15 @@ async fn read(world: World, worker: String, mut grant: Grant, stopped: watch::Re
             }
             return;
         }
+        grant.meter.asks(Instant::now());
+        let reader = (worker.clone(), shard.clone());
+        if world.unanswered.lock().unwrap().contains(&reader) {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            continue;
+        }
+        grant.meter.answered();
+        let bytes = world.bytes.lock().unwrap().get(&shard).copied();
+        grant.meter.read(bytes.unwrap_or(0));
         done += 1;
         let delivered = Event::Delivered {
             worker: worker.clone(),
