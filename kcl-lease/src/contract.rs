@@ -423,7 +423,10 @@ async fn what_is_known_of_a_load_goes_with_the_lease<S: LeaseStore>(store: &S) {
     };
     applied(store.release(&fence, &parting).await);
     let free = lease(store, "s-1").await;
-    assert_eq!((free.load, &free.moved), (Some(1_025), &Some(moved)));
+    assert_eq!(
+        (free.load, free.moved.as_deref()),
+        (Some(1_025), Some(&moved))
+    );
     let row = applied(store.take(&take_of(&free, &b)).await);
     assert_eq!((row.load, &row.moved), (free.load, &free.moved));
     let fence = Fence {

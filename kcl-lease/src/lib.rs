@@ -55,6 +55,10 @@
 //! all keeps the watch over the whole table and rings for the others, so that what the table costs at rest
 //! does not grow with shards (`docs/decisions/0005-one-worker-keeps-the-watch.md`).
 //!
+//! Shares are even by count, for the capacity of each worker, and when they are, by what is read of the shards
+//! ([`Balance`], `docs/decisions/0009-balance-by-load.md`). Each lease that is handed over is told with its reason,
+//! in `kcl_core::Event::HandOverPlanned`.
+//!
 //! # With Java workers
 //!
 //! [`JavaLeases`] keeps to the protocol of the Java KCL 2.x or 3.x instead, so that workers of both kinds share an

@@ -113,25 +113,20 @@ pub(crate) struct Pick {
 /// Decides what this worker does about what it sees.
 pub(crate) fn plan(view: &View, me: &Me, now: Instant) -> Plan {
     let lives = expiry::lives(view, me, now);
-    let mut holds = BTreeMap::new();
-    for (shard, seen) in &view.leases {
-        if is_readable(view, &seen.row) {
-            holds.insert(shard.clone(), expiry::hold(seen, me, &lives, now));
-        }
-    }
+    let readable = view
+        .leases
+        .iter()
+        .filter(|(_, seen)| is_readable(view, &seen.row));
+    let holds: BTreeMap<ShardId, Hold> = readable
+        .map(|(shard, seen)| (shard.clone(), expiry::hold(seen, me, &lives, now)))
+        .collect();
     let mut plan = Plan {
         wake_at: expiry::wake_at(&lives),
         ..Plan::default()
     };
     plan.evict = evictions(view, &lives, &holds);
 
-    // What nobody here can get is not to be shared out.
-    let to_share = holds.values().filter(|hold| match hold {
-        Hold::By(key) => !matches!(lives.get(key), Some(Life::Idle { .. })),
-        Hold::ByForeign => false,
-        Hold::Free | Hold::ByDead(_) | Hold::Stray => true,
-    });
-    let total = to_share.count();
+    let total = to_share(&holds, &lives);
     let is_modern = is_modern(&lives);
     let loads = loads(&lives, &holds, is_modern);
     plan.held = loads
@@ -139,11 +134,8 @@ pub(crate) fn plan(view: &View, me: &Me, now: Instant) -> Plan {
         .map(|(key, load)| (key.clone(), load.held))
         .collect();
     let targets = balance::targets(&loads, total);
-    let excused = if is_modern {
-        Excused::find(view, &holds, &loads, &targets)
-    } else {
-        Excused::default()
-    };
+    let excused = is_modern.then(|| Excused::find(view, &holds, &loads, &targets));
+    let excused = excused.unwrap_or_default();
     let by_count = excused.without(&loads);
     let free: BTreeSet<&ShardId> = holds
         .iter()
@@ -154,14 +146,15 @@ pub(crate) fn plan(view: &View, me: &Me, now: Instant) -> Plan {
     let in_common = free.iter().filter(in_common).copied().collect();
     plan.offers = balance::deal(&in_common, &by_count, &targets);
     let target = targets.get(&me.key).copied().unwrap_or(0);
-    let held = by_count.get(&me.key).map_or(0, |load| load.held);
-    let dealt = plan.offers.values().filter(|to| **to == me.key).count();
     plan.offers.extend(excused.offers.clone());
     if me.taking {
         plan.take = picks(view, &holds, &plan.offers, me);
         let keeps = balance::keeps(&me.key, &by_count, &targets);
         plan.give_up = balance::give_up(&me.held, excused.shifted(&me.key, keeps));
-        plan.expecting = held + dealt < target;
+        let meant = |pick: &&Pick| excused.offers.contains_key(&pick.row.shard);
+        let taking = plan.take.len() - plan.take.iter().filter(meant).count();
+        let held = by_count.get(&me.key).map_or(0, |load| load.held);
+        plan.expecting = held + taking < target;
         if is_modern {
             plan.give_away = silent::give_away(me, &loads);
         }
@@ -188,6 +181,16 @@ pub(crate) fn plan(view: &View, me: &Me, now: Instant) -> Plan {
         by_load(&mut plan, sight, own, settled);
     }
     plan
+}
+
+/// How many leases are to be shared out: not what nobody here can get.
+fn to_share(holds: &BTreeMap<ShardId, Hold>, lives: &BTreeMap<WorkerKey, Life>) -> usize {
+    let to_share = holds.values().filter(|hold| match hold {
+        Hold::By(key) => !matches!(lives.get(key), Some(Life::Idle { .. })),
+        Hold::ByForeign => false,
+        Hold::Free | Hold::ByDead(_) | Hold::Stray => true,
+    });
+    to_share.count()
 }
 
 /// Whether all that share know of capacities and of leases that are given to somebody. While one does not, all share

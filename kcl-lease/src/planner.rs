@@ -6,6 +6,8 @@
 //! It decides nothing itself (`plan` does) and nothing rests on how fresh its reads are: each write
 //! it sends is refused if the row is not as it was seen.
 
+mod balancing;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -21,15 +23,14 @@ use kcl_core::port::Grant;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
+pub(crate) use self::balancing::Balancing;
+use self::balancing::owed_for;
 use crate::holdings::{Begin, Holdings, Life, Phase};
-use crate::plan::load::Patience;
-use crate::plan::moved::Moving;
-use crate::plan::silent::{self, Told};
 use crate::plan::view::{Observer, View};
 use crate::plan::watch::{Duty, Watching};
 use crate::plan::{self, Me, Pick, Plan};
 use crate::right::{LeaseRight, Retry};
-use crate::row::{Capacity, Fence, LeaseRow, Moved, Parting, WorkerKey};
+use crate::row::{Fence, LeaseRow, Parting, WorkerKey};
 use crate::settings::LeaseSettings;
 use crate::store::{Freshness, LeaseStore, Outcome, StoreError, Take};
 use crate::trouble::Trouble;
@@ -59,23 +60,6 @@ pub(crate) struct Planner<S: LeaseStore> {
     /// The life they were last told of.
     pub(crate) life: Option<WorkerKey>,
     pub(crate) events: Events,
-}
-
-/// What the planner remembers of loads and of readers.
-#[derive(Debug, Default)]
-pub(crate) struct Balancing {
-    /// How long this worker has wished to give leases away.
-    patience: Patience,
-    /// From which load for its capacity on it should look, as the keeper of the watch says.
-    mark: Option<u64>,
-    /// The same as it says itself when it keeps the watch.
-    own_mark: Option<u64>,
-    /// When it last looked without finding anything to give away.
-    looked_in_vain: Option<Instant>,
-    /// The readers that were told of.
-    told: Told,
-    /// The leases to give back in return for others, and to whom.
-    owed: Vec<(ShardId, Moved)>,
 }
 
 /// An offer that stands for so many scans goes to the next in line.
@@ -289,69 +273,6 @@ impl<S: LeaseStore> Planner<S> {
         Ok(self.observer.observe(rows, after))
     }
 
-    /// The shards that another worker should try to read. Tells of readers that fell silent.
-    fn silent_readers(&mut self) -> BTreeSet<ShardId> {
-        let silence = silent::silence(self.holdings.asking(), Instant::now());
-        let max = self.settings.silence_max;
-        for (shard, silent) in self.balance.told.news(&silence, max) {
-            self.events.emit(&Event::ReaderSilent { shard, silent });
-        }
-        silent::hopeless(&silence, max)
-    }
-
-    /// Whether the keeper of the watch says that who reads as much as this worker should look. Who looked in vain
-    /// waits before it does so again.
-    fn reads_too_much(&self) -> bool {
-        let Some(mark) = self.balance.mark.filter(|_| self.settings.by_load()) else {
-            return false;
-        };
-        let now = Instant::now();
-        let patience = self.settings.load_patience();
-        let again = |at: Instant| now.duration_since(at) >= patience;
-        self.balance.looked_in_vain.is_none_or(again)
-            && self.holdings.own(now, 0.0).per_capacity(self.capacity()) >= mark
-    }
-
-    fn capacity(&self) -> Capacity {
-        Capacity::new(self.settings.capacity)
-    }
-
-    /// Gives to certain workers what the plan says, at once or when it was wished for long enough.
-    fn give_away(&mut self, plan: &mut Plan) {
-        let now = Instant::now();
-        let wishes = !plan.wishes.is_empty();
-        self.balance.own_mark = plan.mark;
-        self.balance.looked_in_vain = (!wishes).then_some(now);
-        let patience = self.settings.load_patience();
-        let mut moving = plan.give_away.clone();
-        if self.balance.patience.is_over(wishes, now, patience) {
-            plan.counts.giving_up += plan.wishes.len();
-            moving.extend(plan.wishes.clone());
-        }
-        for Moving { shard, moved, why } in moving {
-            self.hand_over(&shard, Some(moved), why);
-        }
-    }
-
-    /// Gives back what another worker gave up something larger for.
-    fn return_what_is_owed(&mut self) {
-        for (shard, moved) in std::mem::take(&mut self.balance.owed) {
-            let why = HandOverReason::InReturn {
-                to: moved.to.worker.clone(),
-            };
-            self.hand_over(&shard, Some(moved), why);
-        }
-    }
-
-    fn hand_over(&self, shard: &ShardId, moved: Option<Moved>, why: HandOverReason) {
-        if self.holdings.hand_over(shard, moved) {
-            self.events.emit(&Event::HandOverPlanned {
-                shard: shard.clone(),
-                why,
-            });
-        }
-    }
-
     fn me(&self, life: &Life, phase: Phase, silent: BTreeSet<ShardId>) -> Me {
         let threshold = self.settings.load_threshold;
         let own = || self.holdings.own(Instant::now(), threshold);
@@ -469,19 +390,7 @@ impl<S: LeaseStore> Planner<S> {
                         took,
                     });
                     self.observer.wrote(row.clone(), Instant::now());
-                    if let Some(moved) = row.moved.as_ref().filter(|moved| moved.to == life.key)
-                        && let Some(back) = &moved.in_return
-                    {
-                        let back = back.clone();
-                        self.balance.owed.push((
-                            back.shard,
-                            Moved {
-                                from: back.from,
-                                to: moved.from.clone(),
-                                in_return: None,
-                            },
-                        ));
-                    }
+                    self.balance.owed.extend(owed_for(&row, &life.key));
                     let fence = fence(&life.key, &row);
                     let grant = grant(&self.store, &self.holdings, &self.settings, &fence, row);
                     let arrived = match grant {
@@ -581,7 +490,10 @@ fn grant<S: LeaseStore>(
     fence: &Fence,
     row: LeaseRow,
 ) -> Option<Grant> {
-    let moved = row.moved.as_ref().filter(|moved| moved.to == fence.holder);
+    let moved = row
+        .moved
+        .as_deref()
+        .filter(|moved| moved.to == fence.holder);
     let begin = Begin {
         load: row.load,
         rests_until: moved.map(|_| Instant::now() + settings.load_rest()),

@@ -382,7 +382,7 @@ impl<S: LeaseStore> Right for LeaseRight<S> {
         // because only the counter of this copy is looked at.
         let mut after = self.row_after(self.row.checkpoint.clone());
         after.load = parting.load.or(after.load);
-        after.moved = parting.moved;
+        after.moved = parting.moved.map(Box::new);
         self.give_back(after);
         Ok(())
     }

@@ -153,7 +153,7 @@ pub struct LeaseRow {
     /// Bytes per second that were read of it, as last known. A hint: nothing rests on it.
     pub load: Option<u64>,
     /// Between whom it moved last, if that was not to even out counts.
-    pub moved: Option<Moved>,
+    pub moved: Option<Box<Moved>>,
 }
 
 /// A lease that its holder gave to a worker of its choice.

@@ -4,9 +4,16 @@
 //! most for its capacity to the one that reads least, the second to the second, and so on. What it gives, each
 //! giver chooses among its own leases.
 //!
+//! * here: the fleet, who gives to whom, and what this worker would give.
+//! * `choice`: which leases fit between two workers.
+//! * `gap`: the arithmetic of two workers.
+//!
 //! INVARIANT: each step moves load from a worker that is above its fair load to one that is below, at least a
 //! quarter of the threshold and never so much that the two change places. The sum of squares of what each is off
 //! its fair load thereby falls by a margin, so steps come to an end while loads stay as they are.
+
+mod choice;
+mod gap;
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +23,7 @@ use kcl_core::event::HandOverReason;
 use kcl_core::model::ShardId;
 use tokio::time::Instant;
 
+use self::choice::Choice;
 use super::Me;
 use super::balance::Load;
 use super::expiry::{Hold, Life};
@@ -234,7 +242,7 @@ impl<'a> Fleet<'a> {
                 .view
                 .leases
                 .get(shard)
-                .and_then(|seen| seen.row.moved.as_ref());
+                .and_then(|seen| seen.row.moved.as_deref());
             // What went on from hand to hand still excuses the first.
             let first =
                 before.filter(|before| before.to == *me && sight.loads.contains_key(&before.from));
@@ -271,209 +279,6 @@ impl<'a> Fleet<'a> {
             Choice::Swap(shard, back) => vec![moving(&shard, Some(back))],
         }
     }
-}
-
-/// What fits between two workers.
-#[derive(Debug, PartialEq)]
-enum Choice {
-    Nothing,
-    Some(Vec<ShardId>),
-    Swap(ShardId, ShardId),
-}
-
-impl Choice {
-    /// The fewest leases that bring the two to where they should be: the largest that fit; else one that overshoots a
-    /// little; else two for each other; else one that is too large, if it leaves the worse of the two better off.
-    fn of(
-        fleet: &Fleet<'_>,
-        sight: Sight<'_>,
-        own: &Own,
-        (giver, taker): (&Member<'_>, &Member<'_>),
-    ) -> Self {
-        let gap = Gap::between(giver, taker, own.threshold * fleet.level);
-        let mine = movable(fleet, sight, own, giver);
-        let at_most = giver.spare.min(taker.room).min(MOVES_AT_ONCE);
-        let (mut fitting, mut sum) = (Vec::new(), 0.0);
-        for (shard, load) in &mine {
-            let is_enough = gap.is_closed_by(sum, WELL_WITHIN) || fitting.len() == at_most;
-            if !is_enough && sum + load <= gap.need() {
-                fitting.push((*shard).clone());
-                sum += load;
-            }
-        }
-        if sum >= gap.least() {
-            return Self::Some(fitting);
-        }
-        let off = |load: f64| (load - gap.even()).abs();
-        let best = |does: fn(&Gap, f64) -> bool| {
-            let oversize = mine.iter().filter(|(_, load)| {
-                let is_dust = *load < gap.least();
-                at_most > 0 && !is_dust && does(&gap, *load)
-            });
-            let best = oversize.min_by(|(_, x), (_, y)| off(*x).total_cmp(&off(*y)));
-            best.map(|(shard, _)| (*shard).clone())
-        };
-        if let Some(shard) = best(Gap::is_well_closed_by) {
-            return Self::Some(vec![shard]);
-        }
-        // Where each has but one, nothing is won by it.
-        if giver.spare > 0
-            && let Some((shard, back)) = swap(sight, taker.key, &mine, gap.worth()..=gap.even())
-        {
-            return Self::Swap(shard, back);
-        }
-        match best(Gap::is_far_better_by) {
-            Some(shard) => Self::Some(vec![shard]),
-            None => Self::Nothing,
-        }
-    }
-}
-
-/// The leases that this worker could give away, the largest first.
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "bytes per second far below 2^52"
-)]
-fn movable<'a>(
-    fleet: &Fleet<'_>,
-    sight: Sight<'_>,
-    own: &'a Own,
-    giver: &Member<'_>,
-) -> Vec<(&'a ShardId, f64)> {
-    let mut mine: Vec<(&ShardId, f64)> = Vec::new();
-    for (shard, load) in &own.shards {
-        let stays = sight.me.held.get(shard) == Some(&false) && !own.resting.contains(shard);
-        // The one that alone is more than a fair load cannot be had smaller.
-        let is_hot = *load as f64 >= giver.fair && giver.fair > fleet.level * giver.capacity;
-        if stays && *load > 0 && !is_hot {
-            mine.push((shard, *load as f64));
-        }
-    }
-    mine.sort_by(|(a, x), (b, y)| descending(*x, *y).then_with(|| a.cmp(b)));
-    mine
-}
-
-/// Enough has moved when two are within so much of the threshold: noise does not bring them back.
-const WELL_WITHIN: f64 = 0.5;
-/// The same where leases are too large to choose.
-const WITHIN: f64 = 0.85;
-/// By how much of the threshold one may be off on the other side after a move.
-const OVERSHOOT: f64 = 0.6;
-
-/// How far two workers are off.
-#[derive(Clone, Copy, Debug)]
-struct Gap {
-    /// How far the giver is above its fair load, and the taker above its own, for the capacity of each.
-    above: f64,
-    below: f64,
-    giver: f64,
-    taker: f64,
-    /// How far anybody may be off.
-    bound: f64,
-}
-
-impl Gap {
-    fn between(giver: &Member<'_>, taker: &Member<'_>, bound: f64) -> Self {
-        Self {
-            above: giver.off(),
-            below: taker.off(),
-            giver: giver.capacity,
-            taker: taker.capacity,
-            bound,
-        }
-    }
-
-    /// The load whose move leaves both off by the same.
-    fn even(&self) -> f64 {
-        (self.above - self.below) / (1.0 / self.giver + 1.0 / self.taker)
-    }
-
-    /// The largest load that overshoots for neither by more than a part of what it may be off.
-    fn need(&self) -> f64 {
-        let slack = self.bound * OVERSHOOT;
-        self.even()
-            .min((self.above + slack) * self.giver)
-            .min((slack - self.below) * self.taker)
-    }
-
-    /// The least that is worth a move.
-    fn least(&self) -> f64 {
-        self.bound / 4.0 * self.giver.min(self.taker)
-    }
-
-    /// The least that two leases for each other must gain: enough to be within the threshold, or half of what lies
-    /// between the two. Where leases are few and large, two workers stay apart for good, and noise must not move them.
-    fn worth(&self) -> f64 {
-        let within = self.bound * WITHIN;
-        let cure = ((self.above - within) * self.giver).max((-within - self.below) * self.taker);
-        let capacity = self.giver.min(self.taker);
-        cure.min(self.even() / 2.0).max(self.bound / 2.0 * capacity)
-    }
-
-    /// How far the two are off when so much has moved.
-    fn after(&self, load: f64) -> (f64, f64) {
-        let (giver, taker) = (load / self.giver, load / self.taker);
-        (self.above - giver, self.below + taker)
-    }
-
-    /// Whether that leaves both within a part of the threshold.
-    fn is_closed_by(&self, load: f64, part: f64) -> bool {
-        let (giver, taker) = self.after(load);
-        giver.abs().max(taker.abs()) <= part * self.bound
-    }
-
-    /// Whether the worse of the two is then better off by so much.
-    fn is_better_by(&self, load: f64, margin: f64) -> bool {
-        let (giver, taker) = self.after(load);
-        taker <= self.above - margin && giver >= self.below + margin
-    }
-
-    /// Whether a load that overshoots leaves both within the threshold, and clearly better.
-    fn is_well_closed_by(&self, load: f64) -> bool {
-        self.is_closed_by(load, WITHIN) && self.is_better_by(load, 0.75 * self.bound)
-    }
-
-    /// Whether a load that is too large for the gap makes it better all the same.
-    fn is_far_better_by(&self, load: f64) -> bool {
-        self.is_better_by(load, 1.5 * self.bound)
-    }
-}
-
-/// Two leases whose difference is within these bounds, and as large as can be.
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "bytes per second far below 2^52"
-)]
-fn swap(
-    sight: Sight<'_>,
-    taker: &WorkerKey,
-    mine: &[(&ShardId, f64)],
-    within: std::ops::RangeInclusive<f64>,
-) -> Option<(ShardId, ShardId)> {
-    let row = |shard: &ShardId| sight.view.leases.get(shard).map(|seen| &seen.row);
-    let mut theirs: Vec<(&ShardId, f64)> = Vec::new();
-    for (shard, hold) in sight.holds {
-        let Some(row) = row(shard).filter(|_| *hold == Hold::By(taker.clone())) else {
-            continue;
-        };
-        if let (Some(load), None) = (row.load, &row.moved) {
-            theirs.push((shard, load as f64));
-        }
-    }
-    theirs.sort_by(|(a, x), (b, y)| descending(*y, *x).then_with(|| a.cmp(b)));
-    let mut best: Option<(f64, &ShardId, &ShardId)> = None;
-    for (shard, load) in mine {
-        // The smallest of theirs that leaves a difference that is not too large.
-        let place = theirs.partition_point(|(_, other)| load - other > *within.end());
-        let Some((back, other)) = theirs.get(place) else {
-            continue;
-        };
-        let gain = load - other;
-        if within.contains(&gain) && best.is_none_or(|(before, ..)| gain > before) {
-            best = Some((gain, shard, back));
-        }
-    }
-    best.map(|(_, shard, back)| (shard.clone(), back.clone()))
 }
 
 /// The largest lease of each worker, as far as it is known.

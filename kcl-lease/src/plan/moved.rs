@@ -45,7 +45,7 @@ impl Excused {
             let moved = view
                 .leases
                 .get(shard)
-                .and_then(|seen| seen.row.moved.as_ref());
+                .and_then(|seen| seen.row.moved.as_deref());
             let Some(Moved { from, to, .. }) = moved.filter(|moved| moved.from != moved.to) else {
                 continue;
             };

@@ -212,7 +212,7 @@ impl LeaseStore for MemoryTable {
                 row.owner = None;
                 row.counter += 1;
                 row.load = parting.load.or(row.load);
-                row.moved.clone_from(&parting.moved);
+                row.moved = parting.moved.clone().map(Box::new);
             },
         )))
     }

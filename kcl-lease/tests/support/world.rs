@@ -320,6 +320,19 @@ async fn read_all(
     while readers.join_next().await.is_some() {}
 }
 
+/// Asks the service once, and tells whether it answered.
+fn asked(world: &World, worker: &str, grant: &Grant) -> bool {
+    grant.meter.asks(Instant::now());
+    let reader = (worker.to_owned(), grant.shard.id.clone());
+    let is_answered = !world.unanswered.lock().unwrap().contains(&reader);
+    if is_answered {
+        grant.meter.answered();
+        let bytes = world.bytes.lock().unwrap().get(&grant.shard.id).copied();
+        grant.meter.read(bytes.unwrap_or(0));
+    }
+    is_answered
+}
+
 /// Reads one shard: a delivery every 100 ms, a commit after every fifth, until it is closed.
 async fn read(world: World, worker: String, mut grant: Grant, stopped: watch::Receiver<bool>) {
     let (shard, epoch) = (grant.shard.id.clone(), grant.epoch.get());
@@ -349,15 +362,10 @@ async fn read(world: World, worker: String, mut grant: Grant, stopped: watch::Re
             }
             return;
         }
-        grant.meter.asks(Instant::now());
-        let reader = (worker.clone(), shard.clone());
-        if world.unanswered.lock().unwrap().contains(&reader) {
+        if !asked(&world, &worker, &grant) {
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         }
-        grant.meter.answered();
-        let bytes = world.bytes.lock().unwrap().get(&shard).copied();
-        grant.meter.read(bytes.unwrap_or(0));
         done += 1;
         let delivered = Event::Delivered {
             worker: worker.clone(),

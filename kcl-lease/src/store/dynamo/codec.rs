@@ -185,7 +185,7 @@ pub(crate) fn lease_item(row: &LeaseRow) -> Item {
         row.range.map(|range| text(range.end.to_string())),
     );
     put(LOAD, row.load.map(load));
-    for (name, value) in moved_parts(row.moved.as_ref()) {
+    for (name, value) in moved_parts(row.moved.as_deref()) {
         put(name, value);
     }
     item
@@ -316,7 +316,7 @@ impl<'a> Reader<'a> {
             children: self.shard_ids(CHILDREN)?,
             range: self.range()?,
             load: self.load(),
-            moved: self.moved(),
+            moved: self.moved().map(Box::new),
         })
     }
 

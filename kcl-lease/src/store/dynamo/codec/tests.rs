@@ -62,7 +62,8 @@ prop_compose! {
         let range = range.map(|(start, end)| HashKeyRange { start, end });
         let shard = ShardId::new(name);
         LeaseRow {
-            shard, owner, counter, checkpoint, pending, switches, parents, children, range, load, moved,
+            shard, owner, counter, checkpoint, pending, switches, parents, children, range, load,
+            moved: moved.map(Box::new),
         }
     }
 }
