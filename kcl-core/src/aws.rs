@@ -1,7 +1,11 @@
 //! What an error of the AWS SDK means: one classification for every service, by type and code and
-//! never by the text of a message.
+//! never by the text of a message. And what sources of records share: in `records` what its records are, in `client` how
+//! the client is made.
 //!
 //! Called by `poll::aws` here, and by `kcl-lease` and `kcl-efo` for their own calls.
+
+mod client;
+mod records;
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -11,6 +15,8 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::{ConnectorError, SdkError};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
+pub use self::client::reading;
+pub use self::records::{child, record};
 use crate::error::{Error, ErrorKind};
 
 /// A call to a service, for messages: what was done to what.

@@ -54,4 +54,4 @@ mod suite;
 
 pub use ownership::{FixedOwnership, Written};
 pub use source::ScriptedSource;
-pub use suite::{StreamFixture, record_source};
+pub use suite::{Disturbance, StreamFixture, record_source};

@@ -60,10 +60,10 @@ use std::time::Duration;
 
 pub use self::emit::{Events, Observer, Origin};
 pub use self::facts::{
-    CallOutcome, Callback, Failure, HandOverReason, LossReason, Plan, ReadCall, ReadFailure,
-    Refusal, StopReason, TakeReason, Trimmed,
+    CallOutcome, Callback, Failure, HandOverReason, LossReason, Malformed, Plan, ReadCall,
+    ReadFailure, Refusal, Retrieval, StopReason, TakeReason, Trimmed,
 };
-use crate::model::{Checkpoint, Epoch, ShardId, WorkerId};
+use crate::model::{Checkpoint, Epoch, SequenceNumber, ShardId, WorkerId};
 use crate::run::report::Report;
 
 /// Something that happened.
@@ -278,6 +278,34 @@ pub enum Event {
         /// The call alone, without waiting for its turn.
         took: Duration,
     },
+    /// A subscription of fan-out was accepted: the first of a shard, or one that follows on another.
+    Subscribed {
+        /// The shard.
+        shard: ShardId,
+        /// The call alone.
+        took: Duration,
+    },
+    /// A subscription brought something, perhaps only that it lives. By the feed, which reads ahead of
+    /// the processor.
+    EventRead {
+        /// The shard.
+        shard: ShardId,
+        /// Records in it.
+        records: usize,
+        /// Bytes in it.
+        bytes: usize,
+        /// How far its end is behind the newest record, by the service's account.
+        lag: Option<Duration>,
+    },
+    /// The records of a shard come another way from now on, from where the other one left off.
+    RetrievalChanged {
+        /// The shard.
+        shard: ShardId,
+        /// The way from now on.
+        to: Retrieval,
+        /// Why, if it was not asked for.
+        error: Option<Failure>,
+    },
     /// Reading went on behind a record that is no longer in the stream: the retention period has
     /// caught up with this application.
     ///
@@ -285,6 +313,28 @@ pub enum Event {
     /// nothing for as long as the stream keeps records, that may be nothing; the stream does not
     /// tell. See `docs/gaps.md`.
     RecordsTrimmed(Trimmed),
+    /// Records look like aggregates of the Kinesis Producer Library and cannot be taken apart. They
+    /// are delivered as they are. Told at most once for each read.
+    AggregatesMalformed {
+        /// The shard.
+        shard: ShardId,
+        /// The first of them.
+        first: SequenceNumber,
+        /// What is wrong with the first.
+        why: Malformed,
+        /// How many.
+        records: usize,
+    },
+    /// User records in aggregates belong to another shard, and are left out: the shard they were
+    /// meant for was split or merged on their way, and their producer has put them again.
+    RecordsMisrouted {
+        /// The shard.
+        shard: ShardId,
+        /// The first aggregate with such records.
+        first: SequenceNumber,
+        /// How many user records.
+        records: usize,
+    },
     /// Records are handed to the processor now.
     RecordsDelivered {
         /// The shard.

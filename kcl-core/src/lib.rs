@@ -67,6 +67,9 @@
 //!   what to do.
 //! * With the feature `metrics`, `MetricsObserver` counts and times under the KCL's names
 //!   (`docs/metrics.md`).
+//! * With the feature `kpl`, records that the Kinesis Producer Library aggregated are taken apart
+//!   (`docs/kpl.md`).
+//! * With the feature `lambda`, the parts of Lambda's event source mapping (`docs/lambda.md`).
 //! * With the feature `testing`, `contract` has a scripted source and leases in memory, to test a
 //!   processor in a whole worker without any service.
 //!
@@ -89,6 +92,10 @@ mod decode;
 pub mod env;
 pub mod error;
 pub mod event;
+#[cfg(feature = "kpl")]
+pub mod kpl;
+#[cfg(feature = "lambda")]
+pub mod lambda;
 #[cfg(feature = "metrics")]
 mod metrics;
 pub mod model;
@@ -118,5 +125,6 @@ pub use port::{
 pub use run::report::{EndReason, Report};
 pub use run::worker::Worker;
 pub use settings::{
-    CheckpointPolicy, CommitSettings, FailurePolicy, FailureSettings, Settings, ShutdownSettings,
+    CheckpointPolicy, CommitSettings, DecodeSettings, FailurePolicy, FailureSettings, Settings,
+    ShutdownSettings,
 };

@@ -12,7 +12,7 @@ use std::time::Duration;
 use metrics::{Label, counter, gauge, histogram};
 
 use crate::event::{CallOutcome, Callback, Event, Observer, Origin, Plan, ReadCall, ReadFailure};
-use crate::event::{HandOverReason, Refusal, StopReason};
+use crate::event::{HandOverReason, Refusal, Retrieval, StopReason};
 use crate::model::ShardId;
 
 /// Counts and times what a worker does, for whatever recorder the program has installed.
@@ -106,16 +106,41 @@ impl Observer for MetricsObserver {
                 ..
             } => {
                 let name = match call {
-                    ReadCall::GetShardIterator => "KinesisDataFetcher.getShardIterator",
-                    ReadCall::GetRecords => "KinesisDataFetcher.getRecords",
+                    ReadCall::GetShardIterator => Some("KinesisDataFetcher.getShardIterator"),
+                    ReadCall::GetRecords => Some("KinesisDataFetcher.getRecords"),
+                    ReadCall::SubscribeToShard => Some("SubscribeToShard"),
+                    // Asked once for all shards of a stream, so it is nothing to count for each.
+                    ReadCall::FindConsumer => None,
                 };
-                succeeded(name, false, Some(*took), of_shard(origin, PROCESS, shard));
+                if let Some(name) = name {
+                    succeeded(name, false, Some(*took), of_shard(origin, PROCESS, shard));
+                }
                 match why {
                     ReadFailure::Iterator => {
                         counter!("ExpiredIterator", of_shard(origin, PROCESS, shard)).increment(1);
                     }
-                    ReadFailure::Throttled | ReadFailure::Unavailable => {}
+                    ReadFailure::Silent => {
+                        let labels = of_shard(origin, PROCESS, shard);
+                        counter!("SilentSubscriptions", labels).increment(1);
+                    }
+                    ReadFailure::Throttled
+                    | ReadFailure::Unavailable
+                    | ReadFailure::InUse
+                    | ReadFailure::Malformed
+                    | ReadFailure::Refused => {}
                 }
+            }
+            Event::Subscribed { shard, took } => {
+                let labels = of_shard(origin, PROCESS, shard);
+                succeeded("SubscribeToShard", true, Some(*took), labels);
+            }
+            Event::EventRead { shard, records, .. } => {
+                let labels = of_shard(origin, PROCESS, shard);
+                counter!("SubscribeToShardEvent.Records", labels).increment(*records as u64);
+            }
+            Event::RetrievalChanged { shard, to, .. } => {
+                let polls = u8::from(*to == Retrieval::Polling);
+                gauge!("FallenBack", of_shard(origin, PROCESS, shard)).set(f64::from(polls));
             }
             Event::RecordsDelivered { shard, lag, .. } => {
                 if let Some(lag) = lag {
@@ -194,7 +219,9 @@ impl Observer for MetricsObserver {
             | Event::LeaseRemoved { .. }
             | Event::LeaseLost { .. }
             | Event::LeaseReleased { .. }
-            | Event::ReleaseRefused { .. } => {}
+            | Event::ReleaseRefused { .. }
+            | Event::AggregatesMalformed { .. }
+            | Event::RecordsMisrouted { .. } => {}
         }
     }
 }

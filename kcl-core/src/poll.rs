@@ -12,23 +12,14 @@ use std::fmt;
 use std::time::Duration;
 
 use aws_sdk_kinesis::Client;
-use aws_sdk_kinesis::config::retry::{RetryConfig, RetryPartition};
-use aws_sdk_kinesis::config::timeout::TimeoutConfig;
-use aws_sdk_kinesis::config::{BehaviorVersion, Builder};
 use aws_types::SdkConfig;
 use serde::{Deserialize, Serialize};
 use tracing::Instrument;
 
+use crate::aws::reading;
 use crate::error::Problem;
 use crate::port::{Feed, OpenFeed, RecordSource};
 use crate::settings::text;
-
-/// How long a connection may take to be made.
-const CONNECT_MAX: Duration = Duration::from_secs(3);
-/// How long the first byte of an answer may take.
-const READ_MAX: Duration = Duration::from_secs(10);
-/// How long one call may take in all; a page has up to 10 MiB.
-const ATTEMPT_MAX: Duration = Duration::from_secs(30);
 
 /// How a stream is polled.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -132,22 +123,7 @@ impl Polling {
     /// its pace, so the client does not.
     #[must_use]
     pub fn new(config: &SdkConfig) -> Self {
-        let limits = TimeoutConfig::builder()
-            .connect_timeout(CONNECT_MAX)
-            .read_timeout(READ_MAX)
-            .operation_attempt_timeout(ATTEMPT_MAX);
-        let limits = match config.timeout_config() {
-            Some(own) => own.to_builder().take_unset_from(limits),
-            None => limits,
-        };
-        let mut builder = Builder::from(config)
-            .timeout_config(limits.build())
-            .retry_config(RetryConfig::disabled())
-            .retry_partition(RetryPartition::custom("kcl-polling").build());
-        if config.behavior_version().is_none() {
-            builder = builder.behavior_version(BehaviorVersion::latest());
-        }
-        Self::from_client(Client::from_conf(builder.build()))
+        Self::from_client(Client::from_conf(reading(config, "kcl-polling").build()))
     }
 
     /// Polls with a client of your own. Its retries come before the feed's.

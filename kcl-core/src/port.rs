@@ -20,4 +20,4 @@ pub(crate) use processor::{Ask, CheckpointRequest};
 pub use processor::{
     BoxError, Checkpointer, PreparedCheckpointer, ProcessorResult, RecordProcessor, ShardContext,
 };
-pub use source::{BatchSender, Feed, FeedError, OpenFeed, RecordSource};
+pub use source::{BatchSender, Feed, FeedError, Held, OpenFeed, RecordSource};

@@ -11,6 +11,7 @@
 //! `kill -9`.
 
 pub(crate) mod guard;
+mod intake;
 pub(crate) mod report;
 pub(crate) mod shard;
 pub(crate) mod shutdown;

@@ -31,6 +31,8 @@ pub(crate) mod text {
 pub struct Settings {
     /// When progress becomes durable.
     pub commit: CommitSettings,
+    /// What happens to records before the processor gets them.
+    pub decode: DecodeSettings,
     /// What happens when a processor fails.
     pub failure: FailureSettings,
     /// How long leaving may take.
@@ -68,6 +70,31 @@ impl Default for CheckpointPolicy {
     fn default() -> Self {
         Self::Automatic {
             every: Duration::from_secs(5),
+        }
+    }
+}
+
+/// What happens to records before the processor gets them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DecodeSettings {
+    /// Whether records that the Kinesis Producer Library aggregated are taken apart into what the
+    /// producer put. Default: with the feature `kpl` yes, as the Java KCL does; without it no, and
+    /// then it cannot be set. Plain records are not touched by it.
+    pub deaggregate: bool,
+}
+
+#[cfg_attr(
+    not(feature = "kpl"),
+    expect(
+        clippy::derivable_impls,
+        reason = "with the feature it is another default"
+    )
+)]
+impl Default for DecodeSettings {
+    fn default() -> Self {
+        Self {
+            deaggregate: cfg!(feature = "kpl"),
         }
     }
 }
@@ -159,6 +186,11 @@ impl Settings {
                 "must be at most one day",
             );
         }
+        check(
+            cfg!(feature = "kpl") || !self.decode.deaggregate,
+            "decode.deaggregate",
+            "needs the feature `kpl` of kcl-core",
+        );
         let failure = &self.failure;
         check(
             !failure.delay_min.is_zero(),

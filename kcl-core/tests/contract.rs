@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::primitives::Blob;
-use kcl_core::contract::{ScriptedSource, StreamFixture, record_source};
-use kcl_core::{Polling, SequenceNumber, ShardId, StreamName, async_trait};
-use kinesis_emulator::Service;
+use kcl_core::contract::{Disturbance, ScriptedSource, StreamFixture, record_source};
+use kcl_core::{Env, Polling, SequenceNumber, ShardId, StreamName, async_trait};
+use kinesis_emulator::{Action, Fault, Service};
 
 struct Scripted(ScriptedSource);
 
@@ -31,9 +31,18 @@ impl StreamFixture for Scripted {
         self.0.close("s", &["s1", "s2"]);
         vec![ShardId::new("s1"), ShardId::new("s2")]
     }
+
+    fn env(&self) -> Env {
+        Env::system()
+    }
+
+    async fn disturb(&self, _: Disturbance) {}
 }
 
-struct Emulated(Client);
+struct Emulated {
+    service: Service,
+    client: Client,
+}
 
 #[async_trait]
 impl StreamFixture for Emulated {
@@ -47,7 +56,7 @@ impl StreamFixture for Emulated {
 
     async fn put(&self, payload: &str) -> SequenceNumber {
         let put = self
-            .0
+            .client
             .put_record()
             .stream_name("stream")
             .partition_key("key");
@@ -58,7 +67,7 @@ impl StreamFixture for Emulated {
 
     async fn close(&self) -> Vec<ShardId> {
         let split = self
-            .0
+            .client
             .split_shard()
             .stream_name("stream")
             .shard_to_split(self.shard().as_str());
@@ -68,7 +77,7 @@ impl StreamFixture for Emulated {
             .await
             .unwrap();
         let shards = self
-            .0
+            .client
             .list_shards()
             .stream_name("stream")
             .send()
@@ -82,6 +91,24 @@ impl StreamFixture for Emulated {
             .map(|shard| ShardId::new(&shard.shard_id))
             .collect()
     }
+
+    fn env(&self) -> Env {
+        let clock = self.service.clock().clone();
+        Env::simulated(move || clock.now(), 1)
+    }
+
+    async fn disturb(&self, how: Disturbance) {
+        let fault = |action| Fault::new(action).on("GetRecords").times(3);
+        let fault = match how {
+            Disturbance::Expire => {
+                self.service.clock().advance(Duration::from_secs(6 * 60));
+                return;
+            }
+            Disturbance::Throttle => fault(Action::ThroughputExceeded),
+            Disturbance::BreakOff => fault(Action::ResetAfter),
+        };
+        self.service.faults().add(fault).unwrap();
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -92,7 +119,8 @@ async fn the_scripted_source_is_a_record_source() {
 
 #[tokio::test(start_paused = true)]
 async fn polling_is_a_record_source() {
-    let config = Service::default().sdk_config();
+    let service = Service::default();
+    let config = service.sdk_config();
     let client = Client::new(&config);
     client
         .create_stream()
@@ -101,5 +129,5 @@ async fn polling_is_a_record_source() {
         .send()
         .await
         .unwrap();
-    record_source(&Polling::new(&config), &Emulated(client)).await;
+    record_source(&Polling::new(&config), &Emulated { service, client }).await;
 }

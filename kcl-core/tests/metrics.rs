@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use kcl_core::contract::{FixedOwnership, ScriptedSource};
-use kcl_core::event::{Failure, HandOverReason, Origin, Plan, TakeReason};
+use kcl_core::event::{
+    Failure, HandOverReason, Origin, Plan, ReadCall, ReadFailure, Retrieval, TakeReason,
+};
 use kcl_core::*;
 use metrics::{
     Counter, CounterFn, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder,
@@ -213,7 +215,7 @@ fn every_metric_has_a_unit() {
     }
     assert_eq!(units["DataBytesProcessed"], Unit::Bytes);
     assert_eq!(units["MillisBehindLatest"], Unit::Milliseconds);
-    assert_eq!(units.len(), 38);
+    assert_eq!(units.len(), 43);
 }
 
 #[test]
@@ -287,4 +289,57 @@ fn what_the_leases_tell_is_counted_exactly() {
         [1.0, 0.0]
     );
     assert_eq!(book.values("LateRenewals RenewAllLeases w1"), [1.0]);
+}
+
+#[test]
+fn what_fan_out_tells_is_counted_exactly() {
+    let (book, observer) = (Book::default(), MetricsObserver::default());
+    let origin = Origin {
+        application: ApplicationName::new("app").unwrap(),
+        stream: StreamName::new("stream").unwrap(),
+        worker: WorkerId::new("w1").unwrap(),
+    };
+    let (shard, took) = (ShardId::new("s"), SECOND / 100);
+    let error = Failure::from(&Error::new(ErrorKind::Unavailable, "scripted"));
+    let failed = |call, why| Event::ReadFailed {
+        shard: shard.clone(),
+        call,
+        why,
+        error: error.clone(),
+        failures: 1,
+        took,
+    };
+    let changed = |to| Event::RetrievalChanged {
+        shard: shard.clone(),
+        to,
+        error: None,
+    };
+    let events = [
+        Event::Subscribed {
+            shard: shard.clone(),
+            took,
+        },
+        Event::EventRead {
+            shard: shard.clone(),
+            records: 3,
+            bytes: 30,
+            lag: None,
+        },
+        failed(ReadCall::SubscribeToShard, ReadFailure::Silent),
+        failed(ReadCall::SubscribeToShard, ReadFailure::InUse),
+        failed(ReadCall::FindConsumer, ReadFailure::Unavailable),
+        changed(Retrieval::Polling),
+        changed(Retrieval::FanOut),
+    ];
+    with_local_recorder(&book, || {
+        for event in &events {
+            observer.on_event(&origin, event);
+        }
+    });
+    let values = |name: &str| book.values(&format!("{name} ProcessTask s"));
+    assert_eq!(values("SubscribeToShard.Success"), [1.0, 0.0, 0.0]);
+    assert_eq!(values("SubscribeToShard.Time"), [10.0; 3]);
+    assert_eq!(values("SubscribeToShardEvent.Records"), [3.0]);
+    assert_eq!(values("SilentSubscriptions"), [1.0]);
+    assert_eq!(values("FallenBack"), [1.0, 0.0]);
 }

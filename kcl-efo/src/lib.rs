@@ -1,19 +1,51 @@
 //! Enhanced fan-out for `kcl-core`: a registered consumer has its own 2 MiB/s of every shard, and
 //! the service pushes records over a long-lived subscription instead of being polled.
 //!
-//! # What is here
+//! ```no_run
+//! use kcl_core::*;
+//! use kcl_efo::FanOut;
+//! use kcl_lease::DynamoLeases;
+//! # struct Print;
+//! # #[async_trait]
+//! # impl RecordProcessor for Print {
+//! #     async fn process_records(
+//! #         &mut self, _: &ShardContext, _: &Batch, _: &Checkpointer,
+//! #     ) -> ProcessorResult { Ok(()) }
+//! # }
 //!
-//! * [`Consumer`]: finds or registers the consumer of an application, waits until it is active, and
-//!   deregisters it when asked. Every error names the cause and the IAM action or the limit.
-//! * [`Session`]: the life of one subscription as a pure state machine: when to subscribe, from
-//!   where, when to renew, when silence means that the connection is dead, when to give up.
-//! * [`Settings`]: their settings, with every relation checked at once.
+//! #[tokio::main]
+//! async fn main() -> Result<(), Error> {
+//!     let aws = aws_config::load_defaults(aws_config::BehaviorVersion::latest()).await;
+//!     let source = FanOut::new(&aws, "orders-app").with_fallback(Polling::new(&aws));
+//!     let fan_out = source.clone();
+//!     let worker = Worker::builder("orders-app", "orders")
+//!         .with_source(source)
+//!         .with_ownership(DynamoLeases::new(&aws))
+//!         .with_processor(|_: &ShardContext| Print)
+//!         .build()?;
+//!     let report = worker.run(async { drop(tokio::signal::ctrl_c().await) }).await?;
+//!     println!("{report}");
+//!     // The last one out: a registered consumer costs money by the hour.
+//!     fan_out.deregister("orders").await
+//! }
+//! ```
 //!
-//! # What is not here yet
+//! # What it does
 //!
-//! The `RecordSource` that carries a session out over `SubscribeToShard` and plugs into
-//! `Worker::builder(..).with_source(..)`. Until it exists, workers read by polling
-//! (`kcl_core::Polling`).
+//! * [`FanOut`] is a [`RecordSource`](kcl_core::RecordSource) like [`Polling`](kcl_core::Polling): same order,
+//!   same lineage, same checkpoints, same shutdown. Workers of one application may mix both.
+//! * It renews a subscription before its five minutes are over, and goes on at its own cursor after whatever
+//!   ends one: no record is left out and none comes twice within a lease.
+//! * It never goes silent. A subscription that says nothing for 35 s is replaced, whatever the connection
+//!   believes; time that a slow processor takes does not count.
+//! * A shard ends only where the service names the shards that follow and no way on.
+//! * What a processor does not take stays in the socket. How much is read ahead has a bound for each shard
+//!   and one for the worker ([`MemorySettings`]).
+//! * Refused for good or failing for too long, a shard is read by the fallback and comes back when fan-out works
+//!   again; a [`Switch`] does the same by hand, at run time.
+//! * [`Consumer`] finds, registers and deregisters the consumer of an application by itself.
+//!
+//! What happens is told as events of `kcl-core`: `Subscribed`, `EventRead`, `ReadFailed`, `RetrievalChanged`.
 //!
 //! # Registering a consumer
 //!
@@ -33,10 +65,24 @@
 #![warn(missing_docs)]
 
 mod aws;
+mod budget;
 mod consumer;
+mod consumers;
+mod event;
+mod fan_out;
+mod feed;
+mod frames;
+mod lines;
+mod route;
 mod session;
 mod settings;
+mod switch;
+mod turns;
 
 pub use consumer::{Consumer, ReadyConsumer};
-pub use session::{Action, Arrival, Event, Refusal, Session};
-pub use settings::{ConsumerSettings, Settings, SubscriptionSettings};
+pub use fan_out::FanOut;
+pub use kcl_core::event::Retrieval;
+pub use settings::{
+    ConsumerSettings, FallbackSettings, FanOutSettings, MemorySettings, SubscriptionSettings,
+};
+pub use switch::Switch;

@@ -27,8 +27,10 @@ use crate::settings::SubscriptionSettings;
 
 /// One shard's subscription.
 #[derive(Clone, Debug)]
-pub struct Session {
+pub(crate) struct Session {
     state: State,
+    /// Where the next subscription starts. `LATEST` is asked for until it is accepted, and is a point in
+    /// time from then on.
     cursor: Position,
     /// Attempts in a row that brought no event. It sets the length of the pauses.
     fruitless: u32,
@@ -51,6 +53,8 @@ enum State {
     },
     Delivering {
         renew_at: Instant,
+        /// When the connection is given up, if it still stands.
+        let_go_at: Option<Instant>,
     },
     Waiting {
         until: Instant,
@@ -60,13 +64,19 @@ enum State {
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
+pub(crate) enum Event {
     /// The shell is ready.
     Start,
-    /// The service accepted the subscription.
-    Accepted,
+    /// The service accepted the subscription that was asked for at this time of the wall clock.
+    Accepted {
+        /// Before the request left.
+        asked: SystemTime,
+    },
     /// An event of the subscription arrived.
     Received(Arrival),
+    /// Something moves although no whole event has come: bytes of one, or none were read because there
+    /// was no room for them. It is not silence.
+    Alive,
     /// The records of the last event were handed on; the shell listens again.
     Delivered,
     /// The subscription is over: it ended, the connection broke, or a frame was not readable.
@@ -79,38 +89,42 @@ pub enum Event {
 
 /// What an event of the subscription says, without its records.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Arrival {
+pub(crate) struct Arrival {
     /// Where a new subscription would go on. Missing only at the end of the shard.
-    pub continuation: Option<SequenceNumber>,
+    pub(crate) continuation: Option<SequenceNumber>,
     /// Whether there are records in it.
-    pub has_records: bool,
+    pub(crate) has_records: bool,
     /// Whether it names the shards that follow on this one.
-    pub has_children: bool,
+    pub(crate) has_children: bool,
 }
 
 /// Why the service said no.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub(crate) enum Refusal {
     /// Another subscription of this consumer and shard is active (`ResourceInUseException`).
     InUse,
     /// Too many calls (`LimitExceededException`).
     Throttled,
     /// It failed for the moment: an internal error, a broken connection.
     Unavailable,
-    /// It will not change by trying again: not found, not permitted, not valid.
+    /// The service takes an argument for wrong (`InvalidArgumentException`).
+    Argument,
+    /// It will not change by trying again: not found, not permitted.
     Final,
 }
 
 /// What the shell does next. [`Action::Subscribe`] and [`Action::Wait`] drop the open
 /// subscription first.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
+pub(crate) enum Action {
     /// Subscribe from here.
     Subscribe(Position),
     /// Read the next event of the subscription, until the deadline.
     Listen,
     /// Hand on the records of the event, then say [`Event::Delivered`].
     Deliver,
+    /// Close the subscription, and go on handing on.
+    LetGo,
     /// Hand on the event as the last one of the shard.
     DeliverLast,
     /// Do nothing until the deadline.
@@ -122,35 +136,31 @@ pub enum Action {
 }
 
 impl Session {
-    /// A subscription that will start here.
-    ///
-    /// `wall_now` takes the place of [`Position::Latest`]: a subscription at the tip that breaks
-    /// before its first event would otherwise start again at a later tip and skip records.
+    /// A subscription that will start here, and not be asked for before `not_before`: the service
+    /// refuses one that follows too soon on another of the same consumer and shard.
     #[must_use]
-    pub fn new(from: Position, wall_now: SystemTime, settings: SubscriptionSettings) -> Self {
-        let cursor = match from {
-            Position::Latest => Position::AtTimestamp(wall_now),
-            kept @ (Position::TrimHorizon
-            | Position::AtTimestamp(_)
-            | Position::AtSequence(_)
-            | Position::AfterSequence(_)) => kept,
-        };
+    pub(crate) fn new(
+        from: Position,
+        not_before: Option<Instant>,
+        settings: SubscriptionSettings,
+    ) -> Self {
         Self {
             state: State::Idle,
-            cursor,
+            cursor: from,
             fruitless: 0,
-            closed_until: None,
+            closed_until: not_before,
             settings,
         }
     }
 
     /// Takes in what happened and says what to do.
-    pub fn on(&mut self, now: Instant, event: &Event, rng: &mut fastrand::Rng) -> Action {
+    pub(crate) fn on(&mut self, now: Instant, event: &Event, rng: &mut fastrand::Rng) -> Action {
         match self.state {
             State::Idle => match event {
                 Event::Start => self.subscribe(now),
-                Event::Accepted
+                Event::Accepted { .. }
                 | Event::Received(_)
+                | Event::Alive
                 | Event::Delivered
                 | Event::Closed
                 | Event::Refused(_)
@@ -168,13 +178,25 @@ impl Session {
                 };
                 self.on_listening(now, deadlines, heard, event, rng)
             }
-            State::Delivering { renew_at } => match event {
+            State::Delivering {
+                renew_at,
+                let_go_at,
+            } => match event {
                 Event::Delivered => self.listen_or_renew(now, renew_at),
-                // A slow processor is not a silent service: no deadline runs while it works, and
+                // What is not read fills the buffers on the way, which several subscriptions may share.
+                Event::Due if let_go_at.is_some_and(|at| now >= at) => {
+                    self.state = State::Delivering {
+                        renew_at: now,
+                        let_go_at: None,
+                    };
+                    Action::LetGo
+                }
+                // A slow processor is not a silent service: nothing else runs out while it works, and
                 // whatever the connection has to say is found when the shell listens again.
                 Event::Start
-                | Event::Accepted
+                | Event::Accepted { .. }
                 | Event::Received(_)
+                | Event::Alive
                 | Event::Closed
                 | Event::Refused(_)
                 | Event::Due => Action::Ignore,
@@ -182,8 +204,9 @@ impl Session {
             State::Waiting { until } => match event {
                 Event::Due if now >= until => self.subscribe(now),
                 Event::Start
-                | Event::Accepted
+                | Event::Accepted { .. }
                 | Event::Received(_)
+                | Event::Alive
                 | Event::Delivered
                 | Event::Closed
                 | Event::Refused(_)
@@ -195,9 +218,10 @@ impl Session {
 
     /// When [`Event::Due`] is to be told, if nothing else happens before.
     #[must_use]
-    pub fn next_deadline(&self) -> Option<Instant> {
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
         match self.state {
-            State::Idle | State::Delivering { .. } | State::Ended => None,
+            State::Idle | State::Ended => None,
+            State::Delivering { let_go_at, .. } => let_go_at,
             State::Opening { until } | State::Waiting { until } => Some(until),
             State::Listening {
                 silent_at,
@@ -209,7 +233,7 @@ impl Session {
 
     /// Where the next subscription would start.
     #[must_use]
-    pub const fn cursor(&self) -> &Position {
+    pub(crate) const fn cursor(&self) -> &Position {
         &self.cursor
     }
 
@@ -221,7 +245,11 @@ impl Session {
         rng: &mut fastrand::Rng,
     ) -> Action {
         match event {
-            Event::Accepted => {
+            Event::Accepted { asked } => {
+                if self.cursor == Position::Latest {
+                    // One that breaks before its first event would otherwise start again at a later tip.
+                    self.cursor = Position::AtTimestamp(*asked);
+                }
                 self.closed_until = Some(now + self.settings.reopen_after);
                 self.state = State::Listening {
                     silent_at: now + self.settings.silence_max,
@@ -233,7 +261,9 @@ impl Session {
             Event::Refused(refusal) => self.refused(now, *refusal, rng),
             Event::Closed => self.back_off(now, rng),
             Event::Due if now >= until => self.back_off(now, rng),
-            Event::Start | Event::Received(_) | Event::Delivered | Event::Due => Action::Ignore,
+            Event::Start | Event::Received(_) | Event::Alive | Event::Delivered | Event::Due => {
+                Action::Ignore
+            }
         }
     }
 
@@ -254,7 +284,16 @@ impl Session {
             Event::Closed => self.back_off(now, rng),
             Event::Due if now >= deadlines.renew_at => self.subscribe(now),
             Event::Due if now >= deadlines.silent_at => self.back_off(now, rng),
-            Event::Start | Event::Accepted | Event::Delivered | Event::Due => Action::Ignore,
+            Event::Alive if now >= deadlines.renew_at => self.subscribe(now),
+            Event::Alive => {
+                self.state = State::Listening {
+                    silent_at: now + self.settings.silence_max,
+                    renew_at: deadlines.renew_at,
+                    heard,
+                };
+                Action::Listen
+            }
+            Event::Start | Event::Accepted { .. } | Event::Delivered | Event::Due => Action::Ignore,
         }
     }
 
@@ -274,7 +313,10 @@ impl Session {
                 self.cursor = Position::AfterSequence(continuation.clone());
                 self.fruitless = 0;
                 if arrival.has_records {
-                    self.state = State::Delivering { renew_at };
+                    self.state = State::Delivering {
+                        renew_at,
+                        let_go_at: Some(now + self.settings.hold_max),
+                    };
                     Action::Deliver
                 } else {
                     self.listen_or_renew(now, renew_at)
@@ -332,7 +374,13 @@ impl Session {
                 self.wait(now + floor + floor.mul_f64(rng.f64() / 4.0))
             }
             Refusal::Throttled | Refusal::Unavailable => self.back_off(now, rng),
-            Refusal::Final => {
+            // A clock is ahead of the service's, which takes no time that is yet to come. The newest
+            // record of now is before that time, so starting behind it skips nothing.
+            Refusal::Argument if matches!(self.cursor, Position::AtTimestamp(_)) => {
+                self.cursor = Position::Latest;
+                self.back_off(now, rng)
+            }
+            Refusal::Argument | Refusal::Final => {
                 self.state = State::Ended;
                 Action::Fail
             }

@@ -34,7 +34,7 @@ use tokio::time::Instant;
 use self::balance::Load;
 use self::expiry::{Hold, Life};
 use self::load::{Fleet, Own, Sight};
-use self::moved::{Excused, Moving};
+use self::moved::{Homes, Moving};
 use self::view::View;
 use crate::row::{Capacity, LeaseRow, WorkerKey};
 
@@ -133,36 +133,38 @@ pub(crate) fn plan(view: &View, me: &Me, now: Instant) -> Plan {
         .iter()
         .map(|(key, load)| (key.clone(), load.held))
         .collect();
-    let targets = balance::targets(&loads, total);
-    let excused = is_modern.then(|| Excused::find(view, &holds, &loads, &targets));
-    let excused = excused.unwrap_or_default();
-    let by_count = excused.without(&loads);
+    let homes = if is_modern {
+        Homes::find(view, &holds, &loads, total)
+    } else {
+        Homes::at_holders(&loads, total)
+    };
+    let (by_count, targets) = (&homes.counts, &homes.targets);
     let free: BTreeSet<&ShardId> = holds
         .iter()
         .filter(|(_, hold)| hold.is_free())
         .map(|(shard, _)| shard)
         .collect();
-    let in_common = |shard: &&&ShardId| !excused.offers.contains_key(**shard);
+    let in_common = |shard: &&&ShardId| !homes.offers.contains_key(**shard);
     let in_common = free.iter().filter(in_common).copied().collect();
-    plan.offers = balance::deal(&in_common, &by_count, &targets);
-    let target = targets.get(&me.key).copied().unwrap_or(0);
-    plan.offers.extend(excused.offers.clone());
+    plan.offers = balance::deal(&in_common, by_count, targets);
+    let target = homes.target(&me.key);
+    plan.offers.extend(homes.offers.clone());
     if me.taking {
         plan.take = picks(view, &holds, &plan.offers, me);
-        let keeps = balance::keeps(&me.key, &by_count, &targets);
-        plan.give_up = balance::give_up(&me.held, excused.shifted(&me.key, keeps));
-        let meant = |pick: &&Pick| excused.offers.contains_key(&pick.row.shard);
+        let keeps = balance::keeps(&me.key, by_count, targets);
+        plan.give_up = balance::give_up(&me.held, homes.real(&me.key, keeps, &loads));
+        let meant = |pick: &&Pick| homes.offers.contains_key(&pick.row.shard);
         let taking = plan.take.len() - plan.take.iter().filter(meant).count();
         let held = by_count.get(&me.key).map_or(0, |load| load.held);
         plan.expecting = held + taking < target;
         if is_modern {
-            plan.give_away = silent::give_away(me, &loads);
+            plan.give_away = silent::give_away(me, &loads, &homes);
         }
     }
     plan.counts = counts(
         &plan,
         me,
-        (excused.shifted(&me.key, target), loads.len()),
+        (homes.real(&me.key, target, &loads), loads.len()),
         (total, free.len()),
     );
     if let Some(own) = me.own.as_ref().filter(|_| me.taking) {
@@ -172,12 +174,10 @@ pub(crate) fn plan(view: &View, me: &Me, now: Instant) -> Plan {
             lives: &lives,
             holds: &holds,
             loads: &loads,
-            targets: &targets,
+            homes: &homes,
         };
-        let is_even = |(key, load): (&WorkerKey, &Load)| targets.get(key) == Some(&load.held);
-        let settled = plan.is_settled()
-            && by_count.iter().all(is_even)
-            && !me.held.values().any(|leaving| *leaving);
+        let settled =
+            plan.is_settled() && homes.is_even() && !me.held.values().any(|leaving| *leaving);
         by_load(&mut plan, sight, own, settled);
     }
     plan

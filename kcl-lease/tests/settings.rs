@@ -10,6 +10,7 @@ use kcl_lease::{Balance, LeaseSettings};
 fn every_setting_is_documented_and_no_other() {
     let page = include_str!("../../docs/settings.md");
     let (_, section) = page.split_once("## kcl-lease: `LeaseSettings`").unwrap();
+    let section = section.split("\n## ").next().unwrap();
     let rows = section.lines().filter_map(|line| line.strip_prefix("| `"));
     let documented: BTreeSet<&str> = rows.map(|row| row.split('`').next().unwrap()).collect();
     let defaults = serde_json::to_value(LeaseSettings::default()).unwrap();

@@ -1,6 +1,7 @@
 //! Real processes on real sockets, a few rounds each; `fleet` runs the full counts.
 
 mod bad_input;
+mod fan_out;
 
 use std::time::Duration;
 

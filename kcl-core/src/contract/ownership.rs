@@ -63,6 +63,7 @@ struct Lease {
     checkpoint: Checkpoint,
     pending: Option<PendingCheckpoint>,
     epoch: Epoch,
+    range: HashKeyRange,
     /// Somebody holds it, and hears of it here.
     holder: Option<watch::Sender<Standing>>,
     refusals: VecDeque<CommitError>,
@@ -74,6 +75,10 @@ impl Lease {
             checkpoint,
             pending: None,
             epoch: Epoch::new(0),
+            range: HashKeyRange {
+                start: 0,
+                end: u128::MAX,
+            },
             holder: None,
             refusals: VecDeque::new(),
         }
@@ -117,6 +122,13 @@ impl FixedOwnership {
         self.leases()
             .shards
             .insert(shard.into(), Lease::new(checkpoint));
+    }
+
+    /// Sets what a shard takes in, before it is granted. Default: everything.
+    pub fn set_range(&self, shard: impl Into<ShardId>, range: HashKeyRange) {
+        if let Some(lease) = self.leases().shards.get_mut(&shard.into()) {
+            lease.range = range;
+        }
     }
 
     /// Whether somebody holds the lease of a shard.
@@ -233,10 +245,7 @@ impl Leases {
             shard: Shard {
                 id: shard.clone(),
                 parents: Vec::new(),
-                range: HashKeyRange {
-                    start: 0,
-                    end: u128::MAX,
-                },
+                range: lease.range,
                 open: true,
             },
             epoch: lease.epoch,

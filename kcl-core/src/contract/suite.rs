@@ -25,6 +25,23 @@ pub trait StreamFixture: Send + Sync {
 
     /// Closes the shard, by a split or a merge. Returns the names of the shards that follow.
     async fn close(&self) -> Vec<ShardId>;
+
+    /// The wall clock of the service, and random numbers.
+    fn env(&self) -> Env;
+
+    /// Gives the source a bad time, of the kind that its service has. A source without a service has none.
+    async fn disturb(&self, how: Disturbance);
+}
+
+/// What may happen to a read at any time, and must not be seen in what it brings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disturbance {
+    /// Whatever the read holds of the service is no longer good: an iterator, a subscription.
+    Expire,
+    /// The next calls are refused because they come too fast.
+    Throttle,
+    /// What is under way breaks off: an answer, a subscription.
+    BreakOff,
 }
 
 /// How long a source may take to bring what is there.
@@ -48,6 +65,14 @@ pub async fn record_source(source: &dyn RecordSource, fixture: &dyn StreamFixtur
     suite.starts_where_it_is_told(&first).await;
     suite.latest_sees_only_what_comes_later(&first).await;
     suite.a_slow_reader_misses_nothing(&first).await;
+    suite.goes_on_where_another_read_left_off().await;
+    for how in [
+        Disturbance::Expire,
+        Disturbance::Throttle,
+        Disturbance::BreakOff,
+    ] {
+        suite.shows_nothing_of_a_bad_time(how).await;
+    }
     suite.ends_with_the_shard_and_names_what_follows().await;
 }
 
@@ -70,7 +95,7 @@ impl Suite<'_> {
             stream: self.fixture.stream(),
             shard: self.fixture.shard(),
             from,
-            env: Env::system(),
+            env: self.fixture.env(),
             events: Events::default(),
             meter: Meter::default(),
         };
@@ -157,6 +182,42 @@ impl Suite<'_> {
             expected += put.len();
         }
         assert_eq!(expected, 18);
+    }
+
+    async fn goes_on_where_another_read_left_off(&self) {
+        let mut position = Position::TrimHorizon;
+        let mut read = Vec::new();
+        for count in [1, 2, 5, 11] {
+            let part = self.open(position).records(count).await;
+            let last = part[part.len() - 1].sequence_number.clone();
+            position = Position::AfterSequence(last);
+            read.extend(numbers(&part));
+        }
+        let whole = self.open(Position::TrimHorizon).records(read.len()).await;
+        assert_eq!(
+            read,
+            numbers(&whole),
+            "reads that follow on each other bring what one brings"
+        );
+    }
+
+    async fn shows_nothing_of_a_bad_time(&self, how: Disturbance) {
+        let before = self.put(0..1).await.remove(0);
+        let mut reading = self.open(Position::AfterSequence(before));
+        let mut put = self.put(1..4).await;
+        // Something is under way when it happens.
+        let mut read = reading.records(1).await;
+        for round in 0..3 {
+            self.fixture.disturb(how).await;
+            put.extend(self.put(300 + round * 10..305 + round * 10).await);
+            read.extend(reading.records(put.len() - read.len()).await);
+            assert_eq!(
+                numbers(&read),
+                put,
+                "a read shows nothing of a bad time ({how:?})"
+            );
+            reading.nothing("after the newest record").await;
+        }
     }
 
     async fn ends_with_the_shard_and_names_what_follows(&self) {

@@ -101,6 +101,30 @@ impl fmt::Display for Failure {
     }
 }
 
+/// Why a record with the mark of an aggregate cannot be taken apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum Malformed {
+    /// There is less than a message and its digest behind the mark.
+    #[error("it ends too early")]
+    Truncated,
+    /// The digest is not that of the message.
+    #[error("its MD5 does not match")]
+    Digest,
+    /// The message is not what an aggregate consists of, or lacks what it must have.
+    #[error("its message cannot be read")]
+    Message,
+    /// A record points at a key that is not there.
+    #[error("a record points behind the end of a table of keys")]
+    Index,
+    /// An explicit hash key is not a decimal number below 2^128.
+    #[error("a hash key is not a decimal number below 2^128")]
+    HashKey,
+    /// There are more user records, or more bytes of partition keys, than anything real has.
+    #[error("it would become too large")]
+    TooLarge,
+}
+
 /// Why a lease could be had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -176,6 +200,19 @@ pub enum ReadCall {
     GetShardIterator,
     /// `GetRecords`
     GetRecords,
+    /// `SubscribeToShard`, with all that it pushes
+    SubscribeToShard,
+    /// The calls that find or register the consumer of fan-out
+    FindConsumer,
+}
+
+/// How records come to a worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Retrieval {
+    /// By `GetRecords`, asked for again and again.
+    Polling,
+    /// By enhanced fan-out, pushed over a subscription.
+    FanOut,
 }
 
 /// Why a read failed.
@@ -188,6 +225,26 @@ pub enum ReadFailure {
     Iterator,
     /// Nothing answered, or not for now.
     Unavailable,
+    /// Another subscription of the same consumer holds the shard.
+    InUse,
+    /// A subscription that stood said nothing for too long; it is replaced.
+    Silent,
+    /// What came cannot be read, or makes no sense.
+    Malformed,
+    /// It is refused for good; another way of reading takes over.
+    Refused,
+}
+
+impl ReadFailure {
+    /// Whether the service did answer, and would have told any other worker the same: for a
+    /// [`Meter`](crate::port::Meter) it is an answer then.
+    #[must_use]
+    pub const fn is_answer(self) -> bool {
+        match self {
+            Self::Throttled | Self::Iterator | Self::InUse => true,
+            Self::Unavailable | Self::Silent | Self::Malformed | Self::Refused => false,
+        }
+    }
 }
 
 /// A call into the processor.

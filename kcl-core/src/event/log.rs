@@ -111,6 +111,15 @@ pub(super) fn write(origin: Option<&Origin>, event: &Event) {
                 debug!(%shard, ?why, failures, %error, "a read is tried again");
             }
         }
+        Event::Subscribed { shard, took } => debug!(%shard, ?took, "subscribed"),
+        Event::RetrievalChanged {
+            shard,
+            to,
+            error: Some(error),
+        } => warn!(%shard, ?to, %error, "records come another way from now on"),
+        Event::RetrievalChanged { shard, to, .. } => {
+            info!(%shard, ?to, "records come another way from now on");
+        }
         Event::RecordsTrimmed(trimmed) => {
             let next = trimmed.next.as_ref().map_or("", |next| next.as_str());
             warn!(
@@ -119,6 +128,23 @@ pub(super) fn write(origin: Option<&Origin>, event: &Event) {
                  read may be lost",
             );
         }
+        Event::AggregatesMalformed {
+            shard,
+            first,
+            why,
+            records,
+        } => warn!(
+            %shard, %first, %why, records,
+            "a record looks like an aggregate and cannot be taken apart; it is delivered as it is",
+        ),
+        Event::RecordsMisrouted {
+            shard,
+            first,
+            records,
+        } => info!(
+            %shard, %first, records,
+            "user records of an aggregate belong to another shard and are left out",
+        ),
         Event::CallReturned {
             shard,
             call,
@@ -137,6 +163,7 @@ pub(super) fn write(origin: Option<&Origin>, event: &Event) {
         }
         Event::IteratorMade { .. }
         | Event::PageRead { .. }
+        | Event::EventRead { .. }
         | Event::RecordsDelivered { .. }
         | Event::RecordsProcessed { .. }
         | Event::CallReturned { .. } => trace!(?event),

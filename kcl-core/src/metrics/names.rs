@@ -3,7 +3,7 @@
 
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 
-const COUNTERS: [(&str, Unit, &str); 14] = [
+const COUNTERS: [(&str, Unit, &str); 16] = [
     (
         "RecordsProcessed",
         Unit::Count,
@@ -18,6 +18,16 @@ const COUNTERS: [(&str, Unit, &str); 14] = [
         "ExpiredIterator",
         Unit::Count,
         "iterators that expired or became unknown",
+    ),
+    (
+        "SubscribeToShardEvent.Records",
+        Unit::Count,
+        "records that subscriptions brought",
+    ),
+    (
+        "SilentSubscriptions",
+        Unit::Count,
+        "subscriptions that were replaced because they said nothing",
     ),
     (
         "LostLeases",
@@ -68,13 +78,18 @@ const COUNTERS: [(&str, Unit, &str); 14] = [
     ),
 ];
 
-const GAUGES: [(&str, Unit, &str); 10] = [
+const GAUGES: [(&str, Unit, &str); 11] = [
     (
         "MillisBehindLatest",
         Unit::Milliseconds,
         "how far the last batch was behind the newest record",
     ),
     ("CurrentLeases", Unit::Count, "shards that are being read"),
+    (
+        "FallenBack",
+        Unit::Count,
+        "1 where a shard of fan-out is polled instead, 0 where it is not",
+    ),
     (
         "TotalLeases",
         Unit::Count,
@@ -117,11 +132,21 @@ const GAUGES: [(&str, Unit, &str); 10] = [
     ),
 ];
 
-const HISTOGRAMS: [(&str, Unit, &str); 14] = [
+const HISTOGRAMS: [(&str, Unit, &str); 16] = [
     (
         "Success",
         Unit::Count,
         "1 for a batch that was processed, 0 for one that was not",
+    ),
+    (
+        "SubscribeToShard.Time",
+        Unit::Milliseconds,
+        "a call of SubscribeToShard, or a subscription that failed",
+    ),
+    (
+        "SubscribeToShard.Success",
+        Unit::Count,
+        "1 for a subscription that was accepted, 0 for one that was not or that failed",
     ),
     (
         "RecordProcessor.initialize.Time",

@@ -1,19 +1,16 @@
 //! The two calls of polling, and what their answers mean. Nothing here waits or retries.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_kinesis::operation::get_records::{GetRecordsError, GetRecordsOutput};
 use aws_sdk_kinesis::primitives::DateTime;
-use aws_sdk_kinesis::types::{self, ShardIteratorType};
-use bytes::Bytes;
+use aws_sdk_kinesis::types::ShardIteratorType;
 
-use crate::aws::{Call, classify, code, is_throttling};
+use crate::aws::{Call, child, classify, code, is_throttling, record};
 use crate::error::{Error, ErrorKind};
-use crate::model::{
-    Batch, ChildShard, HashKeyRange, Position, Record, SequenceNumber, ShardId, StreamName,
-};
+use crate::model::{Batch, Position, Record, SequenceNumber, ShardId, StreamName};
 
 /// A page, and the iterator of the next one; none where the shard ends.
 pub(super) struct Page {
@@ -197,33 +194,5 @@ fn read(answer: GetRecordsOutput, after: Option<&SequenceNumber>) -> Result<Page
     Ok(Page {
         batch,
         next: answer.next_shard_iterator,
-    })
-}
-
-fn record(raw: types::Record) -> Result<Record, String> {
-    Ok(Record {
-        sequence_number: SequenceNumber::new(raw.sequence_number).map_err(|e| e.to_string())?,
-        subsequence_number: 0,
-        partition_key: raw.partition_key.unwrap_or_default(),
-        data: Bytes::from(raw.data.into_inner()),
-        approximate_arrival: raw
-            .approximate_arrival_timestamp
-            .and_then(|time| SystemTime::try_from(time).ok()),
-    })
-}
-
-fn child(raw: types::ChildShard) -> Result<ChildShard, String> {
-    let id = raw.shard_id;
-    if id.is_empty() || raw.parent_shards.is_empty() {
-        return Err(format!("child shard {id:?} without name or parents"));
-    }
-    let Some(range) = raw.hash_key_range else {
-        return Err(format!("child shard {id:?} without a range of hash keys"));
-    };
-    Ok(ChildShard {
-        parents: raw.parent_shards.iter().map(ShardId::new).collect(),
-        range: HashKeyRange::parse(&range.starting_hash_key, &range.ending_hash_key)
-            .map_err(|error| error.to_string())?,
-        id: ShardId::new(id),
     })
 }

@@ -231,9 +231,8 @@ impl Reader {
             Refused::Throttled(error) => (error, ReadFailure::Throttled, good),
             Refused::Later(error) => (error, ReadFailure::Unavailable, good),
         };
-        match why {
-            ReadFailure::Iterator | ReadFailure::Throttled => self.meter.answered(),
-            ReadFailure::Unavailable => {}
+        if why.is_answer() {
+            self.meter.answered();
         }
         let now = Instant::now();
         let pause = self.backoff.after_failure(now, &mut self.rng);

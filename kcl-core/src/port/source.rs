@@ -1,5 +1,6 @@
 //! Where batches come from. Polling implements it here, fan-out in `kcl-efo`.
 
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
@@ -56,9 +57,20 @@ pub enum FeedError {
 
 /// A running read of one shard: batches in order, without gaps and without repeats.
 pub struct Feed {
-    batches: mpsc::Receiver<(Result<Batch, Error>, OwnedSemaphorePermit)>,
+    batches: mpsc::Receiver<Waiting>,
     _task: JoinSet<()>,
 }
+
+/// What waits in a feed, and what is given back when it is taken out.
+struct Waiting {
+    batch: Result<Batch, Error>,
+    _room: OwnedSemaphorePermit,
+    _held: Option<Held>,
+}
+
+/// Anything that is dropped when a batch leaves its feed, such as a share of a budget that several feeds
+/// have together.
+pub type Held = Box<dyn Any + Send>;
 
 /// How many batches may wait in a feed beside the byte budget: enough to hide one fetch behind
 /// another, few enough that a stop has little to throw away.
@@ -94,7 +106,7 @@ impl Feed {
     /// [`FeedError`] if the shard cannot be read on. After a batch with children there is none.
     pub async fn next(&mut self) -> Result<Batch, FeedError> {
         match self.batches.recv().await {
-            Some((batch, _permit)) => Ok(batch?),
+            Some(waiting) => Ok(waiting.batch?),
             None => Err(FeedError::Gone),
         }
     }
@@ -109,7 +121,7 @@ impl fmt::Debug for Feed {
 /// The sending end of a feed. A full budget holds the reader back: that is the back-pressure.
 #[derive(Clone, Debug)]
 pub struct BatchSender {
-    sender: mpsc::Sender<(Result<Batch, Error>, OwnedSemaphorePermit)>,
+    sender: mpsc::Sender<Waiting>,
     budget: Arc<Semaphore>,
     units: u32,
 }
@@ -128,21 +140,37 @@ impl BatchSender {
     /// Sends a batch once the budget has room for it. A batch larger than the whole budget goes
     /// out alone. False if nobody listens any more.
     pub async fn send(&self, batch: Batch) -> bool {
+        self.send_with(batch, None).await
+    }
+
+    /// As [`send`](Self::send); `held` is dropped when the batch is taken out of the feed.
+    pub async fn send_with(&self, batch: Batch, held: Option<Held>) -> bool {
         let units = u32::try_from(batch.bytes().div_ceil(UNIT).max(1)).unwrap_or(u32::MAX);
         let permit = self
             .budget
             .clone()
             .acquire_many_owned(units.min(self.units))
             .await;
-        let Ok(permit) = permit else { return false };
-        self.sender.send((Ok(batch), permit)).await.is_ok()
+        let Ok(room) = permit else { return false };
+        let waiting = Waiting {
+            batch: Ok(batch),
+            _room: room,
+            _held: held,
+        };
+        self.sender.send(waiting).await.is_ok()
     }
 
     /// Ends the feed with an error that the worker must act on.
     pub async fn fail(&self, error: Error) {
-        if let Ok(permit) = self.budget.clone().acquire_owned().await
-            && self.sender.send((Err(error), permit)).await.is_err()
-        {
+        let Ok(room) = self.budget.clone().acquire_owned().await else {
+            return;
+        };
+        let waiting = Waiting {
+            batch: Err(error),
+            _room: room,
+            _held: None,
+        };
+        if self.sender.send(waiting).await.is_err() {
             tracing::debug!("a feed failed after its shard was given up");
         }
     }

@@ -15,16 +15,18 @@ use tokio::time::{Instant, sleep_until};
 use self::pen::{Pen, Writing};
 use self::tell::{InHand, payload_bytes};
 use super::guard::{Callback, Factory, Handed, UserCode};
+use super::intake::Intake;
 use super::report::Counters;
 use crate::decide::progress::AskId;
 use crate::decide::shard::{Action, Call, End, Event, ShardMachine, Start};
+use crate::decode::Decoder;
 use crate::env::Env;
 use crate::error::{Error, ErrorKind};
 use crate::event::{self, CallOutcome, Events};
-use crate::model::{Batch, Checkpoint, ShardId};
+use crate::model::{Batch, Checkpoint, HashKeyRange, ShardId};
 use crate::port::{
-    CheckpointRequest, Checkpointer, CommitError, Feed, FeedError, Grant, Meter, OpenFeed,
-    RecordSource, ShardContext, Standing,
+    CheckpointRequest, Checkpointer, CommitError, FeedError, Grant, Meter, OpenFeed, RecordSource,
+    ShardContext, Standing,
 };
 use crate::settings::Settings;
 
@@ -78,6 +80,7 @@ pub(crate) async fn run(
         in_hand: None,
         feed: None,
         meter,
+        range: shard.range,
         pen: Pen {
             right: Some(right),
             writing: None,
@@ -108,8 +111,10 @@ struct ShardTask {
     standing: Option<watch::Receiver<Standing>>,
     /// Nothing once the worker has said it.
     stop: Option<oneshot::Receiver<()>>,
-    feed: Option<Feed>,
+    feed: Option<Intake>,
     meter: Meter,
+    /// What the shard takes in.
+    range: HashKeyRange,
     /// The call that runs.
     in_hand: Option<InHand>,
     user: UserCode,
@@ -254,14 +259,17 @@ impl ShardTask {
 
     fn open_feed(&mut self, after: &Checkpoint) {
         self.feed = after.resume().map(|from| {
-            self.shared.source.open(OpenFeed {
+            let (shard, events) = (&self.context.shard, &self.shared.events);
+            let feed = self.shared.source.open(OpenFeed {
                 stream: self.context.stream.clone(),
-                shard: self.context.shard.clone(),
+                shard: shard.clone(),
                 from,
                 env: self.shared.env.clone(),
-                events: self.shared.events.clone(),
+                events: events.clone(),
                 meter: self.meter.clone(),
-            })
+            });
+            let decoder = Decoder::new(&self.shared.settings.decode, self.range);
+            Intake::new(shard.clone(), feed, decoder, events.clone())
         });
     }
 
@@ -353,7 +361,7 @@ async fn changed(standing: &mut Option<watch::Receiver<Standing>>) {
     }
 }
 
-async fn next_batch(feed: &mut Option<Feed>) -> Result<Batch, FeedError> {
+async fn next_batch(feed: &mut Option<Intake>) -> Result<Batch, FeedError> {
     match feed {
         Some(feed) => feed.next().await,
         None => std::future::pending().await,

@@ -24,13 +24,13 @@ fn arrival(continuation: Option<u64>, has_records: bool, has_children: bool) -> 
     })
 }
 
+const ACCEPTED: Event = Event::Accepted {
+    asked: SystemTime::UNIX_EPOCH,
+};
+
 /// A session whose cursor stands after 10, in this state at `now`; accepted long ago.
 fn session(state: State) -> Session {
-    let mut session = Session::new(
-        after(10),
-        SystemTime::UNIX_EPOCH,
-        SubscriptionSettings::default(),
-    );
+    let mut session = Session::new(after(10), None, SubscriptionSettings::default());
     session.state = state;
     session
 }
@@ -63,8 +63,22 @@ fn every_state_answers_every_event_as_the_table_says() {
         renew_at: past,
         heard: true,
     };
-    let delivering = State::Delivering { renew_at: later };
-    let delivering_late = State::Delivering { renew_at: past };
+    let delivering = State::Delivering {
+        renew_at: later,
+        let_go_at: Some(later),
+    };
+    let delivering_late = State::Delivering {
+        renew_at: past,
+        let_go_at: Some(later),
+    };
+    let stuck = State::Delivering {
+        renew_at: later,
+        let_go_at: Some(past),
+    };
+    let let_go = State::Delivering {
+        renew_at: past,
+        let_go_at: None,
+    };
     let waiting = State::Waiting { until: later };
     let waiting_over = State::Waiting { until: past };
     let ended = State::Ended;
@@ -78,25 +92,28 @@ fn every_state_answers_every_event_as_the_table_says() {
 
     let table = [
         (idle, start(), subscribe()),
-        (idle, Event::Accepted, Action::Ignore),
+        (idle, ACCEPTED, Action::Ignore),
         (idle, records(), Action::Ignore),
+        (idle, Event::Alive, Action::Ignore),
         (idle, Event::Delivered, Action::Ignore),
         (idle, Event::Closed, Action::Ignore),
         (idle, refused(Refusal::Final), Action::Ignore),
         (idle, Event::Due, Action::Ignore),
         (opening, start(), Action::Ignore),
-        (opening, Event::Accepted, Action::Listen),
+        (opening, ACCEPTED, Action::Listen),
         (opening, records(), Action::Ignore),
+        (opening, Event::Alive, Action::Ignore),
         (opening, Event::Delivered, Action::Ignore),
         (opening, Event::Closed, Action::Wait),
         (opening, refused(Refusal::InUse), Action::Wait),
         (opening, refused(Refusal::Throttled), Action::Wait),
         (opening, refused(Refusal::Unavailable), Action::Wait),
+        (opening, refused(Refusal::Argument), Action::Fail),
         (opening, refused(Refusal::Final), Action::Fail),
         (opening, Event::Due, Action::Ignore),
         (opening_late, Event::Due, Action::Wait),
         (listening, start(), Action::Ignore),
-        (listening, Event::Accepted, Action::Ignore),
+        (listening, ACCEPTED, Action::Ignore),
         (listening, records(), Action::Deliver),
         (listening, empty(), Action::Listen),
         (listening, last(), Action::DeliverLast),
@@ -105,6 +122,7 @@ fn every_state_answers_every_event_as_the_table_says() {
         (listening, arrival(Some(10), true, false), Action::Wait),
         (listening, arrival(Some(9), true, false), Action::Wait),
         (listening, arrival(Some(20), true, true), Action::Deliver),
+        (listening, Event::Alive, Action::Listen),
         (listening, Event::Delivered, Action::Ignore),
         (listening, Event::Closed, subscribe()),
         (listening, refused(Refusal::InUse), Action::Wait),
@@ -114,28 +132,36 @@ fn every_state_answers_every_event_as_the_table_says() {
         (listening, Event::Due, Action::Ignore),
         (fresh, Event::Closed, Action::Wait),
         (silent, Event::Due, Action::Wait),
+        (silent, Event::Alive, Action::Listen),
         (expiring, Event::Due, subscribe()),
+        (expiring, Event::Alive, subscribe()),
         (expiring, empty(), Action::Subscribe(after(20))),
         (expiring, records(), Action::Deliver),
         (delivering, start(), Action::Ignore),
-        (delivering, Event::Accepted, Action::Ignore),
+        (delivering, ACCEPTED, Action::Ignore),
         (delivering, records(), Action::Ignore),
+        (delivering, Event::Alive, Action::Ignore),
         (delivering, Event::Delivered, Action::Listen),
         (delivering, Event::Closed, Action::Ignore),
         (delivering, refused(Refusal::Final), Action::Ignore),
         (delivering, Event::Due, Action::Ignore),
         (delivering_late, Event::Delivered, subscribe()),
+        (stuck, Event::Due, Action::LetGo),
+        (let_go, Event::Due, Action::Ignore),
+        (let_go, Event::Delivered, subscribe()),
         (waiting, start(), Action::Ignore),
-        (waiting, Event::Accepted, Action::Ignore),
+        (waiting, ACCEPTED, Action::Ignore),
         (waiting, records(), Action::Ignore),
+        (waiting, Event::Alive, Action::Ignore),
         (waiting, Event::Delivered, Action::Ignore),
         (waiting, Event::Closed, Action::Ignore),
         (waiting, refused(Refusal::Final), Action::Ignore),
         (waiting, Event::Due, Action::Ignore),
         (waiting_over, Event::Due, subscribe()),
         (ended, start(), Action::Ignore),
-        (ended, Event::Accepted, Action::Ignore),
+        (ended, ACCEPTED, Action::Ignore),
         (ended, records(), Action::Ignore),
+        (ended, Event::Alive, Action::Ignore),
         (ended, Event::Delivered, Action::Ignore),
         (ended, Event::Closed, Action::Ignore),
         (ended, refused(Refusal::Final), Action::Ignore),
@@ -188,7 +214,7 @@ fn other_refusals_back_off_up_to_the_longest_pause_and_an_event_ends_that() {
         "{pauses:?}"
     );
 
-    session.on(now, &Event::Accepted, &mut rng);
+    session.on(now, &ACCEPTED, &mut rng);
     session.on(now, &arrival(Some(20), false, false), &mut rng);
     session.on(
         now + seconds(20),
@@ -200,23 +226,49 @@ fn other_refusals_back_off_up_to_the_longest_pause_and_an_event_ends_that() {
 }
 
 #[test]
-fn latest_is_fixed_to_a_time_so_that_a_second_try_skips_nothing() {
-    let wall = SystemTime::UNIX_EPOCH + seconds(99);
-    let mut session = Session::new(Position::Latest, wall, SubscriptionSettings::default());
-    let action = session.on(
-        Instant::now(),
-        &Event::Start,
-        &mut fastrand::Rng::with_seed(1),
-    );
-    assert_eq!(action, Action::Subscribe(Position::AtTimestamp(wall)));
+fn latest_is_a_time_from_its_first_acceptance_on_so_that_a_second_try_skips_nothing() {
+    let (now, mut rng) = (Instant::now(), fastrand::Rng::with_seed(1));
+    let asked = SystemTime::UNIX_EPOCH + seconds(99);
+    let mut session = Session::new(Position::Latest, None, SubscriptionSettings::default());
+    let action = session.on(now, &Event::Start, &mut rng);
+    assert_eq!(action, Action::Subscribe(Position::Latest));
+    session.on(now, &Event::Accepted { asked }, &mut rng);
+    session.on(now, &Event::Closed, &mut rng);
+    let action = session.on(now + seconds(60), &Event::Due, &mut rng);
+    assert_eq!(action, Action::Subscribe(Position::AtTimestamp(asked)));
+}
+
+#[test]
+fn a_time_that_is_yet_to_come_becomes_now() {
+    let (now, mut rng) = (Instant::now(), fastrand::Rng::with_seed(1));
+    let ahead = Position::AtTimestamp(SystemTime::UNIX_EPOCH);
+    let mut session = Session::new(ahead, None, SubscriptionSettings::default());
+    session.on(now, &Event::Start, &mut rng);
+    let refused = Event::Refused(Refusal::Argument);
+    assert_eq!(session.on(now, &refused, &mut rng), Action::Wait);
+    let again = session.on(now + seconds(60), &Event::Due, &mut rng);
+    assert_eq!(again, Action::Subscribe(Position::Latest));
+    assert_eq!(session.on(now, &refused, &mut rng), Action::Fail);
+}
+
+#[test]
+fn nothing_is_asked_for_before_its_turn() {
+    let (now, mut rng) = (Instant::now(), fastrand::Rng::with_seed(1));
+    let turn = now + seconds(4);
+    let mut session = Session::new(after(10), Some(turn), SubscriptionSettings::default());
+    assert_eq!(session.on(now, &Event::Start, &mut rng), Action::Wait);
+    assert_eq!(session.next_deadline(), Some(turn));
+    let action = session.on(turn, &Event::Due, &mut rng);
+    assert_eq!(action, Action::Subscribe(after(10)));
 }
 
 fn any_event() -> impl Strategy<Value = Event> {
     prop_oneof![
         2 => Just(Event::Start),
-        6 => Just(Event::Accepted),
+        6 => Just(ACCEPTED),
         8 => (proptest::option::weighted(0.9, 1_u64..200), any::<bool>(), proptest::bool::weighted(0.2))
             .prop_map(|(continuation, records, children)| arrival(continuation, records, children)),
+        2 => Just(Event::Alive),
         6 => Just(Event::Delivered),
         3 => Just(Event::Closed),
         3 => prop_oneof![
@@ -238,7 +290,7 @@ proptest! {
     fn no_history_skips_repeats_or_floods(history in any_history(), seed: u64) {
         let mut rng = fastrand::Rng::with_seed(seed);
         let mut session =
-            Session::new(Position::TrimHorizon, SystemTime::UNIX_EPOCH, SubscriptionSettings::default());
+            Session::new(Position::TrimHorizon, None, SubscriptionSettings::default());
         let mut now = Instant::now();
         let mut handed_on: Option<SequenceNumber> = None;
         let (mut accepted, mut subscribed, mut over) = (None::<Instant>, None::<Instant>, false);
@@ -255,7 +307,7 @@ proptest! {
             };
             let before = session.clone();
             let action = session.on(now, &event, &mut rng);
-            if event == Event::Accepted && action == Action::Listen {
+            if event == ACCEPTED && action == Action::Listen {
                 accepted = Some(now);
             }
             if let Event::Received(Arrival { continuation, has_children, .. }) = &event {
@@ -270,6 +322,7 @@ proptest! {
                         prop_assert!(*has_children && continuation.is_none());
                     }
                     Action::Wait | Action::Ignore => {}
+                    Action::LetGo => prop_assert!(false, "an event is no stop of time"),
                     Action::Fail => prop_assert!(false, "an event is no refusal"),
                 }
             }
@@ -286,7 +339,10 @@ proptest! {
             }
             prop_assert!(!over || action == Action::Ignore, "life after the end");
             over |= action == Action::DeliverLast;
-            let mute = matches!(session.state, State::Idle | State::Delivering { .. } | State::Ended);
+            let mute = matches!(
+                session.state,
+                State::Idle | State::Delivering { let_go_at: None, .. } | State::Ended
+            );
             prop_assert_eq!(session.next_deadline().is_none(), mute);
         }
     }

@@ -36,47 +36,51 @@ impl Load {
 /// So fine that capacities of the largest to the smallest still tell one lease from none.
 const PER_WEIGHT: usize = 1_000_000;
 
+/// What each worker should have at least when `total` are to be had; it depends on nothing that moves. Each may have
+/// one more, but for who is full.
+pub(crate) fn shares(
+    loads: &BTreeMap<WorkerKey, Load>,
+    total: usize,
+) -> BTreeMap<WorkerKey, usize> {
+    let mut shares = BTreeMap::new();
+    let mut left = total;
+    let mut open: Vec<(&WorkerKey, &Load)> = loads.iter().collect();
+    // Who cannot have an even share is filled up, and the rest is shared by the others.
+    loop {
+        let all: usize = open.iter().map(|(_, load)| load.weight()).sum();
+        let even = |load: &Load| (left * load.weight()).checked_div(all).unwrap_or(0);
+        let (full, rest): (Vec<_>, Vec<_>) =
+            open.iter().partition(|(_, load)| load.room() <= even(load));
+        if full.is_empty() {
+            let even = open.iter().map(|(key, load)| ((*key).clone(), even(load)));
+            shares.extend(even);
+            return shares;
+        }
+        for (key, load) in full {
+            shares.insert(key.clone(), load.room());
+            left -= load.room();
+        }
+        open = rest;
+    }
+}
+
 /// How many leases each worker should have when `total` are to be had.
 pub(crate) fn targets(
     loads: &BTreeMap<WorkerKey, Load>,
     total: usize,
 ) -> BTreeMap<WorkerKey, usize> {
-    let mut targets = BTreeMap::new();
-    let mut left = total;
-    let mut open: Vec<(&WorkerKey, &Load)> = loads.iter().collect();
-    let even = |left: usize, weights: usize, load: &Load| {
-        (left * load.weight()).checked_div(weights).unwrap_or(0)
-    };
-    let weights =
-        |open: &[(&WorkerKey, &Load)]| open.iter().map(|(_, load)| load.weight()).sum::<usize>();
-    // Who cannot have an even share is filled up, and the rest is shared by the others.
-    while !open.is_empty() {
-        let all = weights(&open);
-        let (full, rest): (Vec<_>, Vec<_>) = open
-            .iter()
-            .partition(|(_, load)| load.room() <= even(left, all, load));
-        if full.is_empty() {
-            break;
-        }
-        for (key, load) in full {
-            targets.insert(key.clone(), load.room());
-            left -= load.room();
-        }
-        open = rest;
-    }
+    let mut targets = shares(loads, total);
+    let over = total.saturating_sub(targets.values().sum());
     // The ones left over go to those who have most, so that nothing moves for their sake.
-    let all = weights(&open);
-    let share = |load: &Load| even(left, all, load);
-    let above = |load: &Load| load.held.cast_signed() - share(load).cast_signed();
-    open.sort_by(|(a, x), (b, y)| above(y).cmp(&above(x)).then_with(|| a.cmp(b)));
-    let over = left
-        - open
-            .iter()
-            .map(|(_, load)| share(load))
-            .sum::<usize>()
-            .min(left);
-    for (place, (key, load)) in open.into_iter().enumerate() {
-        targets.insert(key.clone(), share(load) + usize::from(place < over));
+    let with_room = loads.iter().filter_map(|(key, load)| {
+        let share = targets[key];
+        let above = load.held.cast_signed() - share.cast_signed();
+        (share < load.room()).then_some((std::cmp::Reverse(above), key))
+    });
+    let mut with_room: Vec<_> = with_room.collect();
+    with_room.sort();
+    for (_, key) in with_room.into_iter().take(over) {
+        targets.entry(key.clone()).and_modify(|share| *share += 1);
     }
     targets
 }

@@ -27,7 +27,7 @@ use self::choice::Choice;
 use super::Me;
 use super::balance::Load;
 use super::expiry::{Hold, Life};
-use super::moved::Moving;
+use super::moved::{Homes, Moving};
 use super::view::View;
 use crate::row::{Capacity, InReturn, Moved, WorkerKey};
 
@@ -115,7 +115,7 @@ pub(crate) struct Sight<'a> {
     pub(crate) lives: &'a BTreeMap<WorkerKey, Life>,
     pub(crate) holds: &'a BTreeMap<ShardId, Hold>,
     pub(crate) loads: &'a BTreeMap<WorkerKey, Load>,
-    pub(crate) targets: &'a BTreeMap<WorkerKey, usize>,
+    pub(crate) homes: &'a Homes,
 }
 
 impl<'a> Fleet<'a> {
@@ -141,7 +141,7 @@ impl<'a> Fleet<'a> {
                 sight.view.workers.get(key)?.row.load?
             };
             let counts = sight.loads.get(key)?;
-            let share = sight.targets.get(key).copied().unwrap_or(0);
+            let share = sight.homes.target(key);
             // Bounded: nobody gives its last lease, or takes more than twice its share by count.
             let most = (2 * share).max(share + 1).min(counts.room());
             members.push(Member {
@@ -238,16 +238,9 @@ impl<'a> Fleet<'a> {
             return Vec::new();
         };
         let moved = |shard: &ShardId, in_return: Option<&ShardId>| {
-            let before = sight
-                .view
-                .leases
-                .get(shard)
-                .and_then(|seen| seen.row.moved.as_deref());
-            // What went on from hand to hand still excuses the first.
-            let first =
-                before.filter(|before| before.to == *me && sight.loads.contains_key(&before.from));
-            let first = first.map_or(me, |before| &before.from).clone();
-            // Of two for each other, it is the one that comes back that excuses what this worker has too many.
+            // What goes on from hand to hand still counts as the first's.
+            let first = sight.homes.home(shard, me).clone();
+            // Of two for each other, it is the one that comes back that counts as the first's.
             match in_return {
                 None => Moved {
                     from: first,

@@ -1,15 +1,16 @@
-//! Leases that were given to a worker of the holder's choice, and what that does to shares.
+//! Leases that were given to a worker of the holder's choice, and what that does to counts.
 //!
-//! Such a lease says from whom it went to whom. While both share and the second holds it, it excuses one lease
-//! by which the first has less and the second more than their shares by count: so nothing is evened out that
-//! was made uneven on purpose, and as soon as one of the two is gone only counts matter again.
+//! Such a lease says from whom it went to whom. While both share, it counts as the first's, wherever it is: on its
+//! way, or with the second. So counts stay as they are while leases move for another reason, and nothing is evened
+//! out that was made uneven on purpose. It counts as its holder's like any other as soon as one of the two is gone, or
+//! the first has more than its share with it.
 
 use std::collections::BTreeMap;
 
 use kcl_core::event::HandOverReason;
 use kcl_core::model::ShardId;
 
-use super::balance::Load;
+use super::balance::{self, Load};
 use super::expiry::Hold;
 use super::view::View;
 use crate::row::{Moved, WorkerKey};
@@ -23,75 +24,149 @@ pub(crate) struct Moving {
     pub(crate) why: HandOverReason,
 }
 
-/// What the leases that moved lead to.
-#[derive(Debug, Default)]
-pub(crate) struct Excused {
-    /// By how many leases the share of a worker is other than counts alone would have it.
-    shifts: BTreeMap<WorkerKey, isize>,
+/// What counts as whose.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Homes {
+    /// The leases that count as another's than their holder's: whose.
+    away: BTreeMap<ShardId, WorkerKey>,
+    /// What each worker has by count, and can have.
+    pub(crate) counts: BTreeMap<WorkerKey, Load>,
+    /// How many leases each should have by count.
+    pub(crate) targets: BTreeMap<WorkerKey, usize>,
     /// Free leases that are meant for somebody.
     pub(crate) offers: BTreeMap<ShardId, WorkerKey>,
 }
 
-impl Excused {
-    /// Looks at all leases that moved, in their order.
+impl Homes {
+    /// Where each lease counts as its holder's.
+    pub(crate) fn at_holders(loads: &BTreeMap<WorkerKey, Load>, total: usize) -> Self {
+        Self {
+            targets: balance::targets(loads, total),
+            counts: loads.clone(),
+            ..Self::default()
+        }
+    }
+
+    /// With the leases that were given. `total` are to be shared out.
     pub(crate) fn find(
         view: &View,
         holds: &BTreeMap<ShardId, Hold>,
         loads: &BTreeMap<WorkerKey, Load>,
-        targets: &BTreeMap<WorkerKey, usize>,
+        total: usize,
     ) -> Self {
-        let mut excused = Self::default();
-        for (shard, hold) in holds {
-            let moved = view
-                .leases
-                .get(shard)
-                .and_then(|seen| seen.row.moved.as_deref());
-            let Some(Moved { from, to, .. }) = moved.filter(|moved| moved.from != moved.to) else {
+        let given = holds.keys().filter_map(|shard| {
+            let given = Given::find(view, holds, loads, shard)?;
+            Some((shard, given))
+        });
+        let given: Vec<_> = given.collect();
+        let mut homes = Self {
+            counts: loads.clone(),
+            ..Self::default()
+        };
+        for (_, given) in &given {
+            homes.shift(given, 1);
+        }
+        // By what does not depend on what moves: so it comes out the same while one of them is on its way.
+        let shares = balance::shares(&homes.counts, total);
+        for (shard, given) in given {
+            let most = shares.get(given.home).map_or(0, |share| share + 1);
+            if homes.counts[given.home].held > most {
+                homes.shift(&given, -1);
                 continue;
-            };
-            let (Some(giver), Some(taker)) = (loads.get(from), loads.get(to)) else {
-                continue;
-            };
-            let share = |key| excused.shifted(key, targets.get(key).copied().unwrap_or(0));
-            let lacks = |key, load: &Load| load.held < share(key);
-            match hold {
-                Hold::By(key) if key == to => {
-                    if lacks(from, giver) && taker.held > share(to) {
-                        excused.shift(from, -1);
-                        excused.shift(to, 1);
-                    }
-                }
-                Hold::Free if taker.held < taker.room() => {
-                    if lacks(from, giver) {
-                        excused.shift(from, -1);
-                        excused.offers.insert(shard.clone(), to.clone());
-                    } else if lacks(to, taker) {
-                        excused.offers.insert(shard.clone(), to.clone());
-                    }
-                }
-                Hold::Free | Hold::By(_) | Hold::ByDead(_) | Hold::ByForeign | Hold::Stray => {}
+            }
+            homes.away.insert(shard.clone(), given.home.clone());
+            if !given.is_held {
+                homes.offers.insert(shard.clone(), given.to.clone());
             }
         }
-        excused
+        homes.targets = balance::targets(&homes.counts, total);
+        homes
     }
 
-    fn shift(&mut self, key: &WorkerKey, by: isize) {
-        *self.shifts.entry(key.clone()).or_default() += by;
-    }
-
-    /// A share by count, as it is with what is excused.
-    pub(crate) fn shifted(&self, key: &WorkerKey, share: usize) -> usize {
-        share.saturating_add_signed(self.shifts.get(key).copied().unwrap_or(0))
-    }
-
-    /// The counts without what is excused, so that they can be held against shares by count.
-    pub(crate) fn without(&self, loads: &BTreeMap<WorkerKey, Load>) -> BTreeMap<WorkerKey, Load> {
-        let mut loads = loads.clone();
-        for (key, by) in &self.shifts {
-            if let Some(load) = loads.get_mut(key) {
-                load.held = load.held.saturating_add_signed(-by);
-            }
+    /// Counts a lease as its giver's, and leaves the room that it takes where it is or will be; or takes that back.
+    fn shift(&mut self, given: &Given<'_>, by: isize) {
+        let room = i64::try_from(by).unwrap_or(0);
+        if let Some(home) = self.counts.get_mut(given.home) {
+            home.held = home.held.saturating_add_signed(by);
+            home.max = home.max.map(|max| add(max, room));
         }
-        loads
+        if let Some(to) = self.counts.get_mut(given.to) {
+            if given.is_held {
+                to.held = to.held.saturating_add_signed(-by);
+            }
+            to.max = to.max.map(|max| add(max, -room));
+        }
+    }
+
+    /// How many more leases it should have; fewer, if negative.
+    fn lacks(&self, key: &WorkerKey) -> isize {
+        let held = self.counts.get(key).map_or(0, |load| load.held);
+        self.target(key).cast_signed() - held.cast_signed()
+    }
+
+    /// How many it should have by count.
+    pub(crate) fn target(&self, key: &WorkerKey) -> usize {
+        self.targets.get(key).copied().unwrap_or(0)
+    }
+
+    /// Whether everybody has what it should have by count.
+    pub(crate) fn is_even(&self) -> bool {
+        self.counts.keys().all(|key| self.lacks(key) == 0)
+    }
+
+    /// How many leases a worker holds when it has so many by count.
+    pub(crate) fn real(
+        &self,
+        key: &WorkerKey,
+        count: usize,
+        loads: &BTreeMap<WorkerKey, Load>,
+    ) -> usize {
+        let held = |loads: &BTreeMap<WorkerKey, Load>| loads.get(key).map_or(0, |load| load.held);
+        (count + held(loads)).saturating_sub(held(&self.counts))
+    }
+
+    /// Whose a lease of this worker is by count.
+    pub(crate) fn home<'a>(&'a self, shard: &ShardId, me: &'a WorkerKey) -> &'a WorkerKey {
+        self.away.get(shard).unwrap_or(me)
+    }
+}
+
+fn add(max: u32, by: i64) -> u32 {
+    u32::try_from(i64::from(max) + by).unwrap_or(0)
+}
+
+/// A lease that was given, while those it is about share.
+struct Given<'a> {
+    home: &'a WorkerKey,
+    to: &'a WorkerKey,
+    /// Whether it has arrived.
+    is_held: bool,
+}
+
+impl<'a> Given<'a> {
+    fn find(
+        view: &'a View,
+        holds: &BTreeMap<ShardId, Hold>,
+        loads: &BTreeMap<WorkerKey, Load>,
+        shard: &ShardId,
+    ) -> Option<Self> {
+        let moved = view.leases.get(shard)?.row.moved.as_deref()?;
+        let Moved {
+            from,
+            to,
+            in_return,
+        } = moved;
+        let is_with = |shard: &ShardId, key| matches!(holds.get(shard), Some(Hold::By(holder)) if holder == key);
+        let is_held = is_with(shard, to);
+        let taker = loads.get(to)?;
+        let is_free = holds.get(shard) == Some(&Hold::Free) && taker.held < taker.room();
+        let home = match in_return {
+            None => from,
+            // Until the other one is on its way back, it is where it was; from then on each is the other's.
+            Some(back) if is_free || is_with(&back.shard, to) => &back.from,
+            Some(_) => to,
+        };
+        let is_given = (is_held && home != to) || is_free;
+        (is_given && loads.contains_key(home)).then_some(Self { home, to, is_held })
     }
 }

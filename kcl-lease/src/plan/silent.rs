@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::Me;
 use super::balance::Load;
-use super::moved::Moving;
+use super::moved::{Homes, Moving};
 use crate::row::{Moved, WorkerKey};
 
 /// How long each reader has been asking without an answer; nothing if it has one or asks nothing.
@@ -77,7 +77,7 @@ pub(crate) fn silence(
 }
 
 /// Gives each to the worker that has least for its capacity. Nothing where there is no other.
-pub(crate) fn give_away(me: &Me, loads: &BTreeMap<WorkerKey, Load>) -> Vec<Moving> {
+pub(crate) fn give_away(me: &Me, loads: &BTreeMap<WorkerKey, Load>, homes: &Homes) -> Vec<Moving> {
     let mut held: BTreeMap<&WorkerKey, Load> = loads
         .iter()
         .filter(|(key, _)| **key != me.key)
@@ -95,7 +95,7 @@ pub(crate) fn give_away(me: &Me, loads: &BTreeMap<WorkerKey, Load>) -> Vec<Movin
         moving.push(Moving {
             shard: shard.clone(),
             moved: Moved {
-                from: me.key.clone(),
+                from: homes.home(shard, &me.key).clone(),
                 to: (*to).clone(),
                 in_return: None,
             },

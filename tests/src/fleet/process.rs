@@ -19,6 +19,9 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 /// How long the emulator may take until it says that it listens.
 const EMULATOR_START_MAX: Duration = Duration::from_secs(10);
 
+/// What is started as processes of their own.
+const BINARIES: [&str; 2] = ["kinesis-emulator", "record-printer"];
+
 /// The folder of the binaries under test. Under cargo they are built first, in the profile of this
 /// program; a program started by hand takes what is there.
 ///
@@ -33,9 +36,11 @@ pub async fn binaries() -> Result<PathBuf, Error> {
     if let Some(cargo) = std::env::var_os("CARGO") {
         let mut build = Command::new(cargo);
         build.current_dir(env!("CARGO_MANIFEST_DIR"));
-        // The whole workspace, because its features are then those of `cargo test --workspace`, and
-        // nothing is compiled twice.
-        build.args(["build", "--quiet", "--workspace", "--bins"]);
+        // Of the whole workspace, because the features are then nearly those of `cargo test --workspace`. Only these
+        // two: with the features of development left out, another build of `sim` would take the place of the one
+        // that its tests compare themselves with, and order other things differently.
+        build.args(["build", "--quiet", "--workspace"]);
+        build.args(BINARIES.iter().flat_map(|name| ["--bin", name]));
         if folder.ends_with("release") {
             build.arg("--release");
         }
@@ -43,7 +48,7 @@ pub async fn binaries() -> Result<PathBuf, Error> {
             return Err("the binaries under test could not be built".into());
         }
     }
-    for name in ["kinesis-emulator", "record-printer"] {
+    for name in BINARIES {
         if !folder.join(name).exists() {
             return Err(format!("{name} is not in {}; build it first", folder.display()).into());
         }

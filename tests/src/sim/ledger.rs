@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 use kcl_core::model::{Checkpoint, SequenceNumber, ShardId};
 
 use super::history::{Call, Ending, Event, InstanceId, LeaseRow, Process, RecordId, Step};
+use super::scenario::Heavy;
 use super::subject::Subject;
 
 /// Where the application starts, and how strict the rules are.
@@ -23,6 +24,10 @@ pub struct Expectations {
     pub clean: bool,
     /// Nothing happens to the fleet or the stream in this run either: no lease moves once settled.
     pub still: bool,
+    /// What weighs how much, if loads differ.
+    pub heavy: Option<Heavy>,
+    /// When production stops.
+    pub quiet: Duration,
     /// The longest lease time of the fleet.
     pub lease_max: Duration,
 }
@@ -82,6 +87,8 @@ pub struct ShardLedger {
     pub grants: BTreeMap<u64, GrantLedger>,
     /// When the row last changed hands.
     pub moved: Option<Duration>,
+    /// Who took it for its load, and when, if that was the last that happened to it.
+    pub given: Option<(String, Duration)>,
     /// When records of it were last delivered.
     pub delivered: Option<Duration>,
     /// How many of its records, from the first one, were delivered.
@@ -528,6 +535,8 @@ impl Ledger {
             of.ended |= row.checkpoint.is_end();
             if before.is_none_or(|before| before.epoch != row.epoch) {
                 of.moved = Some(self.now);
+                let taker = row.incarnation.clone().filter(|_| row.was_given());
+                of.given = taker.map(|taker| (taker, self.now));
                 if let Some(incarnation) = &row.incarnation {
                     let grant = GrantLedger {
                         incarnation: incarnation.clone(),

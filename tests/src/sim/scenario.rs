@@ -4,9 +4,11 @@
 //! plan printed is a run explained. It performs nothing; [`World`](super::world::World) does.
 
 mod draw;
+mod heavy;
 
 use std::time::Duration;
 
+pub use self::heavy::Heavy;
 use super::ledger::Start;
 use super::moment::Moment;
 use super::strike::Strike;
@@ -63,6 +65,8 @@ pub struct Plan {
     pub skew: Vec<i64>,
     /// What happens to the fleet and the stream.
     pub incidents: Vec<Planned>,
+    /// What weighs how much, if keys and workers differ; else every record is small, and every worker like the others.
+    pub heavy: Option<Heavy>,
     /// How the services break their word: never, unless a test of the rules wants it.
     pub sabotage: Option<Sabotage>,
 }

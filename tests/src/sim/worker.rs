@@ -27,6 +27,7 @@ use super::history::{Event, History, Process, Step};
 use super::ledger::Start;
 use super::net::Net;
 use super::processor::Processors;
+use super::scenario::Heavy;
 use super::world::{APPLICATION, STREAM, initial_position, settle, wall_zero};
 
 /// How long a worker that ended by itself stays down.
@@ -86,6 +87,8 @@ pub struct Supervisor {
     pub read_timeout: Option<Duration>,
     /// Where the application starts.
     pub start: Start,
+    /// How much it can do, where loads differ.
+    pub capacity: Option<f64>,
 }
 
 /// What ends the wait for a life.
@@ -218,6 +221,8 @@ impl Supervisor {
         };
         let lease = LeaseSettings {
             duration: self.lease_time,
+            capacity: self.capacity.unwrap_or(1.0),
+            load_patience: self.capacity.map(|_| Heavy::PATIENCE),
             ..LeaseSettings::default()
         };
         let env = Env::simulated(move || clock.now(), self.rng.u64(..)).with_gate(gate);

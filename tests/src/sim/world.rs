@@ -60,6 +60,8 @@ impl World {
             start: plan.start,
             clean: plan.kind != Kind::Chaos,
             still: plan.kind == Kind::Still,
+            heavy: plan.heavy,
+            quiet: plan.quiet,
             lease_max: plan.lease_times.iter().max().copied().unwrap_or_default(),
         };
         let clock = Clock::starting_at(wall_zero());
@@ -79,7 +81,7 @@ impl World {
         let control = Control::new(service.clone());
         Self {
             net: Net::new(service, history.clone(), APPLICATION, STREAM),
-            stream: Stream::new(control, history.clone(), STREAM),
+            stream: Stream::new(control, history.clone(), STREAM, plan.heavy),
             processors: Processors::new(history.clone(), plan.temper),
             zero: Instant::now(),
             history,
@@ -164,6 +166,7 @@ impl World {
                 commit_every: self.plan.commit_every,
                 read_timeout: self.plan.read_timeout,
                 start: self.plan.start,
+                capacity: self.plan.heavy.map(|heavy| heavy.capacity(worker)),
             };
             fleet.spawn(supervisor.run(first, receiver));
             commands.insert(worker, sender);

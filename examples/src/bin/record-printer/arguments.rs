@@ -24,6 +24,21 @@ pub(crate) struct Arguments {
     /// How records are read.
     #[arg(long, value_enum, default_value_t = Retrieval::Polling)]
     pub(crate) retrieval: Retrieval,
+    /// The registered consumer to read with, which is registered if it is not there. Default: named after
+    /// the application. Only with --retrieval fanout.
+    #[arg(long, conflicts_with = "consumer_arn")]
+    pub(crate) consumer_name: Option<String>,
+    /// The ARN of a consumer that is registered already. Only with --retrieval fanout.
+    #[arg(long)]
+    pub(crate) consumer_arn: Option<String>,
+    /// Poll a shard where fan-out is refused or keeps failing, until it works again. Only with --retrieval
+    /// fanout.
+    #[arg(long)]
+    pub(crate) fallback: bool,
+    /// Deregister the consumer after leaving: it costs money by the hour, used or not. Others that still
+    /// read with it register it again. Only with --retrieval fanout.
+    #[arg(long)]
+    pub(crate) deregister: bool,
     /// Where shards start that the application has never read: trim-horizon, latest, or a time in
     /// RFC 3339 such as 2026-01-31T12:00:00Z.
     #[arg(long, value_parser = position, default_value = "trim-horizon")]
@@ -40,8 +55,27 @@ pub(crate) struct Arguments {
 pub(crate) enum Retrieval {
     /// GetRecords, two megabytes per second and shard for all applications together.
     Polling,
-    /// Enhanced fan-out (not there yet).
+    /// Enhanced fan-out: pushed, two megabytes per second and shard for this application alone. Costs
+    /// extra.
     Fanout,
+}
+
+impl Arguments {
+    /// An option that says nothing with this way of reading.
+    pub(crate) fn misplaced(&self) -> Option<&'static str> {
+        let options = [
+            ("--consumer-name", self.consumer_name.is_some()),
+            ("--consumer-arn", self.consumer_arn.is_some()),
+            ("--fallback", self.fallback),
+            ("--deregister", self.deregister),
+        ];
+        match self.retrieval {
+            Retrieval::Fanout => None,
+            Retrieval::Polling => options
+                .into_iter()
+                .find_map(|(option, is_given)| is_given.then_some(option)),
+        }
+    }
 }
 
 fn position(text: &str) -> Result<InitialPosition, String> {
@@ -71,6 +105,18 @@ mod tests {
         assert_eq!(position("1970-01-01T01:00:01.5+01:00"), expected);
         let refusal = position("yesterday").unwrap_err();
         assert!(refusal.contains("trim-horizon, latest"), "{refusal}");
+    }
+
+    #[test]
+    fn options_of_fan_out_are_not_taken_in_silence_without_it() {
+        let parse = |more: &[&str]| {
+            let given = ["record-printer", "--stream", "s", "--application", "a"];
+            Arguments::parse_from(given.iter().chain(more)).misplaced()
+        };
+        assert_eq!(parse(&[]), None);
+        assert_eq!(parse(&["--fallback"]), Some("--fallback"));
+        assert_eq!(parse(&["--consumer-arn", "arn"]), Some("--consumer-arn"));
+        assert_eq!(parse(&["--retrieval", "fanout", "--fallback"]), None);
     }
 
     #[test]

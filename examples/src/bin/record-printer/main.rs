@@ -11,9 +11,10 @@ mod printer;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
-use aws_config::BehaviorVersion;
+use aws_config::{BehaviorVersion, SdkConfig};
 use clap::Parser;
 use kcl_core::{FailurePolicy, FailureSettings, Polling, Settings, Worker};
+use kcl_efo::FanOut;
 use kcl_lease::{DynamoLeases, LeaseSettings};
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
@@ -27,7 +28,7 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let filter = EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| EnvFilter::new("warn,kcl_core=info,kcl_lease=info"));
+        .unwrap_or_else(|_| EnvFilter::new("warn,kcl_core=info,kcl_efo=info,kcl_lease=info"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(io::stderr().is_terminal())
@@ -45,8 +46,8 @@ async fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments) -> Result<(), Error> {
-    if arguments.retrieval == Retrieval::Fanout {
-        return Err("--retrieval fanout is not there yet; use --retrieval polling".into());
+    if let Some(option) = arguments.misplaced() {
+        return Err(format!("{option} needs --retrieval fanout").into());
     }
     let aws = aws_config::load_defaults(BehaviorVersion::latest()).await;
     let output = Output::start(tokio::io::stdout());
@@ -62,8 +63,17 @@ async fn run(arguments: Arguments) -> Result<(), Error> {
         }),
         None => leases,
     };
-    let worker = Worker::builder(arguments.application, arguments.stream)
-        .with_source(Polling::new(&aws))
+    let fan_out = match arguments.retrieval {
+        Retrieval::Polling => None,
+        Retrieval::Fanout => Some(fan_out(&aws, &arguments)),
+    };
+    let stream = arguments.stream.clone();
+    let worker = Worker::builder(arguments.application, arguments.stream);
+    let worker = match &fan_out {
+        Some(fan_out) => worker.with_source(fan_out.clone()),
+        None => worker.with_source(Polling::new(&aws)),
+    };
+    let worker = worker
         .with_ownership(leases)
         .with_processor(move |shard| Printer::new(shard.shard(), output.clone()))
         .with_initial_position(arguments.initial_position)
@@ -98,8 +108,24 @@ async fn run(arguments: Arguments) -> Result<(), Error> {
         ended = Box::pin(worker.run(async move { count(&mut signals, 1).await })) => {
             // The worker has logged what it did.
             ended?;
-            Ok(())
+            match fan_out {
+                Some(fan_out) if arguments.deregister => Ok(fan_out.deregister(&stream).await?),
+                Some(_) | None => Ok(()),
+            }
         }
+    }
+}
+
+fn fan_out(aws: &SdkConfig, arguments: &Arguments) -> FanOut {
+    let source = match (&arguments.consumer_arn, &arguments.consumer_name) {
+        (Some(arn), _) => FanOut::registered(aws, arn),
+        (None, Some(name)) => FanOut::new(aws, name),
+        (None, None) => FanOut::new(aws, &arguments.application),
+    };
+    if arguments.fallback {
+        source.with_fallback(Polling::new(aws))
+    } else {
+        source
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-use super::{Blow, Cut, Incident, Kind, Plan, Planned, Side, Temper, Weather};
+use super::{Blow, Cut, Heavy, Incident, Kind, Plan, Planned, Side, Temper, Weather};
 use crate::sim::ledger::Start;
 use crate::sim::moment::Moment;
 
@@ -44,6 +44,7 @@ impl Plan {
             one_name: rng.u8(..10) == 0,
             skew: (0..workers).map(|_| rng.i64(-600_000..600_000)).collect(),
             incidents: Vec::new(),
+            heavy: heavy(seed, length),
             sabotage: None,
         };
         if let Start::At(at) = plan.start {
@@ -55,9 +56,22 @@ impl Plan {
             // LATEST is fixed by the worker's wall clock: a clock that is ahead starts ahead.
             plan.skew.iter_mut().for_each(|skew| *skew = 0);
         }
+        if plan.heavy.is_some() {
+            plan.heal = Heavy::heal(length);
+            plan.keys = Heavy::KEYS;
+            plan.produce_every = Heavy::EVERY;
+            plan.shards += 2;
+        }
         plan.incidents = incidents(&mut rng, &plan);
         plan
     }
+}
+
+/// In some runs loads differ. Drawn apart from everything else, so that the other plans stay as they are.
+fn heavy(seed: u64, length: Duration) -> Option<Heavy> {
+    let mut rng = Rng::with_seed(seed ^ 0x4ea7_10ad);
+    let is_drawn = rng.u8(..5) == 0 && length >= Duration::from_secs(600);
+    is_drawn.then(|| Heavy::draw(&mut rng))
 }
 
 fn ms(rng: &mut Rng, from: u64, to: u64) -> Duration {

@@ -1,0 +1,24 @@
+//! What AWS Lambda's event source mapping does with the records of a stream, as parts for an engine that does it on
+//! a fleet of one's own. Feature `lambda`.
+//!
+//! All but the last are pure: they decide and convert, and know neither time nor tasks.
+//!
+//! * [`event`]: records as the event that a function gets, typed or as JSON.
+//! * [`batching`]: when a batch is full, and what fits into an invocation.
+//! * [`filter`]: which records a function wants at all.
+//! * [`response`]: what a function says of the records it was given.
+//! * [`window`]: tumbling windows and their state.
+//! * [`destination`]: the document about records that were given up.
+//! * [`runtime_api`]: functions in processes of their own, in any language, behind Lambda's Runtime API.
+//!
+//! A mapping hands on what is in the stream: Lambda does not take aggregated records apart. Two user records of one
+//! aggregate would have the same `eventID`, and could not be told apart in a report of failures, so
+//! [`DecodeSettings::deaggregate`](crate::DecodeSettings) belongs off here.
+
+pub mod batching;
+pub mod destination;
+pub mod event;
+pub mod filter;
+pub mod response;
+pub mod runtime_api;
+pub mod window;
