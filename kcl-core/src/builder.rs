@@ -11,14 +11,15 @@ use crate::port::{Ownership, RecordProcessor, RecordSource, ShardContext};
 use crate::run::guard::Factory;
 use crate::run::worker::Worker;
 use crate::settings::Settings;
+use crate::streams::{StreamTracker, Streams};
 
 /// Describes a [`Worker`]. A source, an ownership and a processor are required.
 #[must_use]
 pub struct WorkerBuilder {
     application: String,
-    stream: String,
+    streams: Given,
     worker: Option<String>,
-    initial_position: InitialPosition,
+    initial_position: Option<InitialPosition>,
     source: Option<Arc<dyn RecordSource>>,
     ownership: Option<Box<dyn Ownership>>,
     factory: Option<Factory>,
@@ -27,13 +28,20 @@ pub struct WorkerBuilder {
     observers: Vec<Arc<dyn Observer>>,
 }
 
+/// What the worker is to read, as it was given.
+#[derive(Debug)]
+pub(crate) enum Given {
+    One(String),
+    Several(Streams),
+}
+
 impl WorkerBuilder {
-    pub(crate) fn new(application: String, stream: String) -> Self {
+    pub(crate) fn new(application: String, streams: Given) -> Self {
         Self {
             application,
-            stream,
+            streams,
             worker: None,
-            initial_position: InitialPosition::default(),
+            initial_position: None,
             source: None,
             ownership: None,
             factory: None,
@@ -71,9 +79,10 @@ impl WorkerBuilder {
         self
     }
 
-    /// Where shards start that the application has never read. Default: the oldest record.
+    /// Where shards start that the application has never read. Default: the oldest record. With several
+    /// streams it is said for each, by [`Streams::add`].
     pub fn with_initial_position(mut self, position: InitialPosition) -> Self {
-        self.initial_position = position;
+        self.initial_position = Some(position);
         self
     }
 
@@ -103,7 +112,7 @@ impl WorkerBuilder {
     pub fn build(self) -> Result<Worker, Error> {
         let mut problems = Problems(self.settings.problems());
         let application = problems.name("application", ApplicationName::new(&self.application));
-        let stream = problems.name("stream", StreamName::new(&self.stream));
+        let tracker = problems.tracker(self.streams, self.initial_position);
         let worker = match &self.worker {
             Some(worker) => problems.name("worker_id", WorkerId::new(worker)).map(Some),
             None => Some(None),
@@ -117,19 +126,19 @@ impl WorkerBuilder {
         problems
             .0
             .extend(ownership.iter().flat_map(|ownership| ownership.problems()));
-        match (application, stream, worker, source, ownership, factory) {
+        problems.of_several_streams(tracker.as_ref(), ownership.as_deref());
+        match (application, tracker, worker, source, ownership, factory) {
             (
                 Some(application),
-                Some(stream),
+                Some(tracker),
                 Some(worker),
                 Some(source),
                 Some(ownership),
                 Some(factory),
             ) if problems.0.is_empty() => Ok(Worker {
                 application,
-                stream,
+                tracker,
                 worker,
-                initial_position: self.initial_position,
                 source,
                 ownership,
                 factory,
@@ -146,7 +155,7 @@ impl fmt::Debug for WorkerBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WorkerBuilder")
             .field("application", &self.application)
-            .field("stream", &self.stream)
+            .field("streams", &self.streams)
             .field("worker", &self.worker)
             .field("settings", &self.settings)
             .finish_non_exhaustive()
@@ -163,6 +172,42 @@ impl Problems {
                 self.0.push(Problem::new(setting, error.to_string()));
                 None
             }
+        }
+    }
+
+    fn tracker(
+        &mut self,
+        streams: Given,
+        initial_position: Option<InitialPosition>,
+    ) -> Option<StreamTracker> {
+        match streams {
+            Given::One(stream) => {
+                let stream = self.name("stream", StreamName::new(&stream))?;
+                Some(StreamTracker::Single {
+                    stream,
+                    initial_position: initial_position.unwrap_or_default(),
+                })
+            }
+            Given::Several(streams) => {
+                if initial_position.is_some() {
+                    let rule = "is said for each of several streams, by Streams::add";
+                    self.0.push(Problem::new("initial_position", rule));
+                }
+                Some(StreamTracker::Multi(streams))
+            }
+        }
+    }
+
+    fn of_several_streams(
+        &mut self,
+        tracker: Option<&StreamTracker>,
+        ownership: Option<&dyn Ownership>,
+    ) {
+        if let (Some(StreamTracker::Multi(_)), Some(ownership)) = (tracker, ownership)
+            && !ownership.is_multi_stream()
+        {
+            let rule = "reads one stream only; use Worker::builder, or another ownership";
+            self.0.push(Problem::new("ownership", rule));
         }
     }
 

@@ -63,7 +63,7 @@ pub use self::facts::{
     CallOutcome, Callback, Failure, HandOverReason, LossReason, Malformed, Plan, ReadCall,
     ReadFailure, Refusal, Retrieval, StopReason, TakeReason, Trimmed,
 };
-use crate::model::{Checkpoint, Epoch, SequenceNumber, ShardId, WorkerId};
+use crate::model::{Checkpoint, Epoch, SequenceNumber, ShardId, StreamName, WorkerId};
 use crate::run::report::Report;
 
 /// Something that happened.
@@ -216,6 +216,15 @@ pub enum Event {
         /// How far it was read.
         checkpoint: Checkpoint,
     },
+    /// One of several streams cannot be listed: it is not there, or not permitted. The other streams are
+    /// read on; what this worker holds of this one it keeps. Told once, and again if it fails anew
+    /// after it could be listed. A worker of one stream ends instead.
+    StreamFailed {
+        /// The stream.
+        stream: StreamName,
+        /// Why.
+        error: Failure,
+    },
     /// The lease of a shard that is not finished is gone from the table, or was replaced by an older
     /// one: somebody deleted it. What was known of its progress is lost.
     LeaseVanished {
@@ -305,6 +314,19 @@ pub enum Event {
         to: Retrieval,
         /// Why, if it was not asked for.
         error: Option<Failure>,
+    },
+    /// The service refuses to let a shard of one of several streams be read: the stream is gone, or not
+    /// permitted. The worker keeps the shard, reads on in the others, and tries again. A worker of
+    /// one stream ends instead.
+    ShardUnreadable {
+        /// The shard.
+        shard: ShardId,
+        /// The number of the grant.
+        epoch: Epoch,
+        /// What the service said.
+        error: Failure,
+        /// After which pause it is tried again.
+        retry_in: Duration,
     },
     /// Reading went on behind a record that is no longer in the stream: the retention period has
     /// caught up with this application.

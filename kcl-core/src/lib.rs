@@ -61,6 +61,7 @@
 //! * A [`RecordSource`] brings batches: [`Polling`] here, fan-out in `kcl-efo`.
 //! * An [`Ownership`] says which shards this worker may read and keeps the checkpoints: the leases
 //!   of `kcl-lease`.
+//! * One stream, or several that come and go while the worker runs: [`Streams`].
 //! * What happens is one stream of [`Event`]s, for tests, metrics and alarms of your own:
 //!   [`WorkerBuilder::with_observer`].
 //! * Errors are one type, [`Error`], with a [`kind`](Error::kind) to act on and a message that says
@@ -103,6 +104,7 @@ mod poll;
 pub mod port;
 mod run;
 mod settings;
+mod streams;
 
 pub use async_trait::async_trait;
 
@@ -128,3 +130,4 @@ pub use settings::{
     CheckpointPolicy, CommitSettings, DecodeSettings, FailurePolicy, FailureSettings, Settings,
     ShutdownSettings,
 };
+pub use streams::{StreamTracker, Streams};

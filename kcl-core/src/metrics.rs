@@ -191,6 +191,7 @@ impl Observer for MetricsObserver {
             Event::HandOverPlanned { why, .. } => {
                 let why = match why {
                     HandOverReason::Count => "Count",
+                    HandOverReason::StreamRemoved => "StreamRemoved",
                     HandOverReason::Load { .. } | HandOverReason::InReturn { .. } => "Load",
                     HandOverReason::ReaderSilent { .. } => "ReaderSilent",
                 };
@@ -203,6 +204,14 @@ impl Observer for MetricsObserver {
             }
             Event::ShardForgotten { .. } => {
                 counter!("ShardsForgotten", of_worker(origin, TAKE)).increment(1);
+            }
+            Event::StreamFailed { stream, .. } => {
+                let mut labels = of_worker(origin, TAKE);
+                labels.push(Label::new("StreamId", stream.to_string()));
+                counter!("StreamsFailed", labels).increment(1);
+            }
+            Event::ShardUnreadable { shard, .. } => {
+                counter!("ShardsUnreadable", of_shard(origin, PROCESS, shard)).increment(1);
             }
             Event::LeaseVanished { .. } => {
                 counter!("LeasesVanished", of_worker(origin, TAKE)).increment(1);
@@ -259,6 +268,7 @@ fn planned(plan: &Plan, origin: &Origin) {
         ("NeededLeases", needed),
         ("LeasesToTake", plan.taking),
         ("LeaseSpillover", plan.spillover),
+        ("UnservedLeases", plan.unserved),
     ];
     for (name, count) in counts {
         gauge!(name, of_worker(origin, TAKE)).set(count as f64);
@@ -291,9 +301,11 @@ fn of_worker(origin: &Origin, operation: &'static str) -> Vec<Label> {
 }
 
 fn of_shard(origin: &Origin, operation: &'static str, shard: &ShardId) -> Vec<Label> {
+    let stream = shard.stream().or(origin.stream.as_ref());
+    let stream = stream.map_or_else(String::new, ToString::to_string);
     vec![
         Label::from_static_parts("Operation", operation),
-        Label::new("StreamId", origin.stream.to_string()),
-        Label::new("ShardId", shard.to_string()),
+        Label::new("StreamId", stream),
+        Label::new("ShardId", shard.name().to_owned()),
     ]
 }

@@ -70,7 +70,7 @@ impl StreamFixture for Emulated {
             .client
             .split_shard()
             .stream_name("stream")
-            .shard_to_split(self.shard().as_str());
+            .shard_to_split(self.shard().name());
         split
             .new_starting_hash_key((1_u128 << 127).to_string())
             .send()

@@ -215,7 +215,7 @@ fn every_metric_has_a_unit() {
     }
     assert_eq!(units["DataBytesProcessed"], Unit::Bytes);
     assert_eq!(units["MillisBehindLatest"], Unit::Milliseconds);
-    assert_eq!(units.len(), 43);
+    assert_eq!(units.len(), 46);
 }
 
 #[test]
@@ -223,7 +223,7 @@ fn what_the_leases_tell_is_counted_exactly() {
     let (book, observer) = (Book::default(), MetricsObserver::default());
     let origin = Origin {
         application: ApplicationName::new("app").unwrap(),
-        stream: StreamName::new("stream").unwrap(),
+        stream: Some(StreamName::new("stream").unwrap()),
         worker: WorkerId::new("w1").unwrap(),
     };
     let (shard, took) = (ShardId::new("s"), SECOND / 100);
@@ -231,6 +231,7 @@ fn what_the_leases_tell_is_counted_exactly() {
     (plan.leases, plan.free, plan.workers) = (7, 3, 2);
     (plan.held, plan.target, plan.taking) = (1, 4, 2);
     (plan.load, plan.fair_load) = (Some(5000), Some(4000));
+    plan.unserved = 5;
     let error = Failure::from(&Error::new(ErrorKind::Unavailable, "scripted"));
     let events = [
         Event::Planned(plan),
@@ -274,6 +275,7 @@ fn what_the_leases_tell_is_counted_exactly() {
         ("LeaseSpillover", 0.0),
         ("Load", 5000.0),
         ("FairLoad", 4000.0),
+        ("UnservedLeases", 5.0),
         ("TakenLeases", 1.0),
         ("UntakenLeases", 1.0),
     ];
@@ -296,7 +298,7 @@ fn what_fan_out_tells_is_counted_exactly() {
     let (book, observer) = (Book::default(), MetricsObserver::default());
     let origin = Origin {
         application: ApplicationName::new("app").unwrap(),
-        stream: StreamName::new("stream").unwrap(),
+        stream: Some(StreamName::new("stream").unwrap()),
         worker: WorkerId::new("w1").unwrap(),
     };
     let (shard, took) = (ShardId::new("s"), SECOND / 100);
@@ -342,4 +344,83 @@ fn what_fan_out_tells_is_counted_exactly() {
     assert_eq!(values("SubscribeToShardEvent.Records"), [3.0]);
     assert_eq!(values("SilentSubscriptions"), [1.0]);
     assert_eq!(values("FallenBack"), [1.0, 0.0]);
+}
+
+#[test]
+fn of_several_streams_each_shard_is_counted_under_its_own() {
+    let labels: Arc<Mutex<Vec<String>>> = Arc::default();
+    let (recorder, observer) = (Labels(labels.clone()), MetricsObserver::default());
+    let origin = Origin {
+        application: ApplicationName::new("app").unwrap(),
+        stream: None,
+        worker: WorkerId::new("w1").unwrap(),
+    };
+    let orders = StreamName::new("orders").unwrap();
+    let (shard, took) = (ShardId::of(orders.clone(), "s"), SECOND / 100);
+    let error = Failure::from(&Error::new(ErrorKind::NotFound, "scripted"));
+    let events = [
+        Event::IteratorMade {
+            shard: shard.clone(),
+            took,
+        },
+        Event::ShardUnreadable {
+            shard,
+            epoch: Epoch::new(1),
+            error: error.clone(),
+            retry_in: SECOND,
+        },
+        Event::StreamFailed {
+            stream: orders,
+            error,
+        },
+    ];
+    with_local_recorder(&recorder, || {
+        for event in &events {
+            observer.on_event(&origin, event);
+        }
+    });
+    let of_shard = "Operation=ProcessTask StreamId=orders ShardId=s";
+    let name = "KinesisDataFetcher.getShardIterator";
+    let expected = [
+        format!("{name}.Time {of_shard}"),
+        format!("{name}.Success {of_shard}"),
+        format!("ShardsUnreadable {of_shard}"),
+        "StreamsFailed Operation=TakeLeases WorkerIdentifier=w1 StreamId=orders".to_owned(),
+    ];
+    assert_eq!(*labels.lock().unwrap(), expected);
+}
+
+/// Keeps the name and the labels of everything that is recorded.
+struct Labels(Arc<Mutex<Vec<String>>>);
+
+impl Labels {
+    fn note(&self, key: &Key) {
+        let labels = key.labels();
+        let labels: Vec<_> = labels
+            .map(|label| format!("{}={}", label.key(), label.value()))
+            .collect();
+        let note = format!("{} {}", key.name(), labels.join(" "));
+        self.0.lock().unwrap().push(note);
+    }
+}
+
+impl Recorder for Labels {
+    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
+        self.note(key);
+        Counter::noop()
+    }
+
+    fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
+        self.note(key);
+        Gauge::noop()
+    }
+
+    fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
+        self.note(key);
+        Histogram::noop()
+    }
 }

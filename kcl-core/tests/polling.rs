@@ -158,7 +158,7 @@ async fn open(service: &Service, from: Position, settings: PollSettings) -> Read
     };
     let origin = Origin {
         application: ApplicationName::new("app").unwrap(),
-        stream: StreamName::new("orders").unwrap(),
+        stream: Some(StreamName::new("orders").unwrap()),
         worker: WorkerId::new("w").unwrap(),
     };
     let events = Events::new(origin, vec![Arc::new(observer)]);

@@ -23,8 +23,8 @@ use crate::turns::Turns;
 /// Reads by enhanced fan-out: one subscription for each shard, over which the service pushes records as they
 /// arrive.
 ///
-/// Give it to a worker as its source. All workers of an application read with one registered consumer, which
-/// the first of them registers. Clones share everything.
+/// Give it to a worker as its source. All workers of an application read a stream with one registered
+/// consumer, which the first of them registers; each of several streams has its own. Clones share everything.
 ///
 /// ```no_run
 /// # use kcl_core::*;
@@ -67,9 +67,9 @@ pub(crate) struct Shared {
 }
 
 impl FanOut {
-    /// Reads with the consumer of this name, which is registered if it is not there. The name of the
-    /// application is a good one: two applications must not share a consumer, or each takes the
-    /// shards from the other.
+    /// Reads with the consumer of this name, which is registered if it is not there; of several streams,
+    /// each with its consumer of this name. The name of the application is a good one: two applications must
+    /// not share a consumer, or each takes the shards from the other.
     ///
     /// The clients are made from this configuration. Time limits that it does not set are 3 s to connect,
     /// 10 s to the first byte and 30 s for a call; what is pushed has limits of its own
@@ -81,13 +81,25 @@ impl FanOut {
     }
 
     /// Reads with the consumer of this ARN, which somebody else has registered. Needs no permission
-    /// to register one.
+    /// to register one. Another stream than the one in the ARN is refused.
     #[must_use]
     pub fn registered(config: &SdkConfig, arn: impl Into<String>) -> Self {
-        Self::with_choice(config, Choice::Registered(arn.into()))
+        Self::registered_for_streams(config, [arn])
     }
 
-    /// Reads over a client of your own, with the consumer of this name. Over TLS all subscriptions of it share
+    /// Reads each of several streams with the consumer of these ARNs that is of it. A stream of which there is
+    /// none is refused: a fallback reads it if there is one; without one the worker tells
+    /// [`ShardUnreadable`](kcl_core::Event::ShardUnreadable) and reads the others on.
+    #[must_use]
+    pub fn registered_for_streams(
+        config: &SdkConfig,
+        arns: impl IntoIterator<Item = impl Into<String>>,
+    ) -> Self {
+        let arns = arns.into_iter().map(Into::into).collect();
+        Self::with_choice(config, Choice::Registered(arns))
+    }
+
+    /// Reads over a client of your own, with the consumer of this name as [`new`](Self::new) does. Over TLS all subscriptions of it share
     /// one connection, on which the service allows only a few: it suits few shards.
     #[must_use]
     pub fn from_client(client: Client, consumer: impl Into<String>) -> Self {
@@ -145,21 +157,22 @@ impl FanOut {
         self.switch.clone()
     }
 
-    /// Deregisters the consumer of this stream. A registered consumer costs money by the hour and shard,
+    /// Deregisters the consumer of this stream; of several, one after the other. A registered consumer costs money by the hour and shard,
     /// whether it is used or not, so do this when no worker of the application will run for a while.
     /// Workers that still run register it again. One that is not there is fine.
     ///
     /// # Errors
-    /// If the stream is missing, a permission is missing, or nothing answers.
+    /// If the stream is missing or none of those this source may read, a permission is missing, or nothing
+    /// answers.
     pub async fn deregister(&self, stream: &str) -> Result<(), Error> {
-        self.choice.of(stream).deregister(&self.client).await
+        self.choice.of(stream)?.deregister(&self.client).await
     }
 }
 
 impl RecordSource for FanOut {
     fn problems(&self) -> Vec<Problem> {
         let mut problems = self.settings.problems();
-        problems.extend(self.choice.problem());
+        problems.extend(self.choice.problems());
         if self.client.config().region().is_none() {
             problems.push(Problem::new(
                 "fan_out.region",

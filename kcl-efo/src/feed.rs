@@ -217,7 +217,9 @@ impl Reader {
     fn not_ready(&self) -> Error {
         let message = format!(
             "nothing came by fan-out for shard {} of stream {} for {:?}",
-            self.shard, self.stream, self.shared.settings.fallback.after
+            self.shard.name(),
+            self.stream,
+            self.shared.settings.fallback.after
         );
         Error::new(ErrorKind::Unavailable, message)
     }

@@ -12,12 +12,13 @@ use std::fmt::Debug;
 use std::time::{Duration, SystemTime};
 
 use kcl_core::model::{
-    Checkpoint, Epoch, HashKeyRange, PendingCheckpoint, SequenceNumber, Shard, ShardId, WorkerId,
+    Checkpoint, Epoch, HashKeyRange, PendingCheckpoint, SequenceNumber, Shard, ShardId, StreamName,
+    WorkerId,
 };
 
 use crate::row::{
-    Capacity, Fence, InReturn, Incarnation, LeaseRow, Moved, Parting, Progress, Row, WatchRow,
-    WorkerKey, WorkerRow,
+    Capacity, Fence, InReturn, Incarnation, LeaseRow, Moved, Parting, Progress, Row, StartRow,
+    StreamSet, WatchRow, WorkerKey, WorkerRow,
 };
 use crate::store::{Freshness, LeaseStore, Outcome, StoreError, Take};
 
@@ -45,6 +46,8 @@ pub async fn lease_store<S: LeaseStore>(fresh: impl AsyncFn() -> S) {
     life_is_proven_in_steps_of_one(&ready().await).await;
     an_eviction_needs_a_row_that_stands_still(&ready().await).await;
     the_start_is_fixed_once(&ready().await).await;
+    shards_of_one_name_in_two_streams_have_two_rows(&ready().await).await;
+    a_worker_says_which_streams_it_reads(&ready().await).await;
     the_watch_changes_hands_as_it_was_seen(&ready().await).await;
     a_scan_brings_every_row(&ready().await).await;
 }
@@ -97,6 +100,7 @@ fn worker_row(key: WorkerKey) -> WorkerRow {
         leases_max: None,
         capacity: Some(Capacity::new(2.5)),
         load: Some(0),
+        serves: None,
     }
 }
 
@@ -500,7 +504,7 @@ async fn life_is_proven_in_steps_of_one<S: LeaseStore>(store: &S) {
     };
     let key = &row.key;
     assert_eq!(
-        refused(store.renew(key, 0, false, Some(9000)).await),
+        refused(store.renew(key, 0, false, Some(9000), None).await),
         None,
         "never joined"
     );
@@ -510,18 +514,18 @@ async fn life_is_proven_in_steps_of_one<S: LeaseStore>(store: &S) {
         Some(row.clone()),
         "a copy of the joining"
     );
-    applied(store.renew(key, 0, false, Some(9000)).await);
+    applied(store.renew(key, 0, false, Some(9000), None).await);
     let after = WorkerRow {
         counter: 1,
         load: Some(9000),
         ..row.clone()
     };
     assert_eq!(
-        refused(store.renew(key, 0, false, Some(9000)).await),
+        refused(store.renew(key, 0, false, Some(9000), None).await),
         Some(after),
         "a copy of a renewal"
     );
-    applied(store.renew(key, 1, true, None).await);
+    applied(store.renew(key, 1, true, None, None).await);
     let leaving = WorkerRow {
         counter: 2,
         leaving: true,
@@ -529,13 +533,13 @@ async fn life_is_proven_in_steps_of_one<S: LeaseStore>(store: &S) {
         ..row.clone()
     };
     assert_eq!(
-        refused(store.renew(key, 5, true, Some(9000)).await),
+        refused(store.renew(key, 5, true, Some(9000), None).await),
         Some(leaving)
     );
     ok(store.leave(key).await);
     ok(store.leave(key).await);
     assert_eq!(
-        refused(store.renew(key, 2, true, Some(9000)).await),
+        refused(store.renew(key, 2, true, Some(9000), None).await),
         None,
         "a late renewal revives nobody"
     );
@@ -547,7 +551,7 @@ async fn an_eviction_needs_a_row_that_stands_still<S: LeaseStore>(store: &S) {
     applied(store.evict(key, None).await);
     applied(store.evict(key, Some(3)).await);
     applied(store.join(&row).await);
-    applied(store.renew(key, 0, false, Some(9000)).await);
+    applied(store.renew(key, 0, false, Some(9000), None).await);
     let alive = WorkerRow {
         counter: 1,
         load: Some(9000),
@@ -565,7 +569,7 @@ async fn an_eviction_needs_a_row_that_stands_still<S: LeaseStore>(store: &S) {
     );
     applied(store.evict(key, Some(1)).await);
     assert_eq!(
-        refused(store.renew(key, 1, false, Some(9000)).await),
+        refused(store.renew(key, 1, false, Some(9000), None).await),
         None,
         "it learns that it is dead"
     );
@@ -573,11 +577,115 @@ async fn an_eviction_needs_a_row_that_stands_still<S: LeaseStore>(store: &S) {
 
 async fn the_start_is_fixed_once<S: LeaseStore>(store: &S) {
     let time = |nanos| SystemTime::UNIX_EPOCH + Duration::from_nanos(nanos);
-    let first = ok(store.fix_start(time(1_234_567_890_123)).await);
+    let first = ok(store.fix_start(None, time(1_234_567_890_123)).await);
     assert_eq!(first, time(1_234_567_000_000), "to the millisecond");
-    assert_eq!(ok(store.fix_start(time(9_000_000_000_000)).await), first);
+    let later = time(9_000_000_000_000);
+    assert_eq!(ok(store.fix_start(None, later).await), first);
     let rows = ok(store.scan(Freshness::Consistent).await);
-    assert_eq!(rows, [Row::Start(first)]);
+    let row = |stream: Option<&StreamName>, time| {
+        let stream = stream.cloned();
+        Row::Start(StartRow { stream, time })
+    };
+    assert_eq!(rows, [row(None, first)]);
+
+    let [a, b] = ["worker", "b"].map(stream);
+    assert_eq!(
+        ok(store.fix_start(Some(&a), later).await),
+        later,
+        "each stream its own"
+    );
+    assert_eq!(ok(store.fix_start(Some(&b), first).await), first);
+    assert_eq!(ok(store.fix_start(Some(&a), first).await), later);
+    let rows = ok(store.scan(Freshness::Consistent).await);
+    for expected in [row(None, first), row(Some(&a), later), row(Some(&b), first)] {
+        assert!(rows.contains(&expected), "{expected:?} in {rows:?}");
+    }
+    assert_eq!(rows.len(), 3);
+}
+
+fn stream(name: &str) -> StreamName {
+    StreamName::new(name).expect("a valid name")
+}
+
+async fn shards_of_one_name_in_two_streams_have_two_rows<S: LeaseStore>(store: &S) {
+    // As hostile as names of streams can be.
+    let streams = ["worker", "watch", "start", "stream", "streams", "a.b_c-d"].map(stream);
+    let by = worker("a", 1);
+    for stream in &streams {
+        let shard = shard("s-1", &["p-1", "p-2"]).of(stream);
+        let mut row = LeaseRow::fresh(&shard, Checkpoint::TrimHorizon);
+        row.children = [ShardId::of(stream.clone(), "c-1")].into();
+        applied(store.create_lease(&row).await);
+        assert_eq!(ok(store.read_lease(&shard.id).await), Some(row.clone()));
+        let row = applied(store.take(&take_of(&row, &by)).await);
+        let fence = Fence {
+            shard: shard.id.clone(),
+            holder: by.clone(),
+            epoch: Epoch::new(row.counter),
+        };
+        applied(
+            store
+                .commit(&fence, &row.checkpoint, &at("5", 0), None)
+                .await,
+        );
+    }
+    let alone = LeaseRow::fresh(&shard("s-1", &[]), Checkpoint::TrimHorizon);
+    applied(store.create_lease(&alone).await);
+    applied(store.join(&worker_row(by)).await);
+    let rows = ok(store.scan(Freshness::Consistent).await);
+    let leases: BTreeSet<_> = rows
+        .iter()
+        .filter_map(|row| match row {
+            Row::Lease(row) => Some((row.shard.clone(), row.checkpoint.to_string())),
+            Row::Worker(_) | Row::Start(_) | Row::Watch(_) | Row::Streams(_) => None,
+        })
+        .collect();
+    let of_streams = streams
+        .iter()
+        .map(|of| (ShardId::of(of.clone(), "s-1"), "5".to_owned()));
+    let mut expected: BTreeSet<_> = of_streams.collect();
+    expected.insert((alone.shard, "TRIM_HORIZON".to_owned()));
+    assert_eq!((leases, rows.len()), (expected, streams.len() + 2));
+}
+
+async fn a_worker_says_which_streams_it_reads<S: LeaseStore>(store: &S) {
+    let [none, some, more] = [&[][..], &["a"], &["a", "b"]]
+        .map(|names| StreamSet::new(names.iter().map(|name| stream(name))));
+    for set in [&none, &some, &more] {
+        applied(store.add_streams(set).await);
+        assert_eq!(refused(store.add_streams(set).await).as_ref(), Some(set));
+    }
+    ok(store.remove_streams(none.key()).await);
+    ok(store.remove_streams(none.key()).await);
+    let row = WorkerRow {
+        serves: Some(some.key().clone()),
+        ..worker_row(worker("a", 1))
+    };
+    applied(store.join(&row).await);
+    assert_eq!(ok(store.read_worker(&row.key).await), Some(row.clone()));
+    applied(
+        store
+            .renew(&row.key, 0, false, None, Some(more.key()))
+            .await,
+    );
+    let after = WorkerRow {
+        counter: 1,
+        load: None,
+        serves: Some(more.key().clone()),
+        ..row.clone()
+    };
+    let late = store
+        .renew(&row.key, 0, false, None, Some(some.key()))
+        .await;
+    assert_eq!(refused(late), Some(after), "a late copy brings no set back");
+    let rows = ok(store.scan(Freshness::Consistent).await);
+    for set in [some, more] {
+        assert!(
+            rows.contains(&Row::Streams(set.clone())),
+            "{set:?} in {rows:?}"
+        );
+    }
+    assert_eq!(rows.len(), 3);
 }
 
 async fn the_watch_changes_hands_as_it_was_seen<S: LeaseStore>(store: &S) {
@@ -661,6 +769,7 @@ async fn a_scan_brings_every_row<S: LeaseStore>(store: &S) {
             Row::Worker(row) => row.key.row_key(),
             Row::Start(_) => "start".to_owned(),
             Row::Watch(_) => "watch".to_owned(),
+            Row::Streams(set) => set.key().row_key(),
         };
         assert_eq!(rows.len(), expected.len());
         assert_eq!(rows.iter().map(name).collect::<BTreeSet<_>>(), expected);

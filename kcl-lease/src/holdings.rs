@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use kcl_core::StreamTracker;
 use kcl_core::error::{Error, ErrorKind};
 use kcl_core::event::{Event, Events, LossReason};
 use kcl_core::model::{Shard, ShardId};
@@ -19,7 +20,7 @@ use tokio::time::Instant;
 
 use crate::plan::vanished::{Known, Vanished};
 use crate::rate::Rate;
-use crate::row::{Fence, LeaseRow, Moved, WorkerKey};
+use crate::row::{Fence, LeaseRow, Moved, StreamSet, StreamSetKey, WorkerKey};
 
 /// How far the worker is on its way out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,7 +34,7 @@ pub(crate) enum Phase {
 }
 
 /// Shared by the tasks and the rights of one worker.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Holdings {
     inner: Mutex<Inner>,
     /// Rung for the planner: something changed that a look at the table may follow from.
@@ -42,10 +43,17 @@ pub(crate) struct Holdings {
     pub(crate) sync: Notify,
     /// Whether this worker keeps the watch, as its planner last knew.
     pub(crate) keeps_watch: AtomicBool,
+    /// Whether this worker has to ask for new shards from time to time, though it does not keep the watch.
+    pub(crate) syncs: AtomicBool,
     /// Where the loss of a grant is told.
     pub(crate) events: Events,
-    /// Whether the row of the present life says that it leaves, and nobody was told yet.
-    pub(crate) leaving_is_news: AtomicBool,
+    /// Whether the row of the present life says something new, and nobody was told yet: that it leaves, or reads
+    /// other streams.
+    pub(crate) has_news: AtomicBool,
+    /// What the worker reads.
+    pub(crate) tracker: StreamTracker,
+    /// Rung for the keeper: the row is to say that the worker reads other streams.
+    pub(crate) declare: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -60,6 +68,8 @@ struct Inner {
     known: Known,
     /// The shards as last listed.
     shards: BTreeMap<ShardId, Shard>,
+    /// Which streams the row may say that the worker reads: those that the table has a row of.
+    declared: Option<StreamSetKey>,
 }
 
 /// One life of this worker.
@@ -111,15 +121,41 @@ impl Holding {
 }
 
 impl Holdings {
-    pub(crate) fn new(events: Events) -> Self {
+    pub(crate) fn new(events: Events, tracker: StreamTracker) -> Self {
         Self {
+            inner: Mutex::default(),
+            plan: Notify::default(),
+            sync: Notify::default(),
+            keeps_watch: AtomicBool::default(),
+            syncs: AtomicBool::default(),
             events,
-            ..Self::default()
+            has_news: AtomicBool::default(),
+            tracker,
+            declare: Notify::default(),
         }
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Which streams the worker reads now, as a row; nothing if it reads one for good.
+    pub(crate) fn streams(&self) -> Option<StreamSet> {
+        match &self.tracker {
+            StreamTracker::Single { .. } => None,
+            StreamTracker::Multi(streams) => Some(StreamSet::new(streams.list().into_keys())),
+        }
+    }
+
+    /// What the row of this worker may say that it reads.
+    pub(crate) fn declared(&self) -> Option<StreamSetKey> {
+        self.inner().declared.clone()
+    }
+
+    /// The table has the row of this set: from now on the row of this worker may refer to it.
+    pub(crate) fn declare(&self, set: &StreamSet) {
+        self.inner().declared = Some(set.key().clone());
+        self.declare.notify_one();
     }
 
     /// The present life, if there is one.
@@ -331,12 +367,17 @@ impl Holdings {
     /// Remembers the leases as a read of the planner showed them.
     pub(crate) fn saw<'a>(&self, rows: impl IntoIterator<Item = &'a LeaseRow>) {
         let mut inner = self.inner();
-        rows.into_iter().for_each(|row| inner.known.see(row));
+        let rows = rows
+            .into_iter()
+            .filter(|row| self.tracker.serves(&row.shard));
+        rows.for_each(|row| inner.known.see(row));
     }
 
     /// The leases as known now. A read that begins later cannot be older.
     pub(crate) fn known(&self) -> Known {
-        self.inner().known.clone()
+        let mut known = self.inner().known.clone();
+        known.retain(|shard| self.tracker.serves(shard));
+        known
     }
 
     /// Tells of leases that somebody deleted. An error if nothing is left: the worker cannot go on.
@@ -365,13 +406,18 @@ impl Holdings {
         Ok(())
     }
 
-    /// Forgets the leases that the stream has forgotten.
+    /// Forgets the leases that their stream, if it could be listed, has forgotten, and those of streams that
+    /// are not read any more.
     pub(crate) fn keep_known(
         &self,
         rows: &BTreeMap<ShardId, LeaseRow>,
         listed: &BTreeMap<ShardId, Shard>,
+        is_listed: impl Fn(&ShardId) -> bool,
     ) {
-        self.inner().known.keep(rows, listed);
+        self.inner().known.retain(|shard| {
+            let is_there = rows.contains_key(shard) || listed.contains_key(shard);
+            self.tracker.serves(shard) && (is_there || !is_listed(shard))
+        });
     }
 
     /// Remembers the shards as listed.

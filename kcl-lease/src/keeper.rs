@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::holdings::{Holdings, Phase};
-use crate::row::{Capacity, Incarnation, WorkerKey, WorkerRow};
+use crate::row::{Capacity, Incarnation, StreamSetKey, WorkerKey, WorkerRow};
 use crate::settings::LeaseSettings;
 use crate::store::{LeaseStore, Outcome, StoreError};
 
@@ -37,6 +37,7 @@ pub(crate) struct Joined {
     pub(crate) key: WorkerKey,
     /// A moment before the row was sent.
     pub(crate) sent: Instant,
+    says: Says,
 }
 
 /// How a life ended.
@@ -56,9 +57,18 @@ struct Pulse {
     /// When the first renewal of this counter was sent that got no answer. If it turns out to have
     /// been applied, life counts from there.
     unanswered: Option<Instant>,
-    /// Whether the row says that we leave.
-    told_leaving: bool,
+    /// What the row says beside the counter.
+    told: Says,
     failure: Option<StoreError>,
+}
+
+/// What the others must know of this worker, and what may change while it lives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Says {
+    /// That it leaves.
+    leaving: bool,
+    /// Which streams it reads.
+    serves: Option<StreamSetKey>,
 }
 
 impl<S: LeaseStore> Keeper<S> {
@@ -75,21 +85,30 @@ impl<S: LeaseStore> Keeper<S> {
             worker: self.worker.clone(),
             incarnation,
         };
+        let says = self.says();
         let row = WorkerRow {
             key: key.clone(),
             counter: 0,
-            leaving: *self.phase.borrow() != Phase::Sharing,
+            leaving: says.leaving,
             lease_time: self.settings.duration,
             leases_max: self.settings.leases_max,
             capacity: Some(Capacity::new(self.settings.capacity)),
             load: self.settings.by_load().then_some(0),
+            serves: says.serves,
         };
         let sent = Instant::now();
         loop {
             match self.store.join(&row).await {
                 // Refused by our own row: an earlier copy of the request was applied.
                 Ok(Outcome::Applied(()) | Outcome::Refused(Some(_))) => {
-                    return Ok(Joined { key, sent });
+                    return Ok(Joined {
+                        key,
+                        sent,
+                        says: Says {
+                            leaving: row.leaving,
+                            serves: row.serves,
+                        },
+                    });
                 }
                 Ok(Outcome::Refused(None)) => {}
                 Err(StoreError::Unavailable(_)) if sent.elapsed() < self.settings.renew_every() => {
@@ -169,7 +188,7 @@ impl<S: LeaseStore> Keeper<S> {
             until: joined.sent + self.settings.hold_for(),
             due: joined.sent + self.settings.renew_every(),
             unanswered: None,
-            told_leaving: *self.phase.borrow() != Phase::Sharing,
+            told: joined.says.clone(),
             failure: None,
         };
         loop {
@@ -177,11 +196,12 @@ impl<S: LeaseStore> Keeper<S> {
             if phase == Phase::Stopped {
                 return End::Stopped;
             }
-            let leaving = phase == Phase::Leaving;
-            if leaving == pulse.told_leaving {
+            let says = self.says();
+            if says == pulse.told {
                 let stop = tokio::select! {
                     biased;
                     changed = self.phase.changed() => Some(changed.is_err()),
+                    () = self.holdings.declare.notified() => Some(false),
                     () = sleep_until(pulse.due.min(pulse.until)) => None,
                 };
                 match stop {
@@ -194,30 +214,45 @@ impl<S: LeaseStore> Keeper<S> {
             if Instant::now() >= pulse.until {
                 return End::Dead(pulse.failure);
             }
-            if let Err(end) = self.renew(&mut pulse, leaving).await {
+            if let Err(end) = self.renew(&mut pulse, says).await {
                 return end;
             }
         }
     }
 
-    async fn renew(&self, pulse: &mut Pulse, leaving: bool) -> Result<(), End> {
+    /// What the row is to say now.
+    fn says(&self) -> Says {
+        Says {
+            leaving: *self.phase.borrow() != Phase::Sharing,
+            serves: self.holdings.declared(),
+        }
+    }
+
+    async fn renew(&self, pulse: &mut Pulse, says: Says) -> Result<(), End> {
         let sent = Instant::now();
         let first_sent = *pulse.unanswered.get_or_insert(sent);
         let load = self.holdings.measure(sent);
         let load = self.settings.by_load().then_some(load);
-        let renewal = self.store.renew(&pulse.key, pulse.counter, leaving, load);
+        let serves = says.serves.as_ref();
+        let renewal = self
+            .store
+            .renew(&pulse.key, pulse.counter, says.leaving, load, serves);
         let Ok(outcome) = timeout_at(pulse.until, renewal).await else {
             return Err(End::Dead(pulse.failure.take()));
         };
         match outcome {
             Ok(Outcome::Applied(())) => {
-                self.told(pulse, leaving);
+                self.told(pulse, says);
                 self.proven(pulse, sent, sent);
             }
             // Only this worker writes this counter: an earlier copy of the renewal was applied,
             // at the earliest when the first one was sent.
             Ok(Outcome::Refused(Some(row))) if row.counter == pulse.counter + 1 => {
-                self.told(pulse, row.leaving);
+                let says = Says {
+                    leaving: row.leaving,
+                    serves: row.serves,
+                };
+                self.told(pulse, says);
                 self.proven(pulse, first_sent, sent);
             }
             Ok(Outcome::Refused(_)) if planted!(IgnoresRefusedRenewal) => {
@@ -237,8 +272,8 @@ impl<S: LeaseStore> Keeper<S> {
                     return Err(End::Dead(pulse.failure.take()));
                 }
                 pulse.due = Instant::now() + self.retry_pause();
-                // A leaving mark that could not be written goes with the next try.
-                if leaving != pulse.told_leaving {
+                // What could not be said goes with the next try.
+                if says != pulse.told {
                     sleep_until(pulse.due.min(pulse.until)).await;
                 }
             }
@@ -246,13 +281,14 @@ impl<S: LeaseStore> Keeper<S> {
         Ok(())
     }
 
-    /// The row says that this worker leaves, or does not. The others are to look at it.
-    fn told(&self, pulse: &mut Pulse, leaving: bool) {
-        if leaving && !pulse.told_leaving {
-            self.holdings.leaving_is_news.store(true, Ordering::Relaxed);
+    /// The row says this. If it is new, the others are to look at it.
+    fn told(&self, pulse: &mut Pulse, says: Says) {
+        let leaves = says.leaving && !pulse.told.leaving;
+        if leaves || says.serves != pulse.told.serves {
+            self.holdings.has_news.store(true, Ordering::Relaxed);
             self.holdings.plan.notify_one();
         }
-        pulse.told_leaving = leaving;
+        pulse.told = says;
     }
 
     /// Life counts from `at`; the answer is one to what left at `sent`.

@@ -81,6 +81,10 @@ impl Ownership for DynamoLeases {
         problems
     }
 
+    fn is_multi_stream(&self) -> bool {
+        true
+    }
+
     async fn start(self: Box<Self>, start: OwnershipStart) -> Result<OwnershipRun, Error> {
         let Self {
             clients,
@@ -176,6 +180,10 @@ impl MemoryLeases {
 impl Ownership for MemoryLeases {
     fn problems(&self) -> Vec<Problem> {
         self.settings.problems()
+    }
+
+    fn is_multi_stream(&self) -> bool {
+        true
     }
 
     async fn start(self: Box<Self>, start: OwnershipStart) -> Result<OwnershipRun, Error> {

@@ -59,6 +59,12 @@
 //! ([`Balance`], `docs/decisions/0009-balance-by-load.md`). Each lease that is handed over is told with its reason,
 //! in `kcl_core::Event::HandOverPlanned`.
 //!
+//! # Several streams
+//!
+//! A worker of [several streams](kcl_core::Streams) keeps the leases of all of them in one table, with one row that
+//! proves its life. Workers may read different ones: each is given shards of its own streams alone, evenly among
+//! those who can read them (`docs/decisions/0011-several-streams-in-one-worker.md`).
+//!
 //! # With Java workers
 //!
 //! [`JavaLeases`] keeps to the protocol of the Java KCL 2.x or 3.x instead, so that workers of both kinds share an
@@ -87,7 +93,7 @@
 //!
 //! # Permissions
 //!
-//! `kinesis:ListShards` on the stream; on the table `dynamodb:DescribeTable`, `CreateTable`, `Scan`,
+//! `kinesis:ListShards` on each stream; on the table `dynamodb:DescribeTable`, `CreateTable`, `Scan`,
 //! `GetItem`, `PutItem`, `UpdateItem` and `DeleteItem`. With Java workers of the 3.x line also
 //! `dynamodb:Query` on the table's indexes, and `GetItem` on the table `<application>-CoordinatorState`; where
 //! that exists `PutItem`, `UpdateItem` and `DeleteItem` on it, and `Scan`, `PutItem` and `DeleteItem` on
@@ -112,6 +118,7 @@ mod settings;
 mod shards;
 mod store;
 mod sync;
+mod tracked;
 mod trouble;
 
 pub use java::{JavaFleet, JavaLeases, JavaSettings};
@@ -119,7 +126,7 @@ pub use leases::{DynamoLeases, MemoryLeases};
 pub use ownership::Leases;
 pub use row::{
     Capacity, Fence, InReturn, Incarnation, LeaseRow, Moved, Owner, Parting, Progress, Row,
-    WatchRow, WorkerKey, WorkerRow, whole_millis,
+    StartRow, StreamSet, StreamSetKey, WatchRow, WorkerKey, WorkerRow, whole_millis,
 };
 pub use settings::{Balance, LeaseSettings};
 pub use shards::{KinesisShards, ShardList};

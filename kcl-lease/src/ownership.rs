@@ -8,11 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use kcl_core::StreamTracker;
 use kcl_core::error::{Error, ErrorKind, Problem};
-use kcl_core::model::Shard;
 use kcl_core::planted;
 use kcl_core::port::{Ownership, OwnershipControl, OwnershipRun, OwnershipStart};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -20,11 +21,13 @@ use crate::holdings::{Holdings, Phase};
 use crate::keeper::{Joined, Keeper};
 use crate::plan::view::Observer;
 use crate::plan::watch::Watching;
+use crate::planner::streams::add_streams;
 use crate::planner::{Balancing, Planner};
 use crate::settings::LeaseSettings;
 use crate::shards::ShardList;
 use crate::store::{LeaseStore, StoreError};
-use crate::sync::Sync;
+use crate::sync::{Lists, Sync};
+use crate::tracked::Tracked;
 
 /// Leases kept in any store, for the shards of any list.
 ///
@@ -70,6 +73,10 @@ impl<S: LeaseStore, L: ShardList> Ownership for Leases<S, L> {
         self.settings.problems()
     }
 
+    fn is_multi_stream(&self) -> bool {
+        true
+    }
+
     async fn start(self: Box<Self>, start: OwnershipStart) -> Result<OwnershipRun, Error> {
         let Self {
             store,
@@ -83,7 +90,8 @@ impl<S: LeaseStore, L: ShardList> Ownership for Leases<S, L> {
         let (to_planner, planner_phase) = watch::channel(Phase::Sharing);
         let (to_sync, sync_phase) = watch::channel(Phase::Sharing);
         let events = start.events.clone();
-        let holdings = Arc::new(Holdings::new(events.clone()));
+        let holdings = Arc::new(Holdings::new(events.clone(), start.tracker.clone()));
+
         let mut keeper = Keeper {
             store: Arc::clone(&store),
             settings: settings.clone(),
@@ -110,6 +118,8 @@ impl<S: LeaseStore, L: ShardList> Ownership for Leases<S, L> {
             rung_for: BTreeSet::new(),
             watching: Watching::default(),
             balance: Balancing::default(),
+            changes: changes(&start.tracker),
+            watch: None,
             term: None,
             kept: None,
             is_settled: false,
@@ -121,13 +131,12 @@ impl<S: LeaseStore, L: ShardList> Ownership for Leases<S, L> {
             store: Arc::clone(&store),
             shards,
             settings: settings.clone(),
-            stream: start.stream.clone(),
-            initial_position: start.initial_position,
             holdings: Arc::clone(&holdings),
             phase: sync_phase,
             env: start.env.clone(),
             events,
             forgotten: BTreeSet::new(),
+            failed: BTreeSet::new(),
         };
         let mut tasks = JoinSet::new();
         tasks.spawn(start.env.task(keeper.run(joined)));
@@ -153,28 +162,24 @@ async fn enter<S: LeaseStore, L: ShardList>(
     start: &OwnershipStart,
     settings: &LeaseSettings,
     keeper: &mut Keeper<S>,
-) -> Result<(Vec<Shard>, Joined), Error> {
+) -> Result<(Lists, Joined), Error> {
     let deadline = Instant::now() + settings.start_timeout;
     let mut pause = START_PAUSE_FIRST;
     loop {
         let attempt = async {
-            // The stream first: a name with a slip in it must not leave a table behind.
-            let listed = shards.list(&start.stream, None).await?;
+            // The streams first: a name with a slip in it must not leave a table behind.
+            let listed = list_all(shards, &start.tracker).await?;
             keeper
                 .store
                 .ensure_table()
                 .await
                 .map_err(StoreError::into_error)?;
-            match keeper.join().await.map_err(StoreError::into_error) {
-                Ok(joined) => Ok((listed, joined)),
-                // A table that was only just made may be unknown to some of its servers.
-                Err(error) if error.kind() == ErrorKind::NotFound => Err(Error::new(
-                    ErrorKind::Unavailable,
-                    "the lease table is not ready yet",
-                )
-                .with_source(error)),
-                Err(error) => Err(error),
+            if let Some(set) = keeper.holdings.streams() {
+                // ORDER: before the row of the worker, which refers to it.
+                ready(add_streams(keeper.store.as_ref(), &set).await)?;
+                keeper.holdings.declare(&set);
             }
+            Ok((listed, ready(keeper.join().await)?))
         };
         let error: Error = match tokio::time::timeout_at(deadline, attempt).await {
             Ok(Ok(entered)) => return Ok(entered),
@@ -197,6 +202,39 @@ async fn enter<S: LeaseStore, L: ShardList>(
         sleep(pause).await;
         pause = (pause * 2).min(START_PAUSE_LAST);
     }
+}
+
+/// A table that was only just made may be unknown to some of its servers.
+fn ready<T>(written: Result<T, StoreError>) -> Result<T, Error> {
+    match written.map_err(StoreError::into_error) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Err(Error::new(
+            ErrorKind::Unavailable,
+            "the lease table is not ready yet",
+        )
+        .with_source(error)),
+        written => written,
+    }
+}
+
+/// What rings when the streams change, if they can.
+fn changes(tracker: &StreamTracker) -> Option<Arc<Notify>> {
+    match tracker {
+        StreamTracker::Single { .. } => None,
+        StreamTracker::Multi(streams) => Some(streams.changes()),
+    }
+}
+
+/// How many streams are listed at a time at the start.
+const LISTS_AT_ONCE: usize = 8;
+
+/// The shards of every stream. Each of them must be there at the start.
+async fn list_all<L: ShardList>(shards: &L, tracker: &StreamTracker) -> Result<Lists, Error> {
+    let list = |tracked: Tracked| async move {
+        let listed = tracked.list(shards, None).await?;
+        Ok((tracked.stream, listed))
+    };
+    let lists = stream::iter(Tracked::all(tracker)).map(list);
+    lists.buffered(LISTS_AT_ONCE).try_collect().await
 }
 
 /// The worker's hold on its tasks.
@@ -308,6 +346,8 @@ impl<S: LeaseStore> OwnershipControl for Control<S> {
 mod tests {
     use super::*;
     use crate::store::memory::MemoryTable;
+    use kcl_core::event::Events;
+    use kcl_core::model::{InitialPosition, StreamName};
 
     fn control(
         phase: Phase,
@@ -316,10 +356,14 @@ mod tests {
         let mut tasks = JoinSet::new();
         tasks.spawn(task);
         tasks.spawn(std::future::pending());
+        let tracker = StreamTracker::Single {
+            stream: StreamName::new("orders").expect("a name"),
+            initial_position: InitialPosition::TrimHorizon,
+        };
         Control {
             store: Arc::new(MemoryTable::new()),
             settings: LeaseSettings::default(),
-            holdings: Arc::new(Holdings::default()),
+            holdings: Arc::new(Holdings::new(Events::default(), tracker)),
             phases: [0; 3].map(|_| watch::Sender::new(phase)),
             tasks,
         }

@@ -2,9 +2,10 @@
 //!
 //! * [`view`]: the rows, and since when each was seen as it is.
 //! * [`expiry`]: who is alive, and which leases can be had.
-//! * [`balance`]: whose share is how large, and who gets which free lease.
+//! * [`classes`]: which workers can read which leases.
+//! * [`balance`]: whose share of those is how large, and who gets which free lease.
 //! * [`load`]: who gives what to whom so that all read the same for their capacity.
-//! * [`moved`]: leases that were given to a certain worker, and what that does to shares.
+//! * [`moved`]: leases that were given to a certain worker, and as whose they count.
 //! * [`silent`]: readers that get no answer.
 //! * [`lineage`]: which rows must exist; parents before children.
 //! * [`cleanup`]: which rows of finished shards may go.
@@ -14,6 +15,7 @@
 //! The planner task carries plans out; nothing here awaits.
 
 pub(crate) mod balance;
+pub(crate) mod classes;
 pub(crate) mod cleanup;
 pub(crate) mod expiry;
 pub(crate) mod lineage;
@@ -31,10 +33,10 @@ use kcl_core::model::ShardId;
 use kcl_core::planted;
 use tokio::time::Instant;
 
-use self::balance::Load;
+use self::classes::{Readers, Reads};
 use self::expiry::{Hold, Life};
 use self::load::{Fleet, Own, Sight};
-use self::moved::{Homes, Moving};
+use self::moved::Moving;
 use self::view::View;
 use crate::row::{Capacity, LeaseRow, WorkerKey};
 
@@ -55,6 +57,10 @@ pub(crate) struct Me {
     pub(crate) own: Option<Own>,
     /// Shards that another worker should try to read.
     pub(crate) silent: BTreeSet<ShardId>,
+    /// What it reads.
+    pub(crate) reads: Reads,
+    /// Who keeps the watch.
+    pub(crate) watch: Option<WorkerKey>,
     /// How long a lease of another library must stand still before it counts as free.
     pub(crate) foreign_patience: std::time::Duration,
 }
@@ -82,6 +88,8 @@ pub(crate) struct Plan {
     pub(crate) wake_at: Option<Instant>,
     /// Whether leases are about to come free for this worker, so that looking often pays.
     pub(crate) expecting: bool,
+    /// Whether this worker has to ask for new shards from time to time, in place of whoever keeps the watch.
+    pub(crate) syncs: bool,
     /// The same in counts, for whoever watches.
     pub(crate) counts: event::Plan,
 }
@@ -124,114 +132,42 @@ pub(crate) fn plan(view: &View, me: &Me, now: Instant) -> Plan {
         wake_at: expiry::wake_at(&lives),
         ..Plan::default()
     };
-    plan.evict = evictions(view, &lives, &holds);
+    let readers = Readers::new(view, me);
+    plan.evict = evictions(view, &lives, &readers, &holds);
 
-    let total = to_share(&holds, &lives);
-    let is_modern = is_modern(&lives);
-    let loads = loads(&lives, &holds, is_modern);
-    plan.held = loads
-        .iter()
-        .map(|(key, load)| (key.clone(), load.held))
-        .collect();
-    let homes = if is_modern {
-        Homes::find(view, &holds, &loads, total)
-    } else {
-        Homes::at_holders(&loads, total)
-    };
-    let (by_count, targets) = (&homes.counts, &homes.targets);
-    let free: BTreeSet<&ShardId> = holds
-        .iter()
-        .filter(|(_, hold)| hold.is_free())
-        .map(|(shard, _)| shard)
-        .collect();
-    let in_common = |shard: &&&ShardId| !homes.offers.contains_key(**shard);
-    let in_common = free.iter().filter(in_common).copied().collect();
-    plan.offers = balance::deal(&in_common, by_count, targets);
-    let target = homes.target(&me.key);
-    plan.offers.extend(homes.offers.clone());
+    let shares = classes::share(&readers, me, view, &lives, &holds);
+    plan.offers.clone_from(&shares.offers);
+    plan.held.clone_from(&shares.held);
     if me.taking {
         plan.take = picks(view, &holds, &plan.offers, me);
-        let keeps = balance::keeps(&me.key, by_count, targets);
-        plan.give_up = balance::give_up(&me.held, homes.real(&me.key, keeps, &loads));
-        let meant = |pick: &&Pick| homes.offers.contains_key(&pick.row.shard);
-        let taking = plan.take.len() - plan.take.iter().filter(meant).count();
-        let held = by_count.get(&me.key).map_or(0, |load| load.held);
-        plan.expecting = held + taking < target;
-        if is_modern {
-            plan.give_away = silent::give_away(me, &loads, &homes);
-        }
+        plan.give_up.clone_from(&shares.give_up);
+        plan.expecting = shares.expecting;
+        plan.give_away = silent::give_away(me, &readers, &shares);
     }
-    plan.counts = counts(
-        &plan,
-        me,
-        (homes.real(&me.key, target, &loads), loads.len()),
-        (total, free.len()),
-    );
-    if let Some(own) = me.own.as_ref().filter(|_| me.taking) {
+    plan.syncs = readers.leaves_to(&me.key, me.watch.as_ref(), &lives);
+    plan.counts = counts(&plan, me);
+    plan.counts.leases = shares.leases;
+    plan.counts.free = shares.free;
+    plan.counts.target = shares.target;
+    plan.counts.unserved = shares.unserved;
+    if let (Some(max), workers @ 1..) = (me.leases_max, plan.counts.workers) {
+        plan.counts.spillover = shares.leases.div_ceil(workers).saturating_sub(max as usize);
+    }
+    // Where workers read different streams, what one reads says nothing of what it could give to another.
+    if let (Some(own), [of]) = (me.own.as_ref().filter(|_| me.taking), &shares.classes[..]) {
         let sight = Sight {
             view,
             me,
             lives: &lives,
             holds: &holds,
-            loads: &loads,
-            homes: &homes,
+            loads: &of.loads,
+            homes: &of.homes,
         };
         let settled =
-            plan.is_settled() && homes.is_even() && !me.held.values().any(|leaving| *leaving);
+            plan.is_settled() && of.homes.is_even() && !me.held.values().any(|leaving| *leaving);
         by_load(&mut plan, sight, own, settled);
     }
     plan
-}
-
-/// How many leases are to be shared out: not what nobody here can get.
-fn to_share(holds: &BTreeMap<ShardId, Hold>, lives: &BTreeMap<WorkerKey, Life>) -> usize {
-    let to_share = holds.values().filter(|hold| match hold {
-        Hold::By(key) => !matches!(lives.get(key), Some(Life::Idle { .. })),
-        Hold::ByForeign => false,
-        Hold::Free | Hold::ByDead(_) | Hold::Stray => true,
-    });
-    to_share.count()
-}
-
-/// Whether all that share know of capacities and of leases that are given to somebody. While one does not, all share
-/// as it does, so that all come to the same plan.
-fn is_modern(lives: &BTreeMap<WorkerKey, Life>) -> bool {
-    lives.values().all(|life| match life {
-        Life::Sharing { capacity, .. } => capacity.is_some(),
-        Life::Leaving { .. } | Life::Idle { .. } | Life::Still => true,
-    })
-}
-
-/// What each worker that shares has, and how much it can have.
-fn loads(
-    lives: &BTreeMap<WorkerKey, Life>,
-    holds: &BTreeMap<ShardId, Hold>,
-    is_modern: bool,
-) -> BTreeMap<WorkerKey, Load> {
-    let mut loads: BTreeMap<WorkerKey, Load> = BTreeMap::new();
-    for (key, life) in lives {
-        if let Life::Sharing {
-            leases_max,
-            capacity,
-            ..
-        } = life
-        {
-            let load = Load {
-                held: 0,
-                max: *leases_max,
-                capacity: capacity.filter(|_| is_modern).unwrap_or(Capacity::ONE),
-            };
-            loads.insert(key.clone(), load);
-        }
-    }
-    for hold in holds.values() {
-        if let Hold::By(key) = hold
-            && let Some(load) = loads.get_mut(key)
-        {
-            load.held += 1;
-        }
-    }
-    loads
 }
 
 /// Adds what follows from loads. Nothing is wished for before counts are settled.
@@ -247,21 +183,10 @@ fn by_load(plan: &mut Plan, sight: Sight<'_>, own: &Own, settled: bool) {
     }
 }
 
-fn counts(
-    plan: &Plan,
-    me: &Me,
-    (target, workers): (usize, usize),
-    (leases, free): (usize, usize),
-) -> event::Plan {
+fn counts(plan: &Plan, me: &Me) -> event::Plan {
     let mut counts = event::Plan::default();
-    counts.leases = leases;
-    counts.free = free;
-    counts.workers = workers;
+    counts.workers = plan.held.len();
     counts.held = me.held.len();
-    counts.target = target;
-    if let (Some(max), true) = (me.leases_max, workers > 0) {
-        counts.spillover = leases.div_ceil(workers).saturating_sub(max as usize);
-    }
     counts.taking = plan.take.len();
     counts.giving_up = plan.give_up.len() + plan.give_away.len();
     counts.evicting = plan.evict.len();
@@ -280,10 +205,12 @@ fn is_readable(view: &View, row: &LeaseRow) -> bool {
     !row.is_ended() && row.parents.iter().all(parent_done)
 }
 
-/// Every worker that stands still goes, and every owner without a row that holds a lease.
+/// Every worker that stands still goes, and every owner without a row that holds a lease that somebody can
+/// take.
 fn evictions(
     view: &View,
     lives: &BTreeMap<WorkerKey, Life>,
+    readers: &Readers<'_>,
     holds: &BTreeMap<ShardId, Hold>,
 ) -> BTreeMap<WorkerKey, Option<u64>> {
     let still = lives.iter().filter(|(_, life)| matches!(life, Life::Still));
@@ -293,7 +220,10 @@ fn evictions(
             view.workers.get(key).map(|seen| seen.row.counter),
         )
     });
-    let rowless = holds.values().filter_map(|hold| match hold {
+    let served = holds
+        .iter()
+        .filter(|(shard, _)| readers.is_served(shard.stream()));
+    let rowless = served.filter_map(|(_, hold)| match hold {
         Hold::ByDead(key) if !view.workers.contains_key(key) => Some((key.clone(), None)),
         Hold::ByDead(_) | Hold::By(_) | Hold::ByForeign | Hold::Free | Hold::Stray => None,
     });

@@ -20,12 +20,16 @@ use kcl_core::event::{Event, Events, Failure, HandOverReason};
 use kcl_core::model::{Epoch, HashKeyRange, Shard, ShardId};
 use kcl_core::planted;
 use kcl_core::port::Grant;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, sleep_until};
+
+pub(crate) mod streams;
 
 pub(crate) use self::balancing::Balancing;
 use self::balancing::owed_for;
+use self::streams::changed;
 use crate::holdings::{Begin, Holdings, Life, Phase};
+use crate::plan::classes::Reads;
 use crate::plan::view::{Observer, View};
 use crate::plan::watch::{Duty, Watching};
 use crate::plan::{self, Me, Pick, Plan};
@@ -49,6 +53,10 @@ pub(crate) struct Planner<S: LeaseStore> {
     pub(crate) rung_for: BTreeSet<ShardId>,
     pub(crate) watching: Watching,
     pub(crate) balance: Balancing,
+    /// Rings when the streams change, if there may be several.
+    pub(crate) changes: Option<Arc<Notify>>,
+    /// Who keeps the watch, as last seen.
+    pub(crate) watch: Option<WorkerKey>,
     /// The term in which this worker keeps the watch, if it does.
     pub(crate) term: Option<u64>,
     /// When it last told that it does.
@@ -66,6 +74,8 @@ pub(crate) struct Planner<S: LeaseStore> {
 const OFFER_SCANS: u32 = 3;
 /// Who let an offer stand is passed over for so many lease times.
 const REST_LEASE_TIMES: u32 = 3;
+/// A set of streams that no worker referred to for so many lease times goes.
+const UNUSED_LEASE_TIMES: u32 = 3;
 /// Who keeps the watch and has not looked for so many lease times has lost it.
 const WATCH_LEASE_TIMES: u32 = 1;
 
@@ -93,6 +103,10 @@ impl<S: LeaseStore> Planner<S> {
                 biased;
                 changed = self.phase.changed() => changed.ok().map(|()| true),
                 () = self.holdings.plan.notified() => Some(true),
+                () = changed(self.changes.as_deref()) => {
+                    self.holdings.sync.notify_one();
+                    Some(true)
+                }
                 () = sleep_until(next) => Some(false),
             };
             match woken {
@@ -111,12 +125,13 @@ impl<S: LeaseStore> Planner<S> {
             return Ok(Instant::now() + self.settings.scan_every());
         };
         let is_new = self.life.as_ref() != Some(&life.key);
-        let leaves = self.holdings.leaving_is_news.swap(false, Ordering::Relaxed);
-        if is_new || leaves {
+        let has_news = self.holdings.has_news.swap(false, Ordering::Relaxed);
+        if is_new || has_news {
             self.life = Some(life.key.clone());
             self.must_ring = true;
         }
         let silent = self.silent_readers();
+        self.declare_streams().await?;
         let (duty, bell) = self.consult(&life, phase).await?;
         self.ring_if_due().await;
         let must_look = !silent.is_empty() || self.reads_too_much();
@@ -157,7 +172,7 @@ impl<S: LeaseStore> Planner<S> {
         let patience = self.settings.duration * WATCH_LEASE_TIMES;
         let mut duty = self
             .watching
-            .judge(row, keeper.as_ref(), &life.key, now, patience);
+            .judge(row.clone(), keeper.as_ref(), &life.key, now, patience);
         if let Duty::Claim(seen) = &duty
             && phase == Phase::Sharing
         {
@@ -176,6 +191,10 @@ impl<S: LeaseStore> Planner<S> {
             }
         }
         self.term = term.filter(|_| duty == Duty::Keep);
+        self.watch = match self.term {
+            Some(_) => Some(life.key.clone()),
+            None => row.map(|row| row.owner),
+        };
         self.holdings
             .keeps_watch
             .store(self.term.is_some(), Ordering::Relaxed);
@@ -232,6 +251,7 @@ impl<S: LeaseStore> Planner<S> {
         for seen in view.leases.values() {
             self.holdings.seen(&seen.row);
         }
+        self.see_to_streams(&view).await?;
         let mut plan = plan::plan(&view, &me, Instant::now());
         if self.note_offers(&view, &plan, &me) {
             let view = View {
@@ -242,6 +262,7 @@ impl<S: LeaseStore> Planner<S> {
         }
         self.give_away(&mut plan);
         self.events.emit(&Event::Planned(plan.counts));
+        self.holdings.syncs.store(plan.syncs, Ordering::Relaxed);
         self.ring_for_children(&view);
         if self.term.is_some() && self.watching.is_news(&view) {
             self.must_ring = true;
@@ -252,7 +273,12 @@ impl<S: LeaseStore> Planner<S> {
         self.must_ring |= !dead.is_empty();
         self.take(life, &plan, &dead).await;
         for shard in &plan.give_up {
-            self.hand_over(shard, None, HandOverReason::Count);
+            let why = if me.reads.covers(shard.stream()) {
+                HandOverReason::Count
+            } else {
+                HandOverReason::StreamRemoved
+            };
+            self.hand_over(shard, None, why);
         }
         self.return_what_is_owed();
         // Who is passed over now gets its share later, and nobody rings for that.
@@ -284,6 +310,11 @@ impl<S: LeaseStore> Planner<S> {
             capacity: self.capacity(),
             own: self.settings.by_load().then(own),
             silent,
+            reads: self
+                .holdings
+                .streams()
+                .map_or(Reads::Single, Reads::Several),
+            watch: self.watch.clone(),
             foreign_patience: self.settings.duration,
         }
     }
@@ -297,7 +328,9 @@ impl<S: LeaseStore> Planner<S> {
 
     /// A finished shard of which a child has no row: whoever finished it may have died over it.
     fn ring_for_children(&mut self, view: &View) {
-        let ended = view.leases.values().filter(|seen| seen.row.is_ended());
+        let tracker = &self.holdings.tracker;
+        let served = view.leases.values();
+        let ended = served.filter(|seen| seen.row.is_ended() && tracker.serves(&seen.row.shard));
         let children = ended.flat_map(|seen| &seen.row.children);
         let rowless: BTreeSet<_> = children
             .filter(|id| !view.leases.contains_key(*id))
@@ -392,7 +425,11 @@ impl<S: LeaseStore> Planner<S> {
                     self.observer.wrote(row.clone(), Instant::now());
                     self.balance.owed.extend(owed_for(&row, &life.key));
                     let fence = fence(&life.key, &row);
-                    let grant = grant(&self.store, &self.holdings, &self.settings, &fence, row);
+                    // A stream may have been removed while the take was on its way, or a stray be of one.
+                    let is_read = self.holdings.tracker.serves(&row.shard);
+                    let grant = is_read
+                        .then(|| grant(&self.store, &self.holdings, &self.settings, &fence, row))
+                        .flatten();
                     let arrived = match grant {
                         Some(grant) => self.grants.send(grant).await.is_ok(),
                         None => false,

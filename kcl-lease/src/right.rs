@@ -152,7 +152,7 @@ impl<S: LeaseStore> LeaseRight<S> {
             ErrorKind::Data,
             format!(
                 "the lease table refuses a write to row {:?} although its condition holds",
-                self.shard().as_str()
+                self.shard()
             ),
         )
     }

@@ -3,14 +3,18 @@
 //! Owns the meaning of the rows, not their encoding (`store::dynamo::codec`) and not what was
 //! observed of them (`plan::view`).
 
+mod streams;
+
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use kcl_core::model::{
-    Checkpoint, Epoch, HashKeyRange, PendingCheckpoint, Shard, ShardId, WorkerId,
+    Checkpoint, Epoch, HashKeyRange, PendingCheckpoint, Shard, ShardId, StreamName, WorkerId,
 };
+
+pub use self::streams::{StreamSet, StreamSetKey};
 
 /// The random name of one life of a worker. A worker that was declared dead comes back under a
 /// new one, so nothing it sent before can be taken for its new life.
@@ -65,7 +69,7 @@ pub struct WorkerKey {
 }
 
 impl WorkerKey {
-    /// How the keys of worker rows start. No shard is named like this: a shard id has no slash.
+    /// How the keys of worker rows start. No other row has a key like this: see `store::dynamo::codec::key`.
     pub const PREFIX: &'static str = "worker/";
 
     /// The key as it is stored.
@@ -317,6 +321,17 @@ pub struct WorkerRow {
     pub capacity: Option<Capacity>,
     /// Bytes per second that it reads, as of its last renewal; nothing if it does not balance by load.
     pub load: Option<u64>,
+    /// Which streams it reads, by the row that names them; nothing for a worker of one stream.
+    pub serves: Option<StreamSetKey>,
+}
+
+/// Where the shards of a stream start that nobody has read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StartRow {
+    /// The stream; nothing in an application of one.
+    pub stream: Option<StreamName>,
+    /// The time, once for all workers.
+    pub time: SystemTime,
 }
 
 /// The row of the watch: which worker looks at the whole table, so that the others need not.
@@ -344,7 +359,9 @@ pub enum Row {
     /// Of a worker.
     Worker(WorkerRow),
     /// Where shards start that nobody has read, fixed to a time once.
-    Start(SystemTime),
+    Start(StartRow),
+    /// Which streams some workers read.
+    Streams(StreamSet),
     /// Of the watch.
     Watch(WatchRow),
 }

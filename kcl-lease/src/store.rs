@@ -12,9 +12,12 @@ use std::time::SystemTime;
 
 use async_trait::async_trait;
 use kcl_core::error::Error;
-use kcl_core::model::{Checkpoint, ShardId};
+use kcl_core::model::{Checkpoint, ShardId, StreamName};
 
-use crate::row::{Fence, LeaseRow, Owner, Parting, Progress, Row, WatchRow, WorkerKey, WorkerRow};
+use crate::row::{
+    Fence, LeaseRow, Owner, Parting, Progress, Row, StreamSet, StreamSetKey, WatchRow, WorkerKey,
+    WorkerRow,
+};
 
 /// The table of one application.
 ///
@@ -86,14 +89,15 @@ pub trait LeaseStore: Send + Sync + std::fmt::Debug + 'static {
     /// Adds the row of a worker. If there is none.
     async fn join(&self, row: &WorkerRow) -> Result<Outcome<WorkerRow>, StoreError>;
 
-    /// Proves life: `counter := counter + 1`, and the leaving mark and the load as given. If the row is there
-    /// and its counter is `counter`.
+    /// Proves life: `counter := counter + 1`, and the leaving mark, the load and the streams as given. If the row
+    /// is there and its counter is `counter`.
     async fn renew(
         &self,
         key: &WorkerKey,
         counter: u64,
         leaving: bool,
         load: Option<u64>,
+        serves: Option<&StreamSetKey>,
     ) -> Result<Outcome<WorkerRow>, StoreError>;
 
     /// Deletes the row of a worker that is dead or stops, whatever it says. For the worker itself.
@@ -131,9 +135,20 @@ pub trait LeaseStore: Send + Sync + std::fmt::Debug + 'static {
     /// Adds one to the bell. If there is a watch.
     async fn ring(&self) -> Result<(), StoreError>;
 
-    /// Fixes where shards start that nobody has read. The first one to ask decides; the answer is
-    /// what is fixed, to the millisecond.
-    async fn fix_start(&self, time: SystemTime) -> Result<SystemTime, StoreError>;
+    /// Fixes where shards of a stream start that nobody has read; without a stream, of the only one. The
+    /// first one to ask decides; the answer is what is fixed, to the millisecond.
+    async fn fix_start(
+        &self,
+        stream: Option<&StreamName>,
+        time: SystemTime,
+    ) -> Result<SystemTime, StoreError>;
+
+    /// Adds the row of a set of streams. If there is none.
+    async fn add_streams(&self, set: &StreamSet) -> Result<Outcome<StreamSet>, StoreError>;
+
+    /// Deletes the row of a set of streams, which no worker refers to. Whoever does after all adds it
+    /// again.
+    async fn remove_streams(&self, key: &StreamSetKey) -> Result<(), StoreError>;
 }
 
 /// How fresh a scan must be.

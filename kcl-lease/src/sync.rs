@@ -12,8 +12,8 @@ use futures::StreamExt as _;
 use futures::stream;
 use kcl_core::env::Env;
 use kcl_core::error::{Error, ErrorKind};
-use kcl_core::event::{Event, Events};
-use kcl_core::model::{InitialPosition, Shard, ShardId, StreamName};
+use kcl_core::event::{Event, Events, Failure};
+use kcl_core::model::{InitialPosition, ShardId, StreamName};
 use kcl_core::planted;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
@@ -25,6 +25,7 @@ use crate::row::{LeaseRow, Row};
 use crate::settings::LeaseSettings;
 use crate::shards::ShardList;
 use crate::store::{Freshness, LeaseStore, Outcome, StoreError};
+use crate::tracked::{Listed, Tracked};
 use crate::trouble::Trouble;
 
 /// Lists the shards and makes the rows that are missing.
@@ -33,30 +34,45 @@ pub(crate) struct Sync<S, L> {
     pub(crate) store: Arc<S>,
     pub(crate) shards: Arc<L>,
     pub(crate) settings: LeaseSettings,
-    pub(crate) stream: StreamName,
-    pub(crate) initial_position: InitialPosition,
     pub(crate) holdings: Arc<Holdings>,
     pub(crate) phase: watch::Receiver<Phase>,
     pub(crate) env: Env,
     pub(crate) events: Events,
     /// The shards that were told as forgotten.
     pub(crate) forgotten: BTreeSet<ShardId>,
+    /// Of several streams, those that were told as failed.
+    pub(crate) failed: BTreeSet<StreamName>,
 }
 
 /// Every row of a shard, by shard.
 type Rows = BTreeMap<ShardId, LeaseRow>;
-/// Every shard, by name.
-type Listed = BTreeMap<ShardId, Shard>;
+/// The shards of each stream, as listed at the start.
+pub(crate) type Lists = BTreeMap<StreamName, Listed>;
 
 /// A bell that does not stop ringing is answered this often per scan interval at most.
 const PASSES_PER_SCAN: u32 = 4;
 
+/// Why a pass is not whole.
+enum Fault {
+    Store(StoreError),
+    /// A stream cannot be listed.
+    List(Error),
+    /// The table is not one that this worker can use.
+    Table(Error),
+}
+
+impl From<StoreError> for Fault {
+    fn from(failure: StoreError) -> Self {
+        Self::Store(failure)
+    }
+}
+
 impl<S: LeaseStore, L: ShardList> Sync<S, L> {
-    /// The task. `listed` is a list from before the table was first read; it serves the first
+    /// The task. `listed` are lists from before the table was first read; they serve the first
     /// pass if the table has no rows yet.
-    pub(crate) async fn run(mut self, listed: Vec<Shard>) -> Result<(), Error> {
+    pub(crate) async fn run(mut self, listed: Lists) -> Result<(), Error> {
         let mut rng = self.env.rng();
-        let mut listed = Some(by_id(listed));
+        let mut listed = Some(listed);
         let mut is_rung = true;
         let mut trouble = Trouble::new(self.settings.duration * 3);
         loop {
@@ -64,16 +80,23 @@ impl<S: LeaseStore, L: ShardList> Sync<S, L> {
                 .settings
                 .sync_interval
                 .mul_f64(rng.f64().mul_add(0.2, 0.9));
-            let is_due =
-                std::mem::take(&mut is_rung) || self.holdings.keeps_watch.load(Ordering::Relaxed);
-            let passed = if is_due {
-                self.pass(listed.take()).await
+            let is_on_duty = self.holdings.keeps_watch.load(Ordering::Relaxed)
+                || self.holdings.syncs.load(Ordering::Relaxed);
+            let passed = if std::mem::take(&mut is_rung) || is_on_duty {
+                self.pass(listed.take().unwrap_or_default()).await
             } else {
                 Ok(())
             };
+            // A stream that cannot be listed is this worker's to try again, whoever keeps the watch.
+            is_rung |= !self.failed.is_empty();
             match passed {
                 Ok(()) => trouble.over(),
-                Err(failure) => {
+                Err(Fault::Table(error)) => return Err(error),
+                Err(fault) => {
+                    let failure = match fault {
+                        Fault::Store(failure) => failure,
+                        Fault::List(error) | Fault::Table(error) => as_store_error(error),
+                    };
                     trouble.weigh("the shards cannot be brought up to date", failure)?;
                     is_rung = true;
                     pause = self.settings.scan_every();
@@ -97,27 +120,89 @@ impl<S: LeaseStore, L: ShardList> Sync<S, L> {
         }
     }
 
-    /// Brings the rows up to date once.
-    async fn pass(&mut self, listed: Option<Listed>) -> Result<(), StoreError> {
+    /// Brings the rows up to date once. Of several streams each on its own: one that cannot be listed does not
+    /// keep the others waiting.
+    async fn pass(&mut self, mut first: Lists) -> Result<(), Fault> {
         // ORDER: what is known before the rows, so that the rows cannot be older.
-        let known = self.holdings.known();
+        let mut known = self.holdings.known();
         // ORDER: rows before shards; see `lineage::Known`.
         let rows = self.rows().await?;
-        let listed = match listed.filter(|_| rows.is_empty()) {
-            Some(listed) => listed,
-            None => self.list(None).await?,
+        if !rows.is_empty() {
+            first.clear();
+        }
+        let streams = Tracked::all(&self.holdings.tracker);
+        self.failed
+            .retain(|failed| streams.iter().any(|tracked| tracked.stream == *failed));
+        let mut later = None;
+        let mut listed: Vec<(Tracked, Listed)> = Vec::new();
+        for tracked in streams {
+            let list = match first.remove(&tracked.stream) {
+                Some(list) => Ok(list),
+                None => self.list(&tracked, None).await,
+            };
+            match list {
+                Ok(list) => listed.push((tracked, list)),
+                Err(fault) => later = self.put_off(&tracked, fault)?.or(later),
+            }
+        }
+        let all: Listed = listed.iter().flat_map(|(_, list)| list.clone()).collect();
+        let is_listed = |shard: &ShardId| {
+            let mut listed = listed.iter();
+            listed.any(|(tracked, _)| tracked.qualifier() == shard.stream())
         };
-        self.holdings.listed(&listed);
-        self.tell_forgotten(&rows, &listed);
-        let vanished = known.vanished(&rows, &listed);
+        self.holdings.listed(&all);
+        known.retain(is_listed);
+        let vanished = known.vanished(&rows, &all);
+        let rows = by_stream(rows);
+        let none = Rows::new();
+        let of = |tracked: &Tracked| rows.get(&tracked.qualifier().cloned()).unwrap_or(&none);
+        for (tracked, list) in &listed {
+            self.tell_forgotten(of(tracked), list);
+        }
         self.holdings
             .tell_vanished(&vanished)
             .map_err(StoreError::Fatal)?;
-        self.holdings.keep_known(&rows, &listed);
-        if self.create_missing(&rows, &listed).await? > 0 {
+        let there: Rows = rows.values().flat_map(|rows| rows.clone()).collect();
+        self.holdings.keep_known(&there, &all, is_listed);
+        for (tracked, list) in &listed {
+            match self.bring_up_to_date(tracked, of(tracked), list).await {
+                Ok(()) => {
+                    self.failed.remove(&tracked.stream);
+                }
+                Err(fault) => later = self.put_off(tracked, fault)?.or(later),
+            }
+        }
+        later.map_or(Ok(()), Err)
+    }
+
+    /// One of several streams cannot be listed. Answers with what is worth another try at once.
+    fn put_off(&mut self, tracked: &Tracked, fault: Fault) -> Result<Option<Fault>, Fault> {
+        let error = match fault {
+            Fault::List(error) if tracked.is_one_of_several => error,
+            Fault::List(_) | Fault::Store(_) | Fault::Table(_) => return Err(fault),
+        };
+        if error.kind() == ErrorKind::Unavailable {
+            return Ok(Some(Fault::List(error)));
+        }
+        if self.failed.insert(tracked.stream.clone()) {
+            self.events.emit(&Event::StreamFailed {
+                stream: tracked.stream.clone(),
+                error: Failure::from(&error),
+            });
+        }
+        Ok(None)
+    }
+
+    async fn bring_up_to_date(
+        &self,
+        tracked: &Tracked,
+        rows: &Rows,
+        listed: &Listed,
+    ) -> Result<(), Fault> {
+        if self.create_missing(tracked, rows, listed).await? > 0 {
             self.holdings.plan.notify_one();
         }
-        self.clean_up(&rows, &listed).await
+        self.clean_up(tracked, rows, listed).await
     }
 
     fn tell_forgotten(&mut self, rows: &Rows, listed: &Listed) {
@@ -134,27 +219,40 @@ impl<S: LeaseStore, L: ShardList> Sync<S, L> {
         }
     }
 
-    async fn rows(&self) -> Result<Rows, StoreError> {
+    async fn rows(&self) -> Result<Rows, Fault> {
         let all = self.store.scan(Freshness::Consistent).await?;
         let leases = all.into_iter().filter_map(|row| match row {
             Row::Lease(row) => Some((row.shard.clone(), row)),
-            Row::Worker(_) | Row::Start(_) | Row::Watch(_) => None,
+            Row::Worker(_) | Row::Start(_) | Row::Watch(_) | Row::Streams(_) => None,
         });
-        Ok(leases.collect())
+        let rows: Rows = leases.collect();
+        let has_several = self.holdings.tracker.single().is_none();
+        match rows
+            .keys()
+            .find(|shard| shard.stream().is_some() != has_several)
+        {
+            Some(other) => Err(Fault::Table(wrong_table(other))),
+            None => Ok(rows),
+        }
     }
 
-    async fn list(&self, open_since: Option<std::time::SystemTime>) -> Result<Listed, StoreError> {
-        let shards = self
-            .shards
-            .list(&self.stream, open_since)
-            .await
-            .map_err(as_store_error)?;
-        Ok(by_id(shards))
+    async fn list(
+        &self,
+        tracked: &Tracked,
+        open_since: Option<std::time::SystemTime>,
+    ) -> Result<Listed, Fault> {
+        let listed = tracked.list(self.shards.as_ref(), open_since).await;
+        listed.map_err(Fault::List)
     }
 
-    async fn create_missing(&self, rows: &Rows, listed: &Listed) -> Result<usize, StoreError> {
+    async fn create_missing(
+        &self,
+        tracked: &Tracked,
+        rows: &Rows,
+        listed: &Listed,
+    ) -> Result<usize, Fault> {
         let mut listed = listed.clone();
-        let start = self.start(rows, &mut listed).await?;
+        let start = self.start(tracked, rows, &mut listed).await?;
         let mut waves = lineage::missing(
             Known {
                 rows,
@@ -169,7 +267,7 @@ impl<S: LeaseStore, L: ShardList> Sync<S, L> {
             },
             &waves,
         ) {
-            listed.extend(self.list(None).await?);
+            listed.extend(self.list(tracked, None).await?);
             waves = lineage::missing(
                 Known {
                     rows,
@@ -178,12 +276,17 @@ impl<S: LeaseStore, L: ShardList> Sync<S, L> {
                 &start,
             );
         }
-        self.create(waves).await
+        Ok(self.create(waves).await?)
     }
 
     /// Where shards start that nobody has read: asked for only if there is such a shard.
-    async fn start(&self, rows: &Rows, listed: &mut Listed) -> Result<Start, StoreError> {
-        let time = match self.initial_position {
+    async fn start(
+        &self,
+        tracked: &Tracked,
+        rows: &Rows,
+        listed: &mut Listed,
+    ) -> Result<Start, Fault> {
+        let time = match tracked.initial_position {
             InitialPosition::TrimHorizon => return Ok(Start::TrimHorizon),
             InitialPosition::Latest => self.env.wall(),
             InitialPosition::AtTimestamp(time) => time,
@@ -194,8 +297,8 @@ impl<S: LeaseStore, L: ShardList> Sync<S, L> {
                 covering: BTreeSet::new(),
             });
         }
-        let time = self.store.fix_start(time).await?;
-        let open_since = self.list(Some(time)).await?;
+        let time = self.store.fix_start(tracked.qualifier(), time).await?;
+        let open_since = self.list(tracked, Some(time)).await?;
         let covering = open_since.keys().cloned().collect();
         // This list is the newer one. A shard that was split in between is in the older alone, and
         // its children in the newer alone: neither would get a row until the next sync.
@@ -227,13 +330,13 @@ impl<S: LeaseStore, L: ShardList> Sync<S, L> {
         Ok(created)
     }
 
-    async fn clean_up(&self, rows: &Rows, listed: &Listed) -> Result<(), StoreError> {
+    async fn clean_up(&self, tracked: &Tracked, rows: &Rows, listed: &Listed) -> Result<(), Fault> {
         let removable = cleanup::removable(rows, listed);
         if removable.is_empty() {
             return Ok(());
         }
         // One odd list must not pass for proof that a shard is gone.
-        let again = self.list(None).await?;
+        let again = self.list(tracked, None).await?;
         for (shard, counter) in removable
             .into_iter()
             .filter(|(id, _)| !again.contains_key(id) || planted!(CleansUpEarly))
@@ -246,11 +349,28 @@ impl<S: LeaseStore, L: ShardList> Sync<S, L> {
     }
 }
 
-fn by_id(shards: Vec<Shard>) -> Listed {
-    shards
-        .into_iter()
-        .map(|shard| (shard.id.clone(), shard))
-        .collect()
+/// The rows of each stream.
+fn by_stream(rows: Rows) -> BTreeMap<Option<StreamName>, Rows> {
+    let mut of_streams: BTreeMap<_, Rows> = BTreeMap::new();
+    for (shard, row) in rows {
+        let of_stream = of_streams.entry(shard.stream().cloned()).or_default();
+        of_stream.insert(shard, row);
+    }
+    of_streams
+}
+
+/// An application that reads one stream does not know of which stream its leases are.
+fn wrong_table(other: &ShardId) -> Error {
+    let (has, reads) = match other.stream() {
+        Some(_) => ("of several streams", "one stream"),
+        None => ("of one stream", "several"),
+    };
+    let message =
+        format!("the lease table is {has} (it has {other}), and this worker reads {reads}");
+    Error::new(ErrorKind::Invalid, message).with_hint(
+        "an application is either of one stream (Worker::builder) or of several \
+         (Worker::builder_for_streams): give one of them another name",
+    )
 }
 
 pub(crate) fn as_store_error(error: Error) -> StoreError {

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use aws_sdk_kinesis::error::ProvideErrorMetadata as _;
+use kcl_core::StreamTracker;
 use kcl_core::env::Env;
 use kcl_core::error::ErrorKind;
 use kcl_core::event::Events;
@@ -22,9 +23,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 fn begin(worker: &str) -> OwnershipStart {
     OwnershipStart {
         application: ApplicationName::new("orders-app").unwrap(),
-        stream: StreamName::new("orders").unwrap(),
+        tracker: StreamTracker::Single {
+            stream: StreamName::new("orders").unwrap(),
+            initial_position: InitialPosition::Latest,
+        },
         worker: WorkerId::new(worker).unwrap(),
-        initial_position: InitialPosition::Latest,
         env: Env::system(),
         events: Events::default(),
     }
@@ -121,7 +124,7 @@ async fn the_children_of_a_split_shard_are_granted_after_its_end() {
     let middle = (parent.shard.range.end / 2).to_string();
     let split = kinesis.split_shard().stream_name("orders");
     let split = split
-        .shard_to_split(parent.shard.id.as_str())
+        .shard_to_split(parent.shard.id.name())
         .new_starting_hash_key(middle);
     split.send().await.unwrap();
     let children = loop {

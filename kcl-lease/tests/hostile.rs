@@ -108,7 +108,7 @@ async fn a_table_that_is_gone_is_for_good_and_nothing_makes_it_again() {
         .respond_with(refusal(400, "ResourceNotFoundException", ""))
         .mount(&server)
         .await;
-    let error = fatal(table.renew(&fence().holder, 1, false, None).await);
+    let error = fatal(table.renew(&fence().holder, 1, false, None, None).await);
     assert_eq!(error.kind(), ErrorKind::NotFound);
     assert!(error.to_string().contains("orders-app"), "{error}");
     assert_eq!(

@@ -311,6 +311,10 @@ impl Ownership for FixedOwnership {
         Vec::new()
     }
 
+    fn is_multi_stream(&self) -> bool {
+        true
+    }
+
     async fn start(self: Box<Self>, _: OwnershipStart) -> Result<OwnershipRun, Error> {
         let (sender, grants) = mpsc::channel(GRANTS_WAITING_MAX);
         {

@@ -54,6 +54,8 @@ pub(crate) enum Event {
     Written(Result<(), CommitError>),
     /// The feed brought something.
     Batch(Batch),
+    /// The feed could not go on, and may be tried again.
+    Reopen,
     /// The feed cannot go on.
     FeedFailed(Error),
     /// The deadline is over.
@@ -284,6 +286,7 @@ impl ShardMachine {
             Event::Asked { id, ask } => self.on_asked(id, ask, now, out),
             Event::Written(result) => self.on_written(result, now, out),
             Event::Batch(batch) => self.on_batch(batch, now, out),
+            Event::Reopen => self.reopen_feed(out),
             Event::FeedFailed(error) => self.on_leave(Reason::Failed(error), now, out),
             Event::Time => self.on_time(now, out),
         }

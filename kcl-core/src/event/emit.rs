@@ -12,8 +12,8 @@ use crate::model::{ApplicationName, StreamName, WorkerId};
 pub struct Origin {
     /// Its application.
     pub application: ApplicationName,
-    /// The stream it reads.
-    pub stream: StreamName,
+    /// The stream it reads; nothing if it may read several. Then every shard says its own.
+    pub stream: Option<StreamName>,
     /// The worker.
     pub worker: WorkerId,
 }
@@ -109,7 +109,7 @@ mod tests {
     fn origin() -> Origin {
         Origin {
             application: ApplicationName::new("app").unwrap(),
-            stream: StreamName::new("stream").unwrap(),
+            stream: Some(StreamName::new("stream").unwrap()),
             worker: WorkerId::new("w").unwrap(),
         }
     }

@@ -67,6 +67,8 @@ pub struct Plan {
     pub giving_up: usize,
     /// Workers that this worker declares dead, if they still stand still.
     pub evicting: usize,
+    /// Leases, not counted above, of streams that no worker reads: of several, some were removed from all.
+    pub unserved: usize,
 }
 
 impl Plan {
@@ -143,6 +145,8 @@ pub enum TakeReason {
 pub enum HandOverReason {
     /// This worker holds more leases than its share.
     Count,
+    /// Its stream was removed from those that this worker reads.
+    StreamRemoved,
     /// This worker reads more than its share, or the other much less.
     Load {
         /// Bytes per second that go with the lease.

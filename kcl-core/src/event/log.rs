@@ -15,7 +15,8 @@ pub(super) fn write(origin: Option<&Origin>, event: &Event) {
     match event {
         Event::WorkerStarted => match origin {
             Some(origin) => {
-                info!(worker = %origin.worker, stream = %origin.stream, application = %origin.application, "the worker starts");
+                let stream = origin.stream.as_ref().map(AsRef::<str>::as_ref);
+                info!(worker = %origin.worker, stream, application = %origin.application, "the worker starts");
             }
             None => info!("the worker starts"),
         },
@@ -78,6 +79,10 @@ pub(super) fn write(origin: Option<&Origin>, event: &Event) {
             %shard, %checkpoint,
             "the stream has forgotten a shard that was not read to its end: records are lost",
         ),
+        Event::StreamFailed { stream, error } => error!(
+            %stream, %error,
+            "a stream cannot be listed; its shards stay as they are, and the other streams are read on",
+        ),
         Event::LeaseVanished { shard, checkpoint } => error!(
             %shard, %checkpoint,
             "the lease of an unfinished shard is gone from the table: its progress is lost",
@@ -120,6 +125,15 @@ pub(super) fn write(origin: Option<&Origin>, event: &Event) {
         Event::RetrievalChanged { shard, to, .. } => {
             info!(%shard, ?to, "records come another way from now on");
         }
+        Event::ShardUnreadable {
+            shard,
+            error,
+            retry_in,
+            ..
+        } => error!(
+            %shard, %error, ?retry_in,
+            "the service refuses to let a shard be read; the other streams are read on",
+        ),
         Event::RecordsTrimmed(trimmed) => {
             let next = trimmed.next.as_ref().map_or("", |next| next.as_str());
             warn!(
@@ -210,12 +224,15 @@ fn planned(plan: &Plan) {
 fn hand_over(shard: &ShardId, why: &HandOverReason) {
     match why {
         HandOverReason::Count => info!(%shard, "lease to be handed over: another worker has fewer"),
+        HandOverReason::StreamRemoved => {
+            info!(%shard, "lease to be handed over: its stream is not read here any more");
+        }
         HandOverReason::Load {
             load,
             to,
             in_return,
         } => {
-            let in_return = in_return.as_ref().map(ShardId::as_str);
+            let in_return = in_return.as_ref().map(ShardId::to_string);
             info!(%shard, load, %to, in_return, "lease to be handed over: another worker reads less");
         }
         HandOverReason::InReturn { to } => {

@@ -157,7 +157,7 @@ pub fn document(
         version: "1.0",
         timestamp: iso(wall_now),
         kinesis_batch_info: BatchInfo {
-            shard_id: shard.as_str(),
+            shard_id: shard.name(),
             start_sequence_number: first.sequence_number.as_str(),
             end_sequence_number: last.sequence_number.as_str(),
             approximate_arrival_of_first_record: first.approximate_arrival.map(iso),
@@ -180,6 +180,7 @@ pub fn document(
 pub fn object_key(mapping: &str, shard: &ShardId, id: &str, wall_now: SystemTime) -> String {
     let now = DateTime::<Utc>::from(wall_now);
     let (day, time) = (now.format("%Y/%m/%d"), now.format("%Y-%m-%dT%H.%M.%S"));
+    let shard = shard.name();
     format!("aws/lambda/{mapping}/{shard}/{day}/{time}-{id}")
 }
 
@@ -332,6 +333,12 @@ mod tests {
         let expected =
             "aws/lambda/137b4ba6/shardId-000000000001/2019/11/14/2019-11-14T00.38.04-bf9b9f4e";
         assert_eq!(key, expected);
+        let stream = crate::model::StreamName::new("orders").unwrap();
+        let of_several = ShardId::of(stream, shard.name());
+        assert_eq!(
+            object_key("137b4ba6", &of_several, "bf9b9f4e", at(0)),
+            expected
+        );
     }
 
     #[test]

@@ -215,7 +215,7 @@ pub(super) fn encoded_len(source: &EventSource, shard: &ShardId, record: &Record
 }
 
 fn event_id(shard: &ShardId, record: &Record) -> String {
-    format!("{shard}:{}", record.sequence_number)
+    format!("{}:{}", shard.name(), record.sequence_number)
 }
 
 fn base64(data: &[u8]) -> String {
@@ -308,6 +308,17 @@ mod tests {
         let through_text: KinesisEvent =
             serde_json::from_slice(&json(&source(), &shard(), &records)).unwrap();
         assert_eq!(typed(&source(), &shard(), &records), through_text);
+    }
+
+    #[test]
+    fn of_several_streams_a_shard_is_named_as_the_service_names_it() {
+        let stream = crate::model::StreamName::new("orders").unwrap();
+        let of_several = ShardId::of(stream, shard().name());
+        let records = [record(b"x", 5)];
+        assert_eq!(
+            json(&source(), &of_several, &records),
+            json(&source(), &shard(), &records)
+        );
     }
 
     #[test]

@@ -242,7 +242,7 @@ impl Windows {
                 end: second(window.end),
             },
             state,
-            shard_id: shard.as_str(),
+            shard_id: shard.name(),
             event_source_arn: source.arn(),
             is_final_invoke_for_window: is_final,
             is_window_terminated_early: is_early,

@@ -3,7 +3,7 @@
 
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 
-const COUNTERS: [(&str, Unit, &str); 16] = [
+const COUNTERS: [(&str, Unit, &str); 18] = [
     (
         "RecordsProcessed",
         Unit::Count,
@@ -76,9 +76,24 @@ const COUNTERS: [(&str, Unit, &str); 16] = [
         Unit::Count,
         "unfinished leases that somebody deleted",
     ),
+    (
+        "StreamsFailed",
+        Unit::Count,
+        "times that one of several streams could not be listed",
+    ),
+    (
+        "ShardsUnreadable",
+        Unit::Count,
+        "refusals to let a shard of one of several streams be read",
+    ),
 ];
 
-const GAUGES: [(&str, Unit, &str); 11] = [
+const GAUGES: [(&str, Unit, &str); 12] = [
+    (
+        "UnservedLeases",
+        Unit::Count,
+        "leases of streams that no worker reads, at the last look",
+    ),
     (
         "MillisBehindLatest",
         Unit::Milliseconds,

@@ -41,7 +41,7 @@ pub(super) struct Target {
 
 impl Target {
     pub(super) fn new(stream: StreamName, shard: ShardId) -> Self {
-        let resource = format!("stream {stream} (shard {shard})");
+        let resource = format!("stream {stream} (shard {})", shard.name());
         Self {
             stream,
             shard,
@@ -75,7 +75,7 @@ pub(super) async fn iterator(
     let request = client
         .get_shard_iterator()
         .stream_name(target.stream.as_str())
-        .shard_id(target.shard.as_str());
+        .shard_id(target.shard.name());
     let request = match position {
         Position::TrimHorizon => request.shard_iterator_type(ShardIteratorType::TrimHorizon),
         Position::Latest => request.shard_iterator_type(ShardIteratorType::Latest),

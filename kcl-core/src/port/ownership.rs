@@ -12,16 +12,23 @@ use crate::env::Env;
 use crate::error::{Error, Problem};
 use crate::event::Events;
 use crate::model::{
-    ApplicationName, Checkpoint, ChildShard, Epoch, InitialPosition, PendingCheckpoint, Shard,
-    ShardId, StreamName, WorkerId,
+    ApplicationName, Checkpoint, ChildShard, Epoch, PendingCheckpoint, Shard, ShardId, WorkerId,
 };
 use crate::port::Meter;
+use crate::streams::StreamTracker;
 
 /// Decides which shards this worker may read.
 #[async_trait]
 pub trait Ownership: Send + 'static {
     /// What is wrong with the settings, all at once. Called by `build`; does no I/O.
     fn problems(&self) -> Vec<Problem>;
+
+    /// Whether it can share out the shards of [several streams](StreamTracker::Multi), each granted
+    /// under its stream and its name. Asked by `build`, which refuses a worker of several streams
+    /// otherwise. Default: no.
+    fn is_multi_stream(&self) -> bool {
+        false
+    }
 
     /// Joins the application and starts to grant shards.
     ///
@@ -36,12 +43,10 @@ pub trait Ownership: Send + 'static {
 pub struct OwnershipStart {
     /// The application whose leases these are.
     pub application: ApplicationName,
-    /// The stream to read.
-    pub stream: StreamName,
+    /// What to read, and where shards start that nobody has ever read.
+    pub tracker: StreamTracker,
     /// This worker.
     pub worker: WorkerId,
-    /// Where shards start that nobody has ever read.
-    pub initial_position: InitialPosition,
     /// The wall clock and random numbers.
     pub env: Env,
     /// Where to tell what happens.

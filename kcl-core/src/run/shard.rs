@@ -5,6 +5,7 @@
 
 mod pen;
 mod tell;
+mod unreadable;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use tokio::time::{Instant, sleep_until};
 
 use self::pen::{Pen, Writing};
 use self::tell::{InHand, payload_bytes};
+use self::unreadable::Unreadable;
 use super::guard::{Callback, Factory, Handed, UserCode};
 use super::intake::Intake;
 use super::report::Counters;
@@ -23,7 +25,7 @@ use crate::decode::Decoder;
 use crate::env::Env;
 use crate::error::{Error, ErrorKind};
 use crate::event::{self, CallOutcome, Events};
-use crate::model::{Batch, Checkpoint, HashKeyRange, ShardId};
+use crate::model::{Batch, Checkpoint, ChildShard, HashKeyRange, ShardId};
 use crate::port::{
     CheckpointRequest, Checkpointer, CommitError, FeedError, Grant, Meter, OpenFeed, RecordSource,
     ShardContext, Standing,
@@ -81,6 +83,7 @@ pub(crate) async fn run(
         feed: None,
         meter,
         range: shard.range,
+        unreadable: Unreadable::default(),
         pen: Pen {
             right: Some(right),
             writing: None,
@@ -115,6 +118,8 @@ struct ShardTask {
     meter: Meter,
     /// What the shard takes in.
     range: HashKeyRange,
+    /// In a worker of several streams: the service's refusals, and when to try again.
+    unreadable: Unreadable,
     /// The call that runs.
     in_hand: Option<InHand>,
     user: UserCode,
@@ -127,6 +132,14 @@ struct ShardTask {
 
 impl ShardTask {
     async fn next_event(&mut self) -> Event {
+        loop {
+            if let Some(event) = self.wake().await {
+                return event;
+            }
+        }
+    }
+
+    async fn wake(&mut self) -> Option<Event> {
         enum Woken {
             Stop,
             Standing,
@@ -151,9 +164,10 @@ impl ShardTask {
                 Woken::Written(writing, result)
             }
             batch = next_batch(&mut self.feed), if reads => Woken::Feed(batch),
+            () = at(self.unreadable.retry_at()), if reads => Woken::Event(Event::Reopen),
             () = at(deadline) => Woken::Event(Event::Time),
         };
-        match woken {
+        Some(match woken {
             Woken::Stop => {
                 self.stop = None;
                 Event::Stop
@@ -174,11 +188,29 @@ impl ShardTask {
                 Event::Written(result)
             }
             Woken::Asked(request) => self.asked(request),
-            Woken::Feed(Ok(batch)) => {
+            Woken::Feed(batch) => return self.fed(batch),
+        })
+    }
+
+    /// What the feed brought, as an event. Nothing if it is to be tried again later.
+    fn fed(&mut self, batch: Result<Batch, FeedError>) -> Option<Event> {
+        match batch {
+            Ok(mut batch) => {
+                self.unreadable = Unreadable::default();
                 self.meter.read(batch.bytes());
-                Event::Batch(batch)
+                // The one place where the shards that an answer names get the stream they are of.
+                let shard = &self.context.shard;
+                let children = batch.children.take();
+                let beside = |child: ChildShard| child.beside(shard);
+                batch.children = children.map(|all| all.into_iter().map(beside).collect());
+                Some(Event::Batch(batch))
             }
-            Woken::Feed(Err(error)) => Event::FeedFailed(self.feed_error(error)),
+            // One stream that is gone must not stop the others.
+            Err(FeedError::Fatal(error)) if self.context.shard.stream().is_some() => {
+                self.refused(&error);
+                None
+            }
+            Err(error) => Some(Event::FeedFailed(self.feed_error(error))),
         }
     }
 
@@ -228,6 +260,7 @@ impl ShardTask {
             Action::CloseFeed => {
                 self.feed = None;
                 self.meter.stops();
+                self.unreadable.no_retry();
             }
             Action::Call(call) => self.call(call),
             Action::TellLost => self.start_call(Callback::LeaseLost),
@@ -258,6 +291,7 @@ impl ShardTask {
     }
 
     fn open_feed(&mut self, after: &Checkpoint) {
+        self.unreadable.no_retry();
         self.feed = after.resume().map(|from| {
             let (shard, events) = (&self.context.shard, &self.shared.events);
             let feed = self.shared.source.open(OpenFeed {

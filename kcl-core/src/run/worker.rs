@@ -19,24 +19,24 @@ use super::guard::Factory;
 use super::report::{Counters, EndReason, Report};
 use super::shard::{self, Shared};
 use super::shutdown::{Drain, Why};
-use crate::builder::WorkerBuilder;
+use crate::builder::{Given, WorkerBuilder};
 use crate::decide::shard::End;
 use crate::env::Env;
 use crate::error::{Error, ErrorKind};
 use crate::event::{Event, Events, Failure, Observer, Origin, StopReason};
-use crate::model::{ApplicationName, Epoch, InitialPosition, ShardId, StreamName, WorkerId};
+use crate::model::{ApplicationName, Epoch, ShardId, StreamName, WorkerId};
 use crate::port::{
     Grant, Ownership, OwnershipControl, OwnershipRun, OwnershipStart, RecordSource, ShardContext,
 };
 use crate::settings::Settings;
+use crate::streams::{StreamTracker, Streams};
 
-/// A consumer of one stream, in one process of one application. Made by [`Worker::builder`], run
-/// once by [`Worker::run`].
+/// A consumer of one stream or several, in one process of one application. Made by [`Worker::builder`]
+/// or [`Worker::builder_for_streams`], run once by [`Worker::run`].
 pub struct Worker {
     pub(crate) application: ApplicationName,
-    pub(crate) stream: StreamName,
+    pub(crate) tracker: StreamTracker,
     pub(crate) worker: Option<WorkerId>,
-    pub(crate) initial_position: InitialPosition,
     pub(crate) source: Arc<dyn RecordSource>,
     pub(crate) ownership: Box<dyn Ownership>,
     pub(crate) factory: Factory,
@@ -49,7 +49,38 @@ impl Worker {
     /// Starts to describe a worker of this application on this stream. Names are checked by
     /// [`WorkerBuilder::build`], with everything else.
     pub fn builder(application: impl Into<String>, stream: impl Into<String>) -> WorkerBuilder {
-        WorkerBuilder::new(application.into(), stream.into())
+        WorkerBuilder::new(application.into(), Given::One(stream.into()))
+    }
+
+    /// Starts to describe a worker of this application on several streams, which may come and go
+    /// while it runs. Workers of one application may read different ones; each is given shards of its own
+    /// streams alone. An application reads either one stream or several: its lease table is of one kind.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), kcl_core::Error> {
+    /// # use kcl_core::contract::{FixedOwnership, ScriptedSource};
+    /// # use kcl_core::*;
+    /// # struct Ignore;
+    /// # #[async_trait]
+    /// # impl RecordProcessor for Ignore {
+    /// #     async fn process_records(
+    /// #         &mut self, _: &ShardContext, _: &Batch, _: &Checkpointer,
+    /// #     ) -> ProcessorResult { Ok(()) }
+    /// # }
+    /// let streams = Streams::new();
+    /// streams.add("orders", InitialPosition::TrimHorizon)?;
+    /// streams.add("clicks", InitialPosition::Latest)?;
+    /// let worker = Worker::builder_for_streams("shop", streams.clone())
+    /// #     .with_source(ScriptedSource::new())
+    /// #     .with_ownership(FixedOwnership::new(["shard-0"]))
+    /// #     .with_processor(|_: &ShardContext| Ignore)
+    ///     .build()?;
+    /// streams.remove("clicks"); // at any time
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn builder_for_streams(application: impl Into<String>, streams: Streams) -> WorkerBuilder {
+        WorkerBuilder::new(application.into(), Given::Several(streams))
     }
 
     /// Reads shards until `shutdown` resolves, then drains: calls in hand finish, processors get
@@ -68,15 +99,14 @@ impl Worker {
         let worker = self.worker.unwrap_or_else(|| name(&self.env));
         let origin = Origin {
             application: self.application.clone(),
-            stream: self.stream.clone(),
+            stream: self.tracker.single().cloned(),
             worker: worker.clone(),
         };
         let events = Events::new(origin, self.observers);
         let start = OwnershipStart {
             application: self.application.clone(),
-            stream: self.stream.clone(),
+            tracker: self.tracker.clone(),
             worker: worker.clone(),
-            initial_position: self.initial_position,
             env: self.env.clone(),
             events: events.clone(),
         };
@@ -91,7 +121,7 @@ impl Worker {
                 events,
             },
             application: self.application,
-            stream: self.stream,
+            stream: self.tracker.single().cloned(),
             worker,
             tasks: JoinSet::new(),
             names: BTreeMap::new(),
@@ -138,7 +168,7 @@ impl fmt::Debug for Worker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Worker")
             .field("application", &self.application)
-            .field("stream", &self.stream)
+            .field("tracker", &self.tracker)
             .field("worker", &self.worker)
             .field("settings", &self.settings)
             .finish_non_exhaustive()
@@ -192,7 +222,8 @@ struct Ended {
 struct Root {
     shared: Shared,
     application: ApplicationName,
-    stream: StreamName,
+    /// The one stream; nothing if there may be several.
+    stream: Option<StreamName>,
     worker: WorkerId,
     tasks: JoinSet<End>,
     /// What each task reads, by which grant.
@@ -201,7 +232,7 @@ struct Root {
     shards: BTreeMap<ShardId, oneshot::Sender<()>>,
     /// Grants of shards whose former task has not ended yet: a processor that lost its shard may
     /// still be at work, and must not meet its successor.
-    waiting: BTreeMap<ShardId, Grant>,
+    waiting: BTreeMap<ShardId, (StreamName, Grant)>,
     ended: Ended,
     drain: Option<Drain>,
 }
@@ -246,10 +277,7 @@ impl Root {
                     Some(Why::Fails(error))
                 }
                 Woken::Joined(joined) => self.joined(joined).map(Why::Fails),
-                Woken::Granted(Some(grant)) => {
-                    self.granted(grant);
-                    None
-                }
+                Woken::Granted(Some(grant)) => self.granted(grant).map(Why::Fails),
                 Woken::Granted(None) => {
                     granting = false;
                     None
@@ -277,16 +305,23 @@ impl Root {
         self.stop_shards();
     }
 
-    fn granted(&mut self, grant: Grant) {
+    /// An error if the worker has to stop for it.
+    fn granted(&mut self, grant: Grant) -> Option<Error> {
         let shard = grant.shard.id.clone();
+        let Some(stream) = shard.stream().or(self.stream.as_ref()).cloned() else {
+            // Dropped without being read, it is for the ownership to give back.
+            let message = format!("shard {shard} was granted without the stream it is of");
+            return Some(Error::new(ErrorKind::Internal, message));
+        };
         if self.names.values().any(|(running, _)| *running == shard) {
-            self.waiting.insert(shard, grant);
+            self.waiting.insert(shard, (stream, grant));
         } else {
-            self.start(grant);
+            self.start(stream, grant);
         }
+        None
     }
 
-    fn start(&mut self, grant: Grant) {
+    fn start(&mut self, stream: StreamName, grant: Grant) {
         let shard = grant.shard.id.clone();
         self.shared.events.emit(&Event::ShardStarted {
             shard: shard.clone(),
@@ -295,7 +330,7 @@ impl Root {
         });
         let context = ShardContext {
             application: self.application.clone(),
-            stream: self.stream.clone(),
+            stream,
             worker: self.worker.clone(),
             shard: shard.clone(),
             epoch: grant.epoch,
@@ -346,8 +381,8 @@ impl Root {
             ),
         };
         self.stopped(shard.clone(), epoch, how);
-        if let Some(grant) = self.waiting.remove(&shard) {
-            self.start(grant);
+        if let Some((stream, grant)) = self.waiting.remove(&shard) {
+            self.start(stream, grant);
         }
         error
     }

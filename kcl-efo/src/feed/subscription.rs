@@ -178,7 +178,7 @@ impl Reader {
         let request = client
             .subscribe_to_shard()
             .consumer_arn(&**arn)
-            .shard_id(self.shard.as_str())
+            .shard_id(self.shard.name())
             .starting_position(position)
             .customize()
             .interceptor(guard);

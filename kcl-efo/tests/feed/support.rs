@@ -53,13 +53,13 @@ pub(crate) async fn split(client: &Client) -> Vec<ShardId> {
     let split = client
         .split_shard()
         .stream_name(STREAM)
-        .shard_to_split(shard().as_str())
+        .shard_to_split(shard().name())
         .new_starting_hash_key((1_u128 << 126).to_string());
     split.send().await.unwrap();
     let shards = client.list_shards().stream_name(STREAM).send().await;
     let shards = shards.unwrap();
     let is_child =
-        |found: &&aws_sdk_kinesis::types::Shard| found.parent_shard_id() == Some(shard().as_str());
+        |found: &&aws_sdk_kinesis::types::Shard| found.parent_shard_id() == Some(shard().name());
     let children = shards.shards().iter().filter(is_child);
     children
         .map(|child| ShardId::new(&child.shard_id))
@@ -74,7 +74,7 @@ impl Notes {
     pub(crate) fn events(&self) -> Events {
         let origin = Origin {
             application: ApplicationName::new("app").unwrap(),
-            stream: stream(),
+            stream: Some(stream()),
             worker: WorkerId::new("w1").unwrap(),
         };
         let notes = self.clone();

@@ -69,6 +69,10 @@ pub(crate) fn lease(item: &Item, at: Option<SystemTime>) -> Result<JavaRow, Erro
     } else {
         codec::lease(item)?
     };
+    if lease.shard.stream().is_some() {
+        return Err(bad(item, "it is of an application of several streams")
+            .with_hint("only tables of one stream can be shared"));
+    }
     let checkpoint_owner = match item.get(CHECKPOINT_OWNER) {
         None => None,
         Some(AttributeValue::S(name)) => Some(

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_types::SdkConfig;
+use kcl_core::StreamTracker;
 use kcl_core::error::{Error, ErrorKind, Problem};
-use kcl_core::model::InitialPosition;
+use kcl_core::model::{InitialPosition, StreamName};
 use kcl_core::port::{Ownership, OwnershipControl, OwnershipRun, OwnershipStart};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -108,22 +109,34 @@ impl Ownership for JavaLeases {
             return Err(Error::new(ErrorKind::Invalid, problem.to_string())
                 .with_hint("set another with `with_table_name`"));
         }
+        let StreamTracker::Single {
+            stream,
+            initial_position,
+        } = start.tracker.clone()
+        else {
+            return Err(Error::new(
+                ErrorKind::Invalid,
+                "leases that Java workers share are of one stream only",
+            )
+            .with_hint("make the worker with Worker::builder"));
+        };
         let names = ["kcl-lease-java-table", "kcl-lease-java-held"];
         let (inner, shards) = clients.make(table_name, names, settings.failover);
-        let at = match start.initial_position {
+        let at = match initial_position {
             InitialPosition::AtTimestamp(time) => Some(time),
             InitialPosition::TrimHorizon | InitialPosition::Latest => None,
         };
         let table = JavaTable { inner, at };
-        let home = enter(&table, &shards, &start, &settings).await?;
+        let home = enter(&table, (&shards, &stream), &start, &settings).await?;
         tracing::info!(worker = %start.worker, application = %start.application, "worker joins a fleet of Java workers");
-        Ok(run((table, home), shards, start, settings))
+        let from = (stream, initial_position);
+        Ok(run((table, home), (shards, from), start, settings))
     }
 }
 
 fn run(
     (table, home): (JavaTable, Option<Home>),
-    shards: KinesisShards,
+    (shards, (stream, initial_position)): (KinesisShards, (StreamName, InitialPosition)),
     start: OwnershipStart,
     settings: JavaSettings,
 ) -> OwnershipRun {
@@ -141,8 +154,8 @@ fn run(
         table: Arc::clone(&common.table),
         shards: Arc::new(shards),
         settings: Arc::clone(&common.settings),
-        stream: start.stream,
-        initial_position: start.initial_position,
+        stream,
+        initial_position,
         me: common.me.clone(),
         holdings: Arc::clone(&common.holdings),
         phase: common.phase.clone(),
@@ -188,7 +201,7 @@ fn run(
 /// nothing answers.
 async fn enter(
     table: &JavaTable,
-    shards: &KinesisShards,
+    (shards, stream): (&KinesisShards, &StreamName),
     start: &OwnershipStart,
     settings: &JavaSettings,
 ) -> Result<Option<Home>, Error> {
@@ -197,7 +210,7 @@ async fn enter(
     loop {
         let attempt = async {
             // The stream first: a name with a slip in it must not leave a table behind.
-            shards.list(&start.stream, None).await?;
+            shards.list(stream, None).await?;
             table.ensure().await.map_err(StoreError::into_error)?;
             agree(table, start, settings.fleet).await
         };

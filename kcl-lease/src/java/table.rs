@@ -65,7 +65,7 @@ impl JavaTable {
 
     /// The row of a shard as it is now.
     pub(crate) async fn read(&self, shard: &ShardId) -> Result<Option<JavaRow>, StoreError> {
-        let key = text(shard.as_str());
+        let key = text(shard.name());
         self.inner
             .read_row(key, |item| codec::lease(item, self.at))
             .await
@@ -180,7 +180,7 @@ impl JavaTable {
         let decode = |item: &_| codec::lease(item, self.at);
         let outcome = self
             .inner
-            .delete_if(text(shard.as_str()), Some(condition), words, decode)
+            .delete_if(text(shard.name()), Some(condition), words, decode)
             .await?;
         Ok(outcome == Outcome::Applied(()))
     }
@@ -192,7 +192,7 @@ impl JavaTable {
         (condition, change, words): (String, String, Words),
     ) -> Written {
         let update = Update {
-            key: text(shard.as_str()),
+            key: text(shard.name()),
             condition,
             change,
             words,

@@ -175,7 +175,7 @@ mod tests {
         let picks = picks(&view, &me, &held, limits, now, &mut rng);
         let mut picks: Vec<_> = picks
             .into_iter()
-            .map(|(shard, why)| (shard.as_str().parse().unwrap(), why))
+            .map(|(shard, why)| (shard.name().parse().unwrap(), why))
             .collect();
         picks.sort_unstable();
         picks

@@ -13,6 +13,7 @@ use super::state::{
     Pulse, RECORDS, SHARDS, Standing, WORKERS, Watched, World, Write,
 };
 use super::table::Outcome;
+use crate::plan::classes::Reads;
 use crate::plan::lineage::{self, Known, Start};
 use crate::plan::view::{Seen, View};
 use crate::plan::{self, Me};
@@ -186,6 +187,7 @@ impl Game {
                 leases_max: None,
                 capacity: Some(Capacity::ONE),
                 load: None,
+                serves: None,
             };
             let since = now - TICK * u32::from(watched.age);
             view.workers.insert(key(life), Seen { row, since });
@@ -206,6 +208,8 @@ impl Game {
             capacity: Capacity::ONE,
             own: None,
             silent: BTreeSet::new(),
+            reads: Reads::Single,
+            watch: None,
             foreign_patience: TICK * 100,
         };
         let plan = plan::plan(&view, &me_planning, now);
@@ -358,7 +362,7 @@ fn id(shard: usize) -> ShardId {
 }
 
 fn shard_of(id: &ShardId) -> u8 {
-    id.as_str().bytes().next().map_or(0, |digit| digit - b'0')
+    id.name().bytes().next().map_or(0, |digit| digit - b'0')
 }
 
 fn key(life: Life) -> WorkerKey {

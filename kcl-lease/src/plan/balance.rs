@@ -2,6 +2,10 @@
 //!
 //! Shares go by capacity, and differ by at most one where that is equal, but for workers that are full. Workers
 //! that already have more keep the larger shares, so a fleet that is settled makes no moves.
+//!
+//! Here are the leases that the same workers can read. Where not every worker reads every stream there are several
+//! such classes, which [`classes`](super::classes) goes through: what workers get of one is their `base` for
+//! the next.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,55 +17,91 @@ use crate::row::{Capacity, WorkerKey};
 /// What a worker has, and how much it can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Load {
+    /// Leases of this class that it has.
     pub(crate) held: usize,
+    /// Its shares of the classes before.
+    pub(crate) base: usize,
+    /// All leases that it has, and those that are on their way to it.
+    pub(crate) all: usize,
     pub(crate) max: Option<u32>,
     pub(crate) capacity: Capacity,
 }
 
 impl Load {
+    /// How many leases of this class it can have.
     pub(crate) fn room(&self) -> usize {
-        self.max.map_or(usize::MAX, |max| max as usize)
+        self.max
+            .map_or(usize::MAX, |max| (max as usize).saturating_sub(self.base))
     }
 
-    fn weight(&self) -> usize {
-        self.capacity.thousandths() as usize
+    /// How many more it can take now.
+    pub(crate) fn spare(&self) -> usize {
+        self.max
+            .map_or(usize::MAX, |max| (max as usize).saturating_sub(self.all))
     }
 
-    /// What it has for its capacity. Of two with the same capacity, more is more.
-    pub(crate) fn per_weight(&self) -> usize {
-        self.held * PER_WEIGHT / self.weight()
+    /// What it gets if everybody is filled up to this level.
+    fn at_level(&self, level: Level) -> usize {
+        let full = level * u128::from(self.capacity.thousandths()) / LEASE;
+        let full = usize::try_from(full).unwrap_or(usize::MAX);
+        full.saturating_sub(self.base).min(self.room())
+    }
+
+    /// The lowest level at which it has so many leases in all.
+    fn level_of(&self, leases: usize) -> Level {
+        (leases as u128 * LEASE).div_ceil(u128::from(self.capacity.thousandths()))
+    }
+
+    /// All that it has for its capacity.
+    pub(crate) fn level_of_all(&self) -> Level {
+        self.level_of(self.all)
+    }
+
+    /// What it has for its capacity.
+    pub(crate) fn level(&self) -> Level {
+        self.level_of(self.base + self.held)
     }
 }
 
-/// So fine that capacities of the largest to the smallest still tell one lease from none.
-const PER_WEIGHT: usize = 1_000_000;
+/// Leases for a capacity, so fine that the largest and the smallest capacity still tell one lease from none.
+pub(crate) type Level = u128;
 
-/// What each worker should have at least when `total` are to be had; it depends on nothing that moves. Each may have
-/// one more, but for who is full.
-pub(crate) fn shares(
+/// A lease, at a capacity of a thousandth.
+const LEASE: Level = 1_000_000_000;
+
+/// The highest level that there is enough for when `total` leases are to be had, as water fills vessels of different
+/// bottoms, widths and heights. It does not depend on what anybody holds.
+fn water(loads: &BTreeMap<WorkerKey, Load>, total: usize) -> Level {
+    let filled = |level| -> usize {
+        let each = loads.values().map(|load| load.at_level(level));
+        each.fold(0, usize::saturating_add)
+    };
+    let top = loads
+        .values()
+        .map(|load| load.level_of(load.base + total + 1));
+    let (mut level, mut above) = (0, top.max().unwrap_or(0) + 1);
+    while level + 1 < above {
+        let middle = u128::midpoint(level, above);
+        if filled(middle) <= total {
+            level = middle;
+        } else {
+            above = middle;
+        }
+    }
+    level
+}
+
+/// How many leases each worker may have at most when `total` are to be had, whatever anybody holds now.
+pub(crate) fn bounds(
     loads: &BTreeMap<WorkerKey, Load>,
     total: usize,
 ) -> BTreeMap<WorkerKey, usize> {
-    let mut shares = BTreeMap::new();
-    let mut left = total;
-    let mut open: Vec<(&WorkerKey, &Load)> = loads.iter().collect();
-    // Who cannot have an even share is filled up, and the rest is shared by the others.
-    loop {
-        let all: usize = open.iter().map(|(_, load)| load.weight()).sum();
-        let even = |load: &Load| (left * load.weight()).checked_div(all).unwrap_or(0);
-        let (full, rest): (Vec<_>, Vec<_>) =
-            open.iter().partition(|(_, load)| load.room() <= even(load));
-        if full.is_empty() {
-            let even = open.iter().map(|(key, load)| ((*key).clone(), even(load)));
-            shares.extend(even);
-            return shares;
-        }
-        for (key, load) in full {
-            shares.insert(key.clone(), load.room());
-            left -= load.room();
-        }
-        open = rest;
-    }
+    let level = water(loads, total);
+    let most = |load: &Load| load.at_level(level + 1).max(load.at_level(level));
+    loads
+        .iter()
+        .map(|(key, load)| (key.clone(), most(load)))
+        .collect()
 }
 
 /// How many leases each worker should have when `total` are to be had.
@@ -69,18 +109,19 @@ pub(crate) fn targets(
     loads: &BTreeMap<WorkerKey, Load>,
     total: usize,
 ) -> BTreeMap<WorkerKey, usize> {
-    let mut targets = shares(loads, total);
-    let over = total.saturating_sub(targets.values().sum());
+    let level = water(loads, total);
+    let mut targets: BTreeMap<WorkerKey, usize> = loads
+        .iter()
+        .map(|(key, load)| (key.clone(), load.at_level(level)))
+        .collect();
     // The ones left over go to those who have most, so that nothing moves for their sake.
-    let with_room = loads.iter().filter_map(|(key, load)| {
-        let share = targets[key];
-        let above = load.held.cast_signed() - share.cast_signed();
-        (share < load.room()).then_some((std::cmp::Reverse(above), key))
-    });
-    let mut with_room: Vec<_> = with_room.collect();
-    with_room.sort();
-    for (_, key) in with_room.into_iter().take(over) {
-        targets.entry(key.clone()).and_modify(|share| *share += 1);
+    let left = total.saturating_sub(targets.values().sum());
+    let gets_more = |load: &Load| load.at_level(level + 1) > load.at_level(level);
+    let mut open: Vec<_> = loads.iter().filter(|(_, load)| gets_more(load)).collect();
+    let above = |load: &Load| load.held.cast_signed() - load.at_level(level).cast_signed();
+    open.sort_by(|(a, x), (b, y)| above(y).cmp(&above(x)).then_with(|| a.cmp(b)));
+    for (key, load) in open.into_iter().take(left) {
+        targets.insert(key.clone(), load.at_level(level + 1));
     }
     targets
 }
@@ -91,25 +132,26 @@ pub(crate) fn deal(
     loads: &BTreeMap<WorkerKey, Load>,
     targets: &BTreeMap<WorkerKey, usize>,
 ) -> BTreeMap<ShardId, WorkerKey> {
-    let target = |key: &WorkerKey| targets.get(key).copied().unwrap_or(0);
-    let mut line: BTreeSet<(usize, &WorkerKey)> = loads
+    // Who still drains what others should have must not go beyond its bound for what it gets.
+    let wants = |key: &WorkerKey, load: &Load| {
+        let target = targets.get(key).copied().unwrap_or(0);
+        target.saturating_sub(load.held).min(load.spare())
+    };
+    let mut loads = loads.clone();
+    let mut line: BTreeSet<(Level, WorkerKey, usize)> = loads
         .iter()
-        .filter(|(key, load)| load.held < target(key))
-        .map(|(key, load)| (load.per_weight(), key))
+        .map(|(key, load)| (load.level(), key.clone(), wants(key, load)))
+        .filter(|(.., wants)| *wants > 0)
         .collect();
-    let mut held: BTreeMap<&WorkerKey, Load> =
-        loads.iter().map(|(key, load)| (key, *load)).collect();
     let mut offers = BTreeMap::new();
     for shard in free {
-        let Some((_, key)) = line.pop_first() else {
+        let Some((_, key, wants)) = line.pop_first() else {
             break;
         };
         offers.insert((*shard).clone(), key.clone());
-        if let Some(load) = held.get_mut(key) {
+        if let Some(load) = loads.get_mut(&key).filter(|_| wants > 1) {
             load.held += 1;
-            if load.held < target(key) {
-                line.insert((load.per_weight(), key));
-            }
+            line.insert((load.level(), key, wants - 1));
         }
     }
     offers
@@ -125,9 +167,9 @@ pub(crate) fn keeps(
     loads: &BTreeMap<WorkerKey, Load>,
     targets: &BTreeMap<WorkerKey, usize>,
 ) -> usize {
-    let target = targets.get(me).copied().unwrap_or(0);
+    let target = |key: &WorkerKey| targets.get(key).copied().unwrap_or(0);
     let Some(mine) = loads.get(me) else {
-        return target;
+        return target(me);
     };
     // Those of its capacity: what a larger worker may have is no measure for a smaller one.
     let alike = || {
@@ -135,13 +177,14 @@ pub(crate) fn keeps(
             .iter()
             .filter(|(_, load)| load.capacity == mine.capacity)
     };
-    let largest = alike().filter_map(|(key, _)| targets.get(key)).max();
-    let largest = largest.copied().unwrap_or(0);
-    let settled = alike().all(|(_, load)| load.held <= largest);
-    if settled {
-        target
+    let gets = alike().filter(|(key, _)| target(key) > 0);
+    let highest = gets.map(|(key, load)| load.base + target(key)).max();
+    let highest = highest.unwrap_or(0);
+    let most = |load: &Load| highest.saturating_sub(load.base);
+    if alike().all(|(_, load)| load.held <= most(load)) {
+        target(me)
     } else {
-        target.max(largest.min(mine.room()))
+        target(me).max(most(mine).min(mine.room()))
     }
 }
 
@@ -165,64 +208,4 @@ pub(crate) fn give_up(held: &BTreeMap<ShardId, bool>, target: usize) -> Vec<Shar
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::row::Incarnation;
-    use kcl_core::model::WorkerId;
-
-    fn loads(workers: &[(usize, f64, Option<u32>)]) -> BTreeMap<WorkerKey, Load> {
-        let named = workers.iter().enumerate();
-        named
-            .map(|(n, (held, capacity, max))| {
-                let key = WorkerKey {
-                    worker: WorkerId::new(format!("w{n:02}")).unwrap(),
-                    incarnation: Incarnation::parse("1").unwrap(),
-                };
-                let load = Load {
-                    held: *held,
-                    max: *max,
-                    capacity: Capacity::new(*capacity),
-                };
-                (key, load)
-            })
-            .collect()
-    }
-
-    #[test]
-    fn who_can_do_twice_as_much_gets_twice_as_much() {
-        let loads = loads(&[(0, 2.0, None), (0, 1.0, None), (0, 1.0, None)]);
-        let shares: Vec<_> = targets(&loads, 8).into_values().collect();
-        assert_eq!(shares, [4, 2, 2]);
-        let free: Vec<ShardId> = (0..8).map(|n| ShardId::new(format!("s-{n}"))).collect();
-        let offers = deal(&free.iter().collect(), &loads, &targets(&loads, 8));
-        for (key, share) in targets(&loads, 8) {
-            assert_eq!(offers.values().filter(|to| **to == key).count(), share);
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn shares_go_by_capacity_and_add_up(
-            workers in prop::collection::vec((0_usize..50, 0.1_f64..8.0, prop::option::of(1_u32..40)), 1..12),
-            total in 0_usize..300,
-        ) {
-            let loads = loads(&workers);
-            let targets = targets(&loads, total);
-            let room: usize = loads.values().map(|load| load.room().min(total)).sum();
-            prop_assert_eq!(targets.values().sum::<usize>(), total.min(room));
-            // Who has room has as much for its capacity as anyone, give or take one lease.
-            for (key, load) in &loads {
-                prop_assert!(targets[key] <= load.room());
-                if targets[key] < load.room() {
-                    for (other, theirs) in &loads {
-                        let one_less = targets[other].saturating_sub(1) as f64 / theirs.capacity.factor();
-                        let one_more = (targets[key] + 1) as f64 / load.capacity.factor();
-                        prop_assert!(one_less <= one_more + 1e-9, "{:?} {:?}", loads, targets);
-                    }
-                }
-            }
-        }
-    }
-}
+mod tests;

@@ -47,14 +47,14 @@ impl Homes {
         }
     }
 
-    /// With the leases that were given. `total` are to be shared out.
-    pub(crate) fn find(
+    /// With the leases that were given, of one class. `total` are to be shared out.
+    pub(crate) fn find<'a>(
         view: &View,
-        holds: &BTreeMap<ShardId, Hold>,
+        (holds, of_class): (&BTreeMap<ShardId, Hold>, impl Iterator<Item = &'a ShardId>),
         loads: &BTreeMap<WorkerKey, Load>,
         total: usize,
     ) -> Self {
-        let given = holds.keys().filter_map(|shard| {
+        let given = of_class.filter_map(|shard| {
             let given = Given::find(view, holds, loads, shard)?;
             Some((shard, given))
         });
@@ -67,9 +67,9 @@ impl Homes {
             homes.shift(given, 1);
         }
         // By what does not depend on what moves: so it comes out the same while one of them is on its way.
-        let shares = balance::shares(&homes.counts, total);
+        let bounds = balance::bounds(&homes.counts, total);
         for (shard, given) in given {
-            let most = shares.get(given.home).map_or(0, |share| share + 1);
+            let most = bounds.get(given.home).copied().unwrap_or(0);
             if homes.counts[given.home].held > most {
                 homes.shift(&given, -1);
                 continue;
@@ -159,7 +159,7 @@ impl<'a> Given<'a> {
         let is_with = |shard: &ShardId, key| matches!(holds.get(shard), Some(Hold::By(holder)) if holder == key);
         let is_held = is_with(shard, to);
         let taker = loads.get(to)?;
-        let is_free = holds.get(shard) == Some(&Hold::Free) && taker.held < taker.room();
+        let is_free = holds.get(shard) == Some(&Hold::Free) && taker.spare() > 0;
         let home = match in_return {
             None => from,
             // Until the other one is on its way back, it is where it was; from then on each is the other's.

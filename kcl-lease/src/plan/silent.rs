@@ -12,7 +12,8 @@ use tokio::time::Instant;
 
 use super::Me;
 use super::balance::Load;
-use super::moved::{Homes, Moving};
+use super::classes::{Readers, Shares};
+use super::moved::Moving;
 use crate::row::{Moved, WorkerKey};
 
 /// How long each reader has been asking without an answer; nothing if it has one or asks nothing.
@@ -76,27 +77,35 @@ pub(crate) fn silence(
         .collect()
 }
 
-/// Gives each to the worker that has least for its capacity. Nothing where there is no other.
-pub(crate) fn give_away(me: &Me, loads: &BTreeMap<WorkerKey, Load>, homes: &Homes) -> Vec<Moving> {
-    let mut held: BTreeMap<&WorkerKey, Load> = loads
-        .iter()
-        .filter(|(key, _)| **key != me.key)
-        .map(|(key, load)| (key, *load))
-        .collect();
+/// Gives each to the worker that has least for its capacity, of those that read its stream. Nothing where there is
+/// no other.
+pub(crate) fn give_away(me: &Me, readers: &Readers<'_>, shares: &Shares) -> Vec<Moving> {
+    if !shares.is_modern {
+        return Vec::new();
+    }
+    let mut loads = shares.loads.clone();
+    loads.remove(&me.key);
     let staying = |shard: &&ShardId| me.held.get(*shard) == Some(&false);
     let mut moving = Vec::new();
     for shard in me.silent.iter().filter(staying) {
-        let with_room = held.iter_mut().filter(|(_, load)| load.held < load.room());
-        let Some((to, load)) = with_room.min_by_key(|(key, load)| (load.per_weight(), **key))
-        else {
-            break;
+        let can = |(key, load): &(&WorkerKey, &mut Load)| {
+            load.spare() > 0 && readers.reads(key, shard.stream())
         };
-        load.held += 1;
+        let others = loads.iter_mut().filter(can);
+        let Some((to, load)) = others.min_by_key(|(key, load)| (load.level_of_all(), *key)) else {
+            continue;
+        };
+        load.all += 1;
+        let mut homes = shares
+            .classes
+            .iter()
+            .map(|of| of.homes.home(shard, &me.key));
+        let home = homes.find(|home| **home != me.key).unwrap_or(&me.key);
         moving.push(Moving {
             shard: shard.clone(),
             moved: Moved {
-                from: homes.home(shard, &me.key).clone(),
-                to: (*to).clone(),
+                from: home.clone(),
+                to: to.clone(),
                 in_return: None,
             },
             why: HandOverReason::ReaderSilent {

@@ -7,13 +7,14 @@ use kcl_core::model::{Checkpoint, HashKeyRange, Shard, ShardId, WorkerId};
 use proptest::prelude::*;
 use tokio::time::Instant;
 
+use super::classes::Reads;
 use super::view::{Observer, Seen, View};
 use super::{Me, Plan, plan};
 use crate::row::{Capacity, Incarnation, LeaseRow, Owner, Row, WorkerKey, WorkerRow};
 
 const LEASE_TIME: Duration = Duration::from_secs(10);
 
-fn key(n: u64) -> WorkerKey {
+pub(super) fn key(n: u64) -> WorkerKey {
     WorkerKey {
         worker: WorkerId::new(format!("w{n:03}")).unwrap(),
         incarnation: Incarnation::random(&mut fastrand::Rng::with_seed(n)),
@@ -32,25 +33,25 @@ fn lease(n: usize) -> LeaseRow {
 
 /// A table and its workers, seen by all in the same way.
 #[derive(Clone, Debug)]
-struct Fleet {
-    now: Instant,
-    leases: BTreeMap<ShardId, LeaseRow>,
-    workers: BTreeMap<WorkerKey, Member>,
+pub(super) struct Fleet {
+    pub(super) now: Instant,
+    pub(super) leases: BTreeMap<ShardId, LeaseRow>,
+    pub(super) workers: BTreeMap<WorkerKey, Member>,
 }
 
-#[derive(Clone, Debug)]
-struct Member {
-    leases_max: Option<u32>,
-    leaving: bool,
-    held: BTreeMap<ShardId, bool>,
+#[derive(Clone, Debug, Default)]
+pub(super) struct Member {
+    pub(super) leases_max: Option<u32>,
+    pub(super) leaving: bool,
+    pub(super) held: BTreeMap<ShardId, bool>,
+    pub(super) reads: Reads,
 }
 
 impl Fleet {
     fn new(now: Instant, leases: usize, maxima: &[Option<u32>]) -> Self {
         let member = |max: &Option<u32>| Member {
             leases_max: *max,
-            leaving: false,
-            held: BTreeMap::new(),
+            ..Member::default()
         };
         Self {
             now,
@@ -65,7 +66,7 @@ impl Fleet {
         }
     }
 
-    fn view(&self) -> View {
+    pub(super) fn view(&self) -> View {
         let since = self.now;
         let seen = |row: &LeaseRow| Seen {
             row: row.clone(),
@@ -80,9 +81,20 @@ impl Fleet {
                 leases_max: member.leases_max,
                 capacity: Some(Capacity::ONE),
                 load: None,
+                serves: match &member.reads {
+                    Reads::Single | Reads::Unknown => None,
+                    Reads::Several(set) => Some(set.key().clone()),
+                },
             };
             (key.clone(), Seen { row, since })
         };
+        let sets = self
+            .workers
+            .values()
+            .filter_map(|member| match &member.reads {
+                Reads::Single | Reads::Unknown => None,
+                Reads::Several(set) => Some((set.key().clone(), set.clone())),
+            });
         View {
             leases: self
                 .leases
@@ -90,11 +102,12 @@ impl Fleet {
                 .map(|(id, row)| (id.clone(), seen(row)))
                 .collect(),
             workers: self.workers.iter().map(worker).collect(),
-            idle: BTreeMap::new(),
+            streams: sets.collect(),
+            ..View::default()
         }
     }
 
-    fn plans(&self) -> BTreeMap<WorkerKey, Plan> {
+    pub(super) fn plans(&self) -> BTreeMap<WorkerKey, Plan> {
         let view = self.view();
         let plan_of = |(key, member): (&WorkerKey, &Member)| {
             let me = Me {
@@ -105,6 +118,8 @@ impl Fleet {
                 capacity: Capacity::ONE,
                 own: None,
                 silent: BTreeSet::new(),
+                reads: member.reads.clone(),
+                watch: None,
                 foreign_patience: LEASE_TIME,
             };
             (key.clone(), plan(&view, &me, self.now))
@@ -113,7 +128,7 @@ impl Fleet {
     }
 
     /// All plan on one view; then all is carried out. Answers how many moves there were.
-    fn round(&mut self, release_some: &mut fastrand::Rng) -> usize {
+    pub(super) fn round(&mut self, release_some: &mut fastrand::Rng) -> usize {
         let plans = self.plans();
         let mut moves = 0;
         let mut taken = BTreeSet::new();
@@ -161,7 +176,7 @@ impl Fleet {
     }
 
     /// Until nothing moves and nothing is on its way.
-    fn settle(&mut self, rng: &mut fastrand::Rng) -> usize {
+    pub(super) fn settle(&mut self, rng: &mut fastrand::Rng) -> usize {
         let mut moves = 0;
         for _ in 0..100 {
             let now = self.round(rng);
@@ -200,7 +215,7 @@ proptest! {
         prop_assert!(spread(&fleet.counts()) <= 1);
 
         for n in 0..joining {
-            let member = Member { leases_max: None, leaving: false, held: BTreeMap::new() };
+            let member = Member::default();
             fleet.workers.insert(key(100 + n), member);
         }
         for member in fleet.workers.values_mut().take(leaving.min(workers - 1)) {
@@ -245,7 +260,7 @@ proptest! {
         let mut rng = fastrand::Rng::with_seed(seed);
         let mut fleet = Fleet::new(Instant::now(), leases, &vec![None; workers]);
         fleet.settle(&mut rng);
-        let member = Member { leases_max: None, leaving: false, held: BTreeMap::new() };
+        let member = Member::default();
         fleet.workers.insert(key(100), member);
         let moves = fleet.settle(&mut rng);
         // Each moved lease is given up, released and taken.
@@ -265,11 +280,7 @@ fn seen_after(
     for (row, owner) in fleet.leases.values_mut().zip(owners) {
         row.owner = owner.clone().map(Owner::from);
     }
-    let member = Member {
-        leases_max: None,
-        leaving: false,
-        held: BTreeMap::new(),
-    };
+    let member = Member::default();
     fleet.workers = workers
         .iter()
         .map(|key| (key.clone(), member.clone()))
@@ -286,6 +297,8 @@ fn me(n: u64) -> Me {
         capacity: Capacity::ONE,
         own: None,
         silent: BTreeSet::new(),
+        reads: Reads::Single,
+        watch: None,
         foreign_patience: LEASE_TIME,
     }
 }
@@ -416,6 +429,7 @@ fn a_counter_that_moved_is_counted_anew() {
             leases_max: None,
             capacity: None,
             load: None,
+            serves: None,
         })
     };
     let second = Duration::from_secs(1);

@@ -86,14 +86,9 @@ impl Known {
         }
     }
 
-    /// Forgets what the stream has forgotten, unless it has a row.
-    pub(crate) fn keep(
-        &mut self,
-        rows: &BTreeMap<ShardId, LeaseRow>,
-        listed: &BTreeMap<ShardId, Shard>,
-    ) {
-        self.0
-            .retain(|shard, _| rows.contains_key(shard) || listed.contains_key(shard));
+    /// Forgets all but these.
+    pub(crate) fn retain(&mut self, stays: impl Fn(&ShardId) -> bool) {
+        self.0.retain(|shard, _| stays(shard));
     }
 }
 
@@ -167,7 +162,7 @@ mod tests {
         ended.checkpoint = Checkpoint::ShardEnd;
         let mut known = known(&[row("a", 3), ended, row("b", 1)]);
         assert_eq!(judged(&known, &[], &["a"]), (Vec::new(), false));
-        known.keep(&BTreeMap::new(), &BTreeMap::new());
+        known.retain(|_| false);
         assert_eq!(judged(&known, &[], &["a", "b"]), (Vec::new(), false));
     }
 

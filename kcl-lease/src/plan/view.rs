@@ -3,14 +3,14 @@
 //! Time is the reader's own monotonic clock. A value counts from the moment *after* the read that
 //! first showed it, so the time it has stood still is never overestimated.
 
-use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use kcl_core::model::ShardId;
 use tokio::time::Instant;
 
 use super::Plan;
-use crate::row::{LeaseRow, Row, WorkerKey, WorkerRow};
+use crate::row::{LeaseRow, Row, StreamSet, StreamSetKey, WorkerKey, WorkerRow};
 
 /// A row, and since when it was seen with its counter.
 #[derive(Clone, Debug)]
@@ -24,6 +24,10 @@ pub(crate) struct Seen<R> {
 pub(crate) struct View {
     pub(crate) leases: BTreeMap<ShardId, Seen<LeaseRow>>,
     pub(crate) workers: BTreeMap<WorkerKey, Seen<WorkerRow>>,
+    /// Which streams stand behind the keys that worker rows have.
+    pub(crate) streams: BTreeMap<StreamSetKey, StreamSet>,
+    /// The keys among those that have no row in this read.
+    pub(crate) rowless: BTreeSet<StreamSetKey>,
     /// Workers that live but did not take what they were offered, and until when they are passed
     /// over.
     pub(crate) idle: BTreeMap<WorkerKey, Instant>,
@@ -41,8 +45,11 @@ pub(crate) struct Observer {
     idle: BTreeMap<WorkerKey, Instant>,
     /// When offers were last weighed.
     weighed: Option<Instant>,
-    /// Where shards start, once that is fixed.
-    pub(crate) start: Option<SystemTime>,
+    /// Sets of streams that no worker refers to, and since when.
+    unused: BTreeMap<StreamSetKey, Instant>,
+    /// Sets of streams that are in use: what stands behind a key never changes, so a read that lacks one
+    /// does not make it unknown.
+    sets: BTreeMap<StreamSetKey, StreamSet>,
 }
 
 #[derive(Debug)]
@@ -70,10 +77,13 @@ impl Observer {
                     let since = since(self.workers.get(&row.key), row.counter, after);
                     view.workers.insert(row.key.clone(), Seen { row, since });
                 }
-                Row::Start(time) => self.start = Some(time),
-                Row::Watch(_) => {}
+                Row::Streams(set) => {
+                    view.streams.insert(set.key().clone(), set);
+                }
+                Row::Start(_) | Row::Watch(_) => {}
             }
         }
+        self.see_streams(&mut view, after);
         self.written
             .retain(|_, (_, at)| after.duration_since(*at) < WRITTEN_KEPT);
         for (shard, (row, at)) in &self.written {
@@ -96,6 +106,35 @@ impl Observer {
         self.idle.retain(|_, until| *until > after);
         view.idle = self.idle.clone();
         view
+    }
+
+    /// Takes in which sets of streams there are, and puts those into the view that this read lacks.
+    fn see_streams(&mut self, view: &mut View, after: Instant) {
+        let in_use: BTreeSet<_> = view
+            .workers
+            .values()
+            .filter_map(|seen| seen.row.serves.clone())
+            .collect();
+        let rowless = in_use.iter().filter(|key| !view.streams.contains_key(*key));
+        view.rowless = rowless.cloned().collect();
+        let unused = view.streams.keys().filter(|key| !in_use.contains(*key));
+        self.unused = unused
+            .map(|key| (key.clone(), *self.unused.get(key).unwrap_or(&after)))
+            .collect();
+        let mut sets = std::mem::take(&mut self.sets);
+        sets.extend(view.streams.clone());
+        sets.retain(|key, _| in_use.contains(key));
+        view.streams.extend(sets.clone());
+        self.sets = sets;
+    }
+
+    /// The sets of streams that no worker has referred to for so long.
+    pub(crate) fn unused_streams(&self, now: Instant, patience: Duration) -> Vec<StreamSetKey> {
+        let unused = self.unused.iter();
+        unused
+            .filter(|(_, since)| now.duration_since(**since) >= patience)
+            .map(|(key, _)| key.clone())
+            .collect()
     }
 
     /// Remembers what a write of our own made of a row.

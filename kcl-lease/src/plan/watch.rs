@@ -119,6 +119,9 @@ impl Watching {
         let mut hasher = DefaultHasher::new();
         for (key, seen) in &view.workers {
             (key, seen.row.leaving, seen.row.leases_max).hash(&mut hasher);
+            let serves = seen.row.serves.as_ref();
+            // A set whose row is missing is news, because its worker has to make it again.
+            (serves, serves.is_some_and(|set| view.rowless.contains(set))).hash(&mut hasher);
         }
         for (shard, seen) in &view.leases {
             let owner = seen.row.owner.as_ref();
@@ -165,6 +168,7 @@ mod tests {
             leases_max: None,
             capacity: None,
             load: None,
+            serves: None,
         }
     }
 

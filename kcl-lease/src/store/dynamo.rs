@@ -19,16 +19,19 @@ use aws_sdk_dynamodb::operation::update_item::{UpdateItemError, UpdateItemOutput
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use kcl_core::aws::{Call, classify};
 use kcl_core::error::{Error, ErrorKind};
-use kcl_core::model::{Checkpoint, PendingCheckpoint, ShardId};
+use kcl_core::model::{Checkpoint, PendingCheckpoint, ShardId, StreamName};
 use kcl_core::planted;
 
 use self::codec::{
     BELL, CHECKPOINT, CHILDREN, COUNTER, ENTITY, ENTITY_WATCH, INCARNATION, Item, KEY, LEAVING,
-    LOAD, LOOKS, MARK, OWNER, PENDING, PENDING_STATE, PENDING_SUBSEQUENCE, START_KEY, SUBSEQUENCE,
+    LOAD, LOOKS, MARK, OWNER, PENDING, PENDING_STATE, PENDING_SUBSEQUENCE, SERVES, SUBSEQUENCE,
     SWITCHES, WATCH_KEY, number, text,
 };
 use self::expression::Words;
-use crate::row::{Fence, LeaseRow, Parting, Progress, Row, WatchRow, WorkerKey, WorkerRow};
+use crate::row::{
+    Fence, LeaseRow, Parting, Progress, Row, StartRow, StreamSet, StreamSetKey, WatchRow,
+    WorkerKey, WorkerRow, whole_millis,
+};
 use crate::store::{Freshness, LeaseStore, Outcome, StoreError, Take};
 
 /// The lease table of one application in DynamoDB.
@@ -265,7 +268,7 @@ impl DynamoTable {
     ) -> Result<Outcome<LeaseRow>, StoreError> {
         let answer = ReturnValue::None;
         let update = Update {
-            key: text(shard.as_str()),
+            key: text(codec::lease_key(shard)),
             condition,
             change,
             words,
@@ -396,7 +399,8 @@ impl LeaseStore for DynamoTable {
     }
 
     async fn read_lease(&self, shard: &ShardId) -> Result<Option<LeaseRow>, StoreError> {
-        self.read_row(text(shard.as_str()), codec::lease).await
+        self.read_row(text(codec::lease_key(shard)), codec::lease)
+            .await
     }
 
     async fn create_lease(&self, row: &LeaseRow) -> Result<Outcome<LeaseRow>, StoreError> {
@@ -432,7 +436,7 @@ impl LeaseStore for DynamoTable {
             let horizon = words.equals(CHECKPOINT, text(Checkpoint::TrimHorizon.to_string()));
             change = change.replacen("SET ", &format!("SET {horizon}, "), 1);
         }
-        let key = text(take.shard.as_str());
+        let key = text(codec::lease_key(&take.shard));
         let update = Update {
             key,
             condition,
@@ -593,8 +597,13 @@ impl LeaseStore for DynamoTable {
             words.equals(CHECKPOINT, text(Checkpoint::ShardEnd.to_string())),
             words.equals(COUNTER, number(counter)),
         );
-        self.delete_if(text(shard.as_str()), Some(condition), words, codec::lease)
-            .await
+        self.delete_if(
+            text(codec::lease_key(shard)),
+            Some(condition),
+            words,
+            codec::lease,
+        )
+        .await
     }
 
     async fn join(&self, row: &WorkerRow) -> Result<Outcome<WorkerRow>, StoreError> {
@@ -608,6 +617,7 @@ impl LeaseStore for DynamoTable {
         counter: u64,
         leaving: bool,
         load: Option<u64>,
+        serves: Option<&StreamSetKey>,
     ) -> Result<Outcome<WorkerRow>, StoreError> {
         let mut words = Words::default();
         let condition = words.equals(COUNTER, number(counter));
@@ -616,6 +626,9 @@ impl LeaseStore for DynamoTable {
             words.equals(COUNTER, number(counter + 1)),
             words.equals(LEAVING, AttributeValue::Bool(leaving)),
         );
+        if let Some(serves) = serves {
+            change += &format!(", {}", words.equals(SERVES, text(serves.as_str())));
+        }
         change += &match load {
             Some(_) => and_load(&mut words, load),
             None => format!(" REMOVE {}", words.name(LOAD)),
@@ -728,17 +741,41 @@ impl LeaseStore for DynamoTable {
         }
     }
 
-    async fn fix_start(&self, time: SystemTime) -> Result<SystemTime, StoreError> {
+    async fn fix_start(
+        &self,
+        stream: Option<&StreamName>,
+        time: SystemTime,
+    ) -> Result<SystemTime, StoreError> {
+        let row = StartRow {
+            stream: stream.cloned(),
+            time: whole_millis(time),
+        };
         match self
-            .put_new(&self.client, codec::start_item(time), codec::start)
+            .put_new(&self.client, codec::start_item(&row), codec::start)
             .await?
         {
-            Outcome::Applied(()) => Ok(crate::row::whole_millis(time)),
-            Outcome::Refused(Some(fixed)) => Ok(fixed),
-            Outcome::Refused(None) => Err(StoreError::Unavailable(Error::new(
-                ErrorKind::Unavailable,
-                format!("row {START_KEY:?} of {} comes and goes", self.resource),
-            ))),
+            Outcome::Applied(()) => Ok(row.time),
+            Outcome::Refused(Some(fixed)) => Ok(fixed.time),
+            Outcome::Refused(None) => {
+                let key = codec::start_key(stream);
+                let message = format!("row {key:?} of {} comes and goes", self.resource);
+                Err(StoreError::Unavailable(Error::new(
+                    ErrorKind::Unavailable,
+                    message,
+                )))
+            }
         }
+    }
+
+    async fn add_streams(&self, set: &StreamSet) -> Result<Outcome<StreamSet>, StoreError> {
+        self.put_new(&self.client, codec::streams_item(set), codec::streams)
+            .await
+    }
+
+    async fn remove_streams(&self, key: &StreamSetKey) -> Result<(), StoreError> {
+        let words = Words::default();
+        self.delete_if(text(key.row_key()), None, words, codec::streams)
+            .await
+            .map(|_| ())
     }
 }

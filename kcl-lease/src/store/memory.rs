@@ -7,10 +7,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use async_trait::async_trait;
-use kcl_core::model::{ApplicationName, Checkpoint, ShardId};
+use kcl_core::model::{ApplicationName, Checkpoint, ShardId, StreamName};
 
 use crate::row::{
-    Fence, LeaseRow, Parting, Progress, Row, WatchRow, WorkerKey, WorkerRow, whole_millis,
+    Fence, LeaseRow, Parting, Progress, Row, StartRow, StreamSet, StreamSetKey, WatchRow,
+    WorkerKey, WorkerRow, whole_millis,
 };
 use crate::store::{Freshness, LeaseStore, Outcome, StoreError, Take};
 
@@ -45,7 +46,8 @@ pub struct MemoryTable {
 struct Rows {
     leases: BTreeMap<ShardId, LeaseRow>,
     workers: BTreeMap<WorkerKey, WorkerRow>,
-    start: Option<SystemTime>,
+    starts: BTreeMap<Option<StreamName>, SystemTime>,
+    streams: BTreeMap<StreamSetKey, StreamSet>,
     watch: Option<WatchRow>,
 }
 
@@ -108,7 +110,13 @@ impl LeaseStore for MemoryTable {
         let workers = rows.workers.values().cloned().map(Row::Worker);
         Ok(leases
             .chain(workers)
-            .chain(rows.start.map(Row::Start))
+            .chain(rows.starts.iter().map(|(stream, time)| {
+                Row::Start(StartRow {
+                    stream: stream.clone(),
+                    time: *time,
+                })
+            }))
+            .chain(rows.streams.values().cloned().map(Row::Streams))
             .chain(rows.watch.clone().map(Row::Watch))
             .collect())
     }
@@ -249,12 +257,16 @@ impl LeaseStore for MemoryTable {
         counter: u64,
         leaving: bool,
         load: Option<u64>,
+        serves: Option<&StreamSetKey>,
     ) -> Result<Outcome<WorkerRow>, StoreError> {
         match self.rows().workers.get_mut(key) {
             Some(row) if row.counter == counter => {
                 row.counter += 1;
                 row.leaving = leaving;
                 row.load = load;
+                if let Some(serves) = serves {
+                    row.serves = Some(serves.clone());
+                }
                 Ok(Outcome::Applied(()))
             }
             other => Ok(Outcome::Refused(other.cloned())),
@@ -334,7 +346,27 @@ impl LeaseStore for MemoryTable {
         Ok(())
     }
 
-    async fn fix_start(&self, time: SystemTime) -> Result<SystemTime, StoreError> {
-        Ok(*self.rows().start.get_or_insert(whole_millis(time)))
+    async fn fix_start(
+        &self,
+        stream: Option<&StreamName>,
+        time: SystemTime,
+    ) -> Result<SystemTime, StoreError> {
+        let starts = &mut self.rows().starts;
+        let fixed = starts.entry(stream.cloned());
+        Ok(*fixed.or_insert_with(|| whole_millis(time)))
+    }
+
+    async fn add_streams(&self, set: &StreamSet) -> Result<Outcome<StreamSet>, StoreError> {
+        let mut rows = self.rows();
+        if let Some(current) = rows.streams.get(set.key()) {
+            return Ok(Outcome::Refused(Some(current.clone())));
+        }
+        rows.streams.insert(set.key().clone(), set.clone());
+        Ok(Outcome::Applied(()))
+    }
+
+    async fn remove_streams(&self, key: &StreamSetKey) -> Result<(), StoreError> {
+        self.rows().streams.remove(key);
+        Ok(())
     }
 }

@@ -178,7 +178,7 @@ async fn a_shard_of_which_a_parent_is_open_is_held_and_not_granted() {
     fleet.put_lease(&shards[1], "java", 7, "TRIM_HORIZON").await;
     let parents = "SET parentShardId = :set, leaseOwner = :text";
     fleet
-        .update_set(&shards[1], parents, shards[0].as_str(), "a")
+        .update_set(&shards[1], parents, shards[0].name(), "a")
         .await;
     let mut worker = fleet.join("a", JavaFleet::V2).await;
     eventually("the child to be held", async || {

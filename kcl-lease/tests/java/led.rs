@@ -194,7 +194,7 @@ async fn a_fleet_with_tables_of_its_own_for_coordination_keeps_them_there() {
     let lease_rows: BTreeMap<_, _> = fleet.rows().await;
     assert_eq!(
         lease_rows.keys().collect::<Vec<_>>(),
-        [grant.shard.id.as_str()]
+        [grant.shard.id.name()]
     );
     let state = fleet.rows_of("orders-app-CoordinatorState", "key").await;
     assert_eq!(state["Leader"]["ownerName"], "a");

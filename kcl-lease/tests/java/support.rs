@@ -9,6 +9,7 @@ use aws_sdk_dynamodb::types::{
     ScalarAttributeType,
 };
 use aws_sdk_kinesis::error::ProvideErrorMetadata as _;
+use kcl_core::StreamTracker;
 use kcl_core::env::Env;
 use kcl_core::error::Error;
 use kcl_core::event::{Events, Origin};
@@ -98,14 +99,16 @@ pub(crate) fn at(number: &str) -> Checkpoint {
 pub(crate) fn begin(worker: &str, initial_position: InitialPosition) -> OwnershipStart {
     let origin = Origin {
         application: ApplicationName::new("orders-app").unwrap(),
-        stream: StreamName::new("orders").unwrap(),
+        stream: Some(StreamName::new("orders").unwrap()),
         worker: WorkerId::new(worker).unwrap(),
     };
     OwnershipStart {
         application: origin.application.clone(),
-        stream: origin.stream.clone(),
+        tracker: StreamTracker::Single {
+            stream: StreamName::new("orders").unwrap(),
+            initial_position,
+        },
         worker: origin.worker.clone(),
-        initial_position,
         env: Env::system(),
         events: Events::new(origin, Vec::new()),
     }
@@ -175,7 +178,7 @@ impl Fleet {
         let middle = (parent.range.end / 2).to_string();
         let split = self.kinesis.split_shard().stream_name("orders");
         let split = split
-            .shard_to_split(parent.id.as_str())
+            .shard_to_split(parent.id.name())
             .new_starting_hash_key(middle);
         split.send().await.unwrap();
         eventually("the split", async || self.shards().await.len() == 3).await;
@@ -247,7 +250,7 @@ impl Fleet {
         checkpoint: &str,
     ) {
         let lease = item([
-            ("leaseKey", text(shard.as_str())),
+            ("leaseKey", text(shard.name())),
             ("leaseOwner", text(owner)),
             ("leaseCounter", whole(counter)),
             ("ownerSwitchesSinceCheckpoint", whole(0)),
@@ -297,7 +300,7 @@ impl Fleet {
     pub(crate) async fn update(&self, shard: &ShardId, change: &str, value: &str) {
         let update = self.dynamo.update_item().table_name("orders-app");
         let update = update
-            .key("leaseKey", text(shard.as_str()))
+            .key("leaseKey", text(shard.name()))
             .update_expression(change)
             .expression_attribute_values(":text", text(value))
             .expression_attribute_values(":one", whole(1));
@@ -308,7 +311,7 @@ impl Fleet {
     pub(crate) async fn update_set(&self, shard: &ShardId, change: &str, set: &str, value: &str) {
         let update = self.dynamo.update_item().table_name("orders-app");
         let update = update
-            .key("leaseKey", text(shard.as_str()))
+            .key("leaseKey", text(shard.name()))
             .update_expression(change)
             .expression_attribute_values(":text", text(value))
             .expression_attribute_values(":set", AttributeValue::Ss(vec![set.to_owned()]));
@@ -316,7 +319,7 @@ impl Fleet {
     }
 
     pub(crate) async fn row(&self, shard: &ShardId) -> Row {
-        self.rows().await.remove(shard.as_str()).unwrap()
+        self.rows().await.remove(shard.name()).unwrap()
     }
 
     /// Every row of the lease table, by its key.

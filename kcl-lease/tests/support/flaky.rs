@@ -9,10 +9,10 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use kcl_core::error::{Error, ErrorKind};
-use kcl_core::model::{Checkpoint, ShardId};
+use kcl_core::model::{Checkpoint, ShardId, StreamName};
 use kcl_lease::{
     Fence, Freshness, LeaseRow, LeaseStore, MemoryTable, Outcome, Parting, Progress, Row,
-    StoreError, Take, WatchRow, WorkerKey, WorkerRow,
+    StoreError, StreamSet, StreamSetKey, Take, WatchRow, WorkerKey, WorkerRow,
 };
 use tokio::time::Instant;
 
@@ -65,10 +65,12 @@ enum Write {
     Release(Fence, Parting),
     Remove(ShardId, u64),
     Join(WorkerRow),
-    Renew(WorkerKey, u64, bool, Option<u64>),
+    Renew(WorkerKey, u64, bool, Option<u64>, Option<StreamSetKey>),
     Leave(WorkerKey),
     Evict(WorkerKey, Option<u64>),
-    FixStart(SystemTime),
+    FixStart(Option<StreamName>, SystemTime),
+    AddStreams(StreamSet),
+    RemoveStreams(StreamSetKey),
     ClaimWatch(Option<WatchRow>, WorkerKey),
     KeepWatch(u64, Option<u64>),
     Ring,
@@ -81,6 +83,7 @@ enum Reply {
     Worker(Outcome<WorkerRow>),
     Left,
     Start(SystemTime),
+    Streams(Outcome<StreamSet>),
     Claimed(Outcome<WatchRow, WatchRow>),
     Kept(Outcome<WatchRow>),
     Rung,
@@ -100,7 +103,9 @@ impl Write {
             Self::Renew(..) => "renew",
             Self::Leave(_) => "leave",
             Self::Evict(..) => "evict",
-            Self::FixStart(_) => "fix_start",
+            Self::FixStart(..) => "fix_start",
+            Self::AddStreams(_) => "add_streams",
+            Self::RemoveStreams(_) => "remove_streams",
             Self::ClaimWatch(..) => "claim_watch",
             Self::KeepWatch(..) => "keep_watch",
             Self::Ring => "ring",
@@ -187,7 +192,7 @@ impl Network {
         let rows = self.table.scan(Freshness::Consistent).await.unwrap();
         let lease = |row| match row {
             Row::Lease(row) => Some((row.shard.clone(), row)),
-            Row::Worker(_) | Row::Start(_) | Row::Watch(_) => None,
+            Row::Worker(_) | Row::Start(_) | Row::Watch(_) | Row::Streams(_) => None,
         };
         rows.into_iter().filter_map(lease).collect()
     }
@@ -196,7 +201,7 @@ impl Network {
         let rows = self.table.scan(Freshness::Consistent).await.unwrap();
         let worker = |row| match row {
             Row::Worker(row) => Some(row),
-            Row::Lease(_) | Row::Start(_) | Row::Watch(_) => None,
+            Row::Lease(_) | Row::Start(_) | Row::Watch(_) | Row::Streams(_) => None,
         };
         rows.into_iter().filter_map(worker).collect()
     }
@@ -230,15 +235,23 @@ impl Network {
             Write::Release(fence, parting) => Reply::Lease(table.release(&fence, &parting).await?),
             Write::Remove(id, counter) => Reply::Lease(table.remove_ended(&id, counter).await?),
             Write::Join(row) => Reply::Worker(table.join(&row).await?),
-            Write::Renew(key, counter, leaving, load) => {
-                Reply::Worker(table.renew(&key, counter, leaving, load).await?)
+            Write::Renew(key, counter, leaving, load, serves) => {
+                let renewed = table.renew(&key, counter, leaving, load, serves.as_ref());
+                Reply::Worker(renewed.await?)
             }
             Write::Leave(key) => {
                 table.leave(&key).await?;
                 Reply::Left
             }
             Write::Evict(key, counter) => Reply::Worker(table.evict(&key, counter).await?),
-            Write::FixStart(time) => Reply::Start(table.fix_start(time).await?),
+            Write::FixStart(stream, time) => {
+                Reply::Start(table.fix_start(stream.as_ref(), time).await?)
+            }
+            Write::AddStreams(set) => Reply::Streams(table.add_streams(&set).await?),
+            Write::RemoveStreams(key) => {
+                table.remove_streams(&key).await?;
+                Reply::Left
+            }
             Write::ClaimWatch(seen, to) => {
                 Reply::Claimed(table.claim_watch(seen.as_ref(), &to).await?)
             }
@@ -502,9 +515,10 @@ impl LeaseStore for Flaky {
         counter: u64,
         leaving: bool,
         load: Option<u64>,
+        serves: Option<&StreamSetKey>,
     ) -> Result<Outcome<WorkerRow>, StoreError> {
-        self.worker(Write::Renew(key.clone(), counter, leaving, load))
-            .await
+        let write = Write::Renew(key.clone(), counter, leaving, load, serves.cloned());
+        self.worker(write).await
     }
 
     async fn leave(&self, key: &WorkerKey) -> Result<(), StoreError> {
@@ -519,11 +533,27 @@ impl LeaseStore for Flaky {
         self.worker(Write::Evict(key.clone(), counter)).await
     }
 
-    async fn fix_start(&self, time: SystemTime) -> Result<SystemTime, StoreError> {
-        let Reply::Start(time) = self.send(Write::FixStart(time)).await? else {
+    async fn fix_start(
+        &self,
+        stream: Option<&StreamName>,
+        time: SystemTime,
+    ) -> Result<SystemTime, StoreError> {
+        let write = Write::FixStart(stream.cloned(), time);
+        let Reply::Start(time) = self.send(write).await? else {
             panic!("not the answer to this write");
         };
         Ok(time)
+    }
+
+    async fn add_streams(&self, set: &StreamSet) -> Result<Outcome<StreamSet>, StoreError> {
+        let Reply::Streams(outcome) = self.send(Write::AddStreams(set.clone())).await? else {
+            panic!("not the answer to this write");
+        };
+        Ok(outcome)
+    }
+
+    async fn remove_streams(&self, key: &StreamSetKey) -> Result<(), StoreError> {
+        self.send(Write::RemoveStreams(key.clone())).await.map(drop)
     }
 
     async fn read_worker(&self, key: &WorkerKey) -> Result<Option<WorkerRow>, StoreError> {
@@ -577,8 +607,9 @@ impl Flaky {
                 let key = match row {
                     Row::Lease(row) => row.shard.to_string(),
                     Row::Worker(row) => row.key.row_key(),
-                    Row::Start(_) => "start".to_owned(),
+                    Row::Start(row) => format!("start {:?}", row.stream),
                     Row::Watch(_) => "watch".to_owned(),
+                    Row::Streams(set) => set.key().row_key(),
                 };
                 keys.entry(key).or_insert_with(Vec::new).push(row.clone());
             }

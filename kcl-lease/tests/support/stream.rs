@@ -198,3 +198,66 @@ impl ShardList for FakeStream {
             .collect())
     }
 }
+
+/// Streams by their names. One that is gone cannot be listed.
+#[derive(Clone, Debug, Default)]
+pub struct FakeStreams(Arc<Mutex<Catalog>>);
+
+#[derive(Debug, Default)]
+struct Catalog {
+    there: BTreeMap<StreamName, FakeStream>,
+    ever: BTreeMap<StreamName, FakeStream>,
+}
+
+impl FakeStreams {
+    pub fn make(&self, name: &str, shards: u32) -> FakeStream {
+        let (name, stream) = (
+            StreamName::new(name).unwrap(),
+            FakeStream::with_shards(shards),
+        );
+        let mut catalog = self.0.lock().unwrap();
+        catalog.there.insert(name.clone(), stream.clone());
+        catalog.ever.insert(name, stream.clone());
+        stream
+    }
+
+    /// Somebody deletes the stream.
+    pub fn delete(&self, name: &str) {
+        let name = StreamName::new(name).unwrap();
+        self.0.lock().unwrap().there.remove(&name);
+    }
+
+    /// It is there again, as it was.
+    pub fn restore(&self, name: &str) {
+        let name = StreamName::new(name).unwrap();
+        let mut catalog = self.0.lock().unwrap();
+        let stream = catalog.ever[&name].clone();
+        catalog.there.insert(name, stream);
+    }
+
+    /// As it was, whether it is still there or not.
+    pub fn ever(&self, name: &StreamName) -> FakeStream {
+        self.0.lock().unwrap().ever[name].clone()
+    }
+}
+
+#[async_trait::async_trait]
+impl ShardList for FakeStreams {
+    async fn list(
+        &self,
+        stream: &StreamName,
+        open_since: Option<SystemTime>,
+    ) -> Result<Vec<Shard>, Error> {
+        let there = self.0.lock().unwrap().there.get(stream).cloned();
+        match there {
+            Some(there) => there.list(stream, open_since).await,
+            None => {
+                tokio::time::sleep(Duration::from_millis(3)).await;
+                Err(Error::new(
+                    ErrorKind::NotFound,
+                    format!("stream {stream} does not exist"),
+                ))
+            }
+        }
+    }
+}

@@ -9,18 +9,20 @@ use kcl_core::env::Env;
 use kcl_core::error::Error;
 use kcl_core::event::{Events, Origin};
 use kcl_core::model::{
-    ApplicationName, Checkpoint, InitialPosition, SequenceNumber, ShardId, StreamName, WorkerId,
+    ApplicationName, Checkpoint, ChildShard, InitialPosition, SequenceNumber, ShardId, StreamName,
+    WorkerId,
 };
 use kcl_core::port::{
     CommitError, Grant, Ownership as _, OwnershipControl, OwnershipRun, OwnershipStart, Standing,
 };
+use kcl_core::{StreamTracker, Streams};
 use kcl_lease::{LeaseSettings, Leases};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::flaky::{Flaky, Network};
-use super::stream::{FakeStream, wall};
+use super::stream::{FakeStream, FakeStreams, wall};
 
 /// What happened, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +58,8 @@ pub enum Event {
 #[derive(Clone, Debug)]
 pub struct World {
     pub stream: FakeStream,
+    /// Streams beside it, for workers of several.
+    pub streams: FakeStreams,
     pub network: Network,
     pub history: Arc<Mutex<Vec<(Duration, Event)>>>,
     pub settings: LeaseSettings,
@@ -83,6 +87,7 @@ impl World {
     pub fn new(seed: u64, shards: u32, faults: u64) -> Self {
         Self {
             stream: FakeStream::with_shards(shards),
+            streams: FakeStreams::default(),
             network: Network::new(seed, faults),
             history: Arc::default(),
             bytes: Arc::default(),
@@ -118,7 +123,7 @@ impl World {
         });
         let origin = Origin {
             application: ApplicationName::new("app").unwrap(),
-            stream: StreamName::new("stream").unwrap(),
+            stream: Some(StreamName::new("stream").unwrap()),
             worker: WorkerId::new(name).unwrap(),
         };
         let (observed, worker) = (self.observed.clone(), name.to_owned());
@@ -128,9 +133,11 @@ impl World {
         };
         OwnershipStart {
             application: origin.application.clone(),
-            stream: origin.stream.clone(),
+            tracker: StreamTracker::Single {
+                stream: StreamName::new("stream").unwrap(),
+                initial_position: self.initial,
+            },
             worker: origin.worker.clone(),
-            initial_position: self.initial,
             env: Env::simulated(move || wall(began), seed),
             events: Events::new(origin, vec![Arc::new(observer)]),
         }
@@ -157,16 +164,59 @@ impl World {
         let leases =
             Leases::new(door.clone(), self.stream.clone()).with_settings(self.settings.clone());
         let run = Box::new(leases).start(self.begin(name)).await?;
+        Ok(self.read_with(name, door, run))
+    }
+
+    /// Starts a worker of several streams.
+    pub async fn try_start_with(&self, name: &str, streams: &Streams) -> Result<Worker, Error> {
+        let door = self.network.door();
+        let leases = Leases::new(door.clone(), self.streams.clone());
+        let leases = leases.with_settings(self.settings.clone());
+        let start = OwnershipStart {
+            tracker: StreamTracker::Multi(streams.clone()),
+            ..self.begin(name)
+        };
+        let run = Box::new(leases).start(start).await?;
+        Ok(self.read_with(name, door, run))
+    }
+
+    fn read_with(&self, name: &str, door: Flaky, run: OwnershipRun) -> Worker {
         let (stop, stopped) = watch::channel(false);
         let mut readers = JoinSet::new();
         readers.spawn(read_all(self.clone(), name.to_owned(), run.grants, stopped));
-        Ok(Worker {
+        Worker {
             door,
             name: name.to_owned(),
             control: run.control,
             stop,
             readers,
-        })
+        }
+    }
+
+    /// The parents of a shard, whichever stream it is of.
+    fn parents(&self, id: &ShardId) -> Vec<ShardId> {
+        let shard = self.stream_of(id).shard(&id.name().into()).unwrap();
+        let parents = shard.parents.iter();
+        parents.map(|parent| id.sibling(parent.name())).collect()
+    }
+
+    /// What the last read of a closed shard says, with its stream, as the worker's own tasks add it.
+    fn children(&self, id: &ShardId) -> Option<Vec<ChildShard>> {
+        let children = self.stream_of(id).children(&id.name().into())?.into_iter();
+        let of = |name: &ShardId| id.sibling(name.name());
+        let child = |child: ChildShard| ChildShard {
+            id: of(&child.id),
+            parents: child.parents.iter().map(of).collect(),
+            range: child.range,
+        };
+        Some(children.map(child).collect())
+    }
+
+    fn stream_of(&self, id: &ShardId) -> FakeStream {
+        match id.stream() {
+            None => self.stream.clone(),
+            Some(stream) => self.streams.ever(stream),
+        }
     }
 
     /// The shards of which something was delivered since then.
@@ -224,7 +274,7 @@ impl World {
                         number(&from) >= durable,
                         "{shard} starts at {from}, {durable} is durable"
                     );
-                    for parent in self.stream.shard(&shard).unwrap().parents {
+                    for parent in self.parents(&shard) {
                         let ended = finished.get(&parent).map(|ended| *ended - self.began);
                         assert!(
                             ended.is_some_and(|ended| ended <= at),
@@ -374,7 +424,7 @@ async fn read(world: World, worker: String, mut grant: Grant, stopped: watch::Re
             number: done,
         };
         world.note(delivered);
-        if let Some(children) = world.stream.children(&shard) {
+        if let Some(children) = world.children(&shard) {
             match grant.right.finish(&children).await {
                 Ok(()) => {
                     world.note(Event::Finished { shard, epoch });

@@ -82,8 +82,7 @@ struct Noting(Shared);
 #[async_trait]
 impl RecordProcessor for Noting {
     async fn initialize(&mut self, shard: &ShardContext) -> ProcessorResult {
-        self.0
-            .starts(shard.shard().as_str(), shard.worker().as_str());
+        self.0.starts(shard.shard().name(), shard.worker().as_str());
         Ok(())
     }
 

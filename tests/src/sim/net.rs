@@ -86,8 +86,8 @@ struct State {
 impl Net {
     /// A network to this service.
     #[must_use]
-    pub fn new(service: Arc<Service>, history: History, table: &str, stream: &str) -> Self {
-        let watch = Watch::new(service.clone(), history.clone(), table, stream);
+    pub fn new(service: Arc<Service>, history: History, table: &str, streams: &[&str]) -> Self {
+        let watch = Watch::new(service.clone(), history.clone(), table, streams);
         let old = Old::new(service.clone(), history.clone());
         Self(Arc::new(Inner {
             control: Control::new(service.clone()),

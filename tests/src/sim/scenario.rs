@@ -65,6 +65,8 @@ pub struct Plan {
     pub skew: Vec<i64>,
     /// What happens to the fleet and the stream.
     pub incidents: Vec<Planned>,
+    /// How many shards a second stream has at first, if every worker reads two.
+    pub second: Option<u8>,
     /// What weighs how much, if keys and workers differ; else every record is small, and every worker like the others.
     pub heavy: Option<Heavy>,
     /// How the services break their word: never, unless a test of the rules wants it.

@@ -1,10 +1,10 @@
-//! What happens to the stream of a run: it is made, fed, split and merged.
+//! What happens to the stream of a run, or to both: it is made, fed, split and merged.
 
 use std::time::Duration;
 
 use base64_simd::STANDARD;
 use fastrand::Rng;
-use kcl_core::model::{SequenceNumber, ShardId};
+use kcl_core::model::{SequenceNumber, ShardId, StreamName};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -15,6 +15,21 @@ use super::scenario::Heavy;
 /// No more open shards than this: the point is reshards of reshards, not many shards.
 const OPEN_MAX: usize = 7;
 
+/// How a shard is known: by its name, and where there are two streams by its stream as well.
+///
+/// # Panics
+/// If that is no name of a stream.
+#[must_use]
+pub fn shard_of(stream: Option<&str>, name: &str) -> ShardId {
+    match stream {
+        None => ShardId::new(name),
+        Some(stream) => {
+            let stream = StreamName::new(stream).expect("the name of a stream");
+            ShardId::of(stream, name)
+        }
+    }
+}
+
 /// The stream of a run.
 #[derive(Clone, Debug)]
 pub struct Stream {
@@ -22,6 +37,12 @@ pub struct Stream {
     history: History,
     name: String,
     heavy: Option<Heavy>,
+    /// Whether it is one of two.
+    is_of_two: bool,
+    /// The other one.
+    second: Option<Box<Self>>,
+    /// Keys of two streams have nothing to do with each other.
+    first_key: u32,
 }
 
 impl Stream {
@@ -33,7 +54,39 @@ impl Stream {
             control,
             history,
             name: name.to_owned(),
+            is_of_two: false,
+            second: None,
+            first_key: 0,
         }
+    }
+
+    /// With another one beside it.
+    #[must_use]
+    pub fn with_second(mut self, name: &str) -> Self {
+        self.is_of_two = true;
+        self.second = Some(Box::new(Self {
+            name: name.to_owned(),
+            first_key: 1_000,
+            ..self.clone()
+        }));
+        self
+    }
+
+    /// The other one, if there is one and it is its turn.
+    fn at_turn(&self, is_its_turn: bool) -> &Self {
+        let second = self.second.as_deref().filter(|_| is_its_turn);
+        second.unwrap_or(self)
+    }
+
+    /// The second one, if there is one.
+    #[must_use]
+    pub fn second(&self) -> Option<&Self> {
+        self.second.as_deref()
+    }
+
+    /// How its shards are known.
+    fn shard(&self, name: &str) -> ShardId {
+        shard_of(self.is_of_two.then_some(self.name.as_str()), name)
     }
 
     /// Makes it, and waits until it can be used.
@@ -80,7 +133,8 @@ impl Stream {
                 false => rng.u32(..keys),
             };
             let keys: Vec<u32> = (next..next + count).map(key).collect();
-            next = self.put(next, &keys, &mut rng).await?;
+            let stream = self.at_turn(next % 2 == 1);
+            next = stream.put(next, &keys, &mut rng).await?;
             let is_pause = rng.u8(..200) == 0 && !is_steady;
             let pause = if is_pause { 20_000 } else { 0 };
             let wait = every.mul_f64(0.5 + rng.f64()) + Duration::from_millis(pause);
@@ -109,9 +163,9 @@ impl Stream {
             let sequence = SequenceNumber::new(field("SequenceNumber")?);
             self.history.add(Event::Produced {
                 record,
-                shard: ShardId::new(field("ShardId")?),
+                shard: self.shard(field("ShardId")?),
                 sequence: sequence.map_err(|error| error.to_string())?,
-                key: *key,
+                key: self.first_key + *key,
                 arrival,
             });
         }
@@ -120,7 +174,8 @@ impl Stream {
 
     /// Splits the open shard at this place, modulo; false if it is not the time for it.
     pub async fn split(&self, place: u8) -> bool {
-        let open = self.open().await;
+        let this = self.at_turn(place >= 128);
+        let open = this.open().await;
         if open.is_empty() || open.len() >= OPEN_MAX {
             return false;
         }
@@ -131,26 +186,27 @@ impl Stream {
         // Not always in the middle, so that shares of the keys differ.
         let middle = start + (end - start) / (2 + u128::from(place % 3));
         let input = json!({
-            "StreamName": self.name,
+            "StreamName": this.name,
             "ShardToSplit": id,
             "NewStartingHashKey": middle.to_string(),
         });
-        self.control.call("SplitShard", &input).await.is_ok() && self.settle().await.is_ok()
+        self.control.call("SplitShard", &input).await.is_ok() && this.settle().await.is_ok()
     }
 
     /// Merges the open shard at this place, modulo, with the next one; false if it is not the time.
     pub async fn merge(&self, place: u8) -> bool {
-        let open = self.open().await;
+        let this = self.at_turn(place >= 128);
+        let open = this.open().await;
         if open.len() < 2 {
             return false;
         }
         let place = usize::from(place) % (open.len() - 1);
         let input = json!({
-            "StreamName": self.name,
+            "StreamName": this.name,
             "ShardToMerge": open[place].2,
             "AdjacentShardToMerge": open[place + 1].2,
         });
-        self.control.call("MergeShards", &input).await.is_ok() && self.settle().await.is_ok()
+        self.control.call("MergeShards", &input).await.is_ok() && this.settle().await.is_ok()
     }
 
     /// The open shards: first and last hash key, and name, in the order of the keys.

@@ -104,6 +104,9 @@ impl Subject {
         if key.starts_with("start/") {
             return Self::Start;
         }
+        if key.starts_with("streams/") {
+            return Self::Other;
+        }
         if key.starts_with("worker/") {
             return match operation {
                 "PutItem" => Self::Join,

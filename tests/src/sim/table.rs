@@ -5,10 +5,11 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, UNIX_EPOCH};
 
-use kcl_core::model::{Checkpoint, SequenceNumber};
+use kcl_core::model::{Checkpoint, SequenceNumber, ShardId};
 use kinesis_emulator::dynamo::{AttributeValue, Item};
 
 use super::history::LeaseRow;
+use super::stream::shard_of;
 
 /// A row of the table.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,6 +48,25 @@ pub fn read(items: &[Item]) -> BTreeMap<String, Row> {
     items.iter().filter_map(row).collect()
 }
 
+/// The shard whose row has this key: its name, or `stream/` and its stream and name where there are two.
+#[must_use]
+pub fn shard(key: &str) -> Option<ShardId> {
+    let (stream, name) = match key.strip_prefix("stream/") {
+        Some(rest) => rest
+            .split_once('/')
+            .map(|(stream, name)| (Some(stream), name))?,
+        None => (None, key),
+    };
+    (!name.contains('/')).then(|| shard_of(stream, name))
+}
+
+/// The key of the row of a shard.
+#[must_use]
+pub fn key(shard: &ShardId) -> String {
+    let prefix = shard.stream().map_or("", |_| "stream/");
+    format!("{prefix}{shard}")
+}
+
 fn row(item: &Item) -> Option<Row> {
     let key = text(item, "leaseKey")?;
     if let Some(name) = key.strip_prefix("worker/") {
@@ -64,9 +84,7 @@ fn row(item: &Item) -> Option<Row> {
             bell: number(item, "bell")?,
         });
     }
-    if key.contains('/') {
-        return Some(Row::Other);
-    }
+    shard(key)?;
     Some(Row::Lease(LeaseRow {
         incarnation: text(item, "leaseOwnerIncarnation").map(str::to_owned),
         epoch: number(item, "leaseCounter")?,

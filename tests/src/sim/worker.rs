@@ -18,7 +18,9 @@ use aws_types::SdkConfig;
 use aws_types::region::Region;
 use fastrand::Rng;
 use kcl_core::env::{Env, Gate};
-use kcl_core::{CheckpointPolicy, CommitSettings, PollSettings, Polling, Settings, Worker};
+use kcl_core::{
+    CheckpointPolicy, CommitSettings, PollSettings, Polling, Settings, Streams, Worker,
+};
 use kcl_lease::{DynamoLeases, LeaseSettings};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, sleep_until};
@@ -28,7 +30,7 @@ use super::ledger::Start;
 use super::net::Net;
 use super::processor::Processors;
 use super::scenario::Heavy;
-use super::world::{APPLICATION, STREAM, initial_position, settle, wall_zero};
+use super::world::{APPLICATION, SECOND, STREAM, initial_position, settle, wall_zero};
 
 /// How long a worker that ended by itself stays down.
 const BACK_AFTER_FAILURE: Duration = Duration::from_secs(2);
@@ -89,6 +91,8 @@ pub struct Supervisor {
     pub start: Start,
     /// How much it can do, where loads differ.
     pub capacity: Option<f64>,
+    /// Whether it reads the second stream as well.
+    pub reads_two: bool,
 }
 
 /// What ends the wait for a life.
@@ -226,12 +230,21 @@ impl Supervisor {
             ..LeaseSettings::default()
         };
         let env = Env::simulated(move || clock.now(), self.rng.u64(..)).with_gate(gate);
-        let worker = Worker::builder(APPLICATION, STREAM)
+        let start = initial_position(self.start);
+        let worker = if self.reads_two {
+            let streams = Streams::new();
+            for stream in [STREAM, SECOND] {
+                streams.add(stream, start).expect("two streams");
+            }
+            Worker::builder_for_streams(APPLICATION, streams)
+        } else {
+            Worker::builder(APPLICATION, STREAM).with_initial_position(start)
+        };
+        let worker = worker
             .with_settings(settings)
             .with_worker_id(&self.name)
             .with_source(Polling::new(&config).with_settings(poll))
             .with_ownership(DynamoLeases::new(&config).with_settings(lease))
-            .with_initial_position(initial_position(self.start))
             .with_env(env.clone())
             .with_processor(move |_| {
                 let rng = rng.lock().unwrap_or_else(PoisonError::into_inner).fork();

@@ -27,6 +27,9 @@ use super::worker::{Command, Supervisor};
 /// The name of the stream of every run.
 pub const STREAM: &str = "orders";
 
+/// The name of the second stream of some runs. It makes for keys that look like those of other rows.
+pub const SECOND: &str = "worker";
+
 /// The name of the application, and of its table.
 pub const APPLICATION: &str = "billing";
 
@@ -79,9 +82,15 @@ impl World {
         };
         let service = Arc::new(Service::new(settings));
         let control = Control::new(service.clone());
+        let mut stream = Stream::new(control, history.clone(), STREAM, plan.heavy);
+        let mut streams = vec![STREAM];
+        if plan.second.is_some() {
+            stream = stream.with_second(SECOND);
+            streams.push(SECOND);
+        }
         Self {
-            net: Net::new(service, history.clone(), APPLICATION, STREAM),
-            stream: Stream::new(control, history.clone(), STREAM, plan.heavy),
+            net: Net::new(service, history.clone(), APPLICATION, &streams),
+            stream,
             processors: Processors::new(history.clone(), plan.temper),
             zero: Instant::now(),
             history,
@@ -102,6 +111,9 @@ impl World {
     /// If the experiment itself failed, which says nothing about what it tests.
     pub async fn run(mut self) -> Result<u64, String> {
         self.stream.make(self.plan.shards).await?;
+        if let (Some(second), Some(shards)) = (self.stream.second(), self.plan.second) {
+            second.make(shards).await?;
+        }
         self.net.refresh().await;
         self.net.set_weather(self.plan.weather);
         self.net.set_sabotage(self.plan.sabotage);
@@ -167,6 +179,7 @@ impl World {
                 read_timeout: self.plan.read_timeout,
                 start: self.plan.start,
                 capacity: self.plan.heavy.map(|heavy| heavy.capacity(worker)),
+                reads_two: self.plan.second.is_some(),
             };
             fleet.spawn(supervisor.run(first, receiver));
             commands.insert(worker, sender);

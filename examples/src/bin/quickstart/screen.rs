@@ -119,7 +119,7 @@ fn holders(ledger: &Ledger, fleet: &Fleet) -> String {
             return format!("{}: killed", name(number));
         }
         let held = ledger.held_by(number);
-        let shards: Vec<_> = held.iter().map(|shard| short(shard.as_str())).collect();
+        let shards: Vec<_> = held.iter().map(|shard| short(shard.name())).collect();
         format!(
             "{}: {}",
             name(number),

@@ -254,7 +254,7 @@ impl Stage<'_> {
 }
 
 fn number(shard: &ShardId) -> String {
-    short(shard.as_str())
+    short(shard.name())
 }
 
 fn numbers(shards: &[ShardId]) -> String {

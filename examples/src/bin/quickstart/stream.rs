@@ -29,7 +29,7 @@ pub(crate) async fn split(client: &Client, shard: &ShardId) -> Result<Vec<ShardI
     let parent = open_shards(client)
         .await?
         .into_iter()
-        .find(|open| open.shard_id == shard.as_str())
+        .find(|open| open.shard_id == shard.name())
         .ok_or_else(|| format!("{shard} is not open"))?;
     let (start, end) = range(&parent)?;
     client
@@ -52,8 +52,8 @@ pub(crate) async fn merge(
     client
         .merge_shards()
         .stream_name(STREAM)
-        .shard_to_merge(lower.as_str())
-        .adjacent_shard_to_merge(upper.as_str())
+        .shard_to_merge(lower.name())
+        .adjacent_shard_to_merge(upper.name())
         .send()
         .await?;
     active(client).await?;
@@ -105,7 +105,7 @@ async fn open_shards(client: &Client) -> Result<Vec<Shard>, Error> {
 async fn children(client: &Client, parents: &[&ShardId]) -> Result<Vec<ShardId>, Error> {
     let is_parent = |id: &Option<String>| {
         id.as_deref()
-            .is_some_and(|id| parents.iter().any(|parent| parent.as_str() == id))
+            .is_some_and(|id| parents.iter().any(|parent| parent.name() == id))
     };
     let found = shards(client).await?.into_iter();
     Ok(found

@@ -333,6 +333,17 @@ impl ShardMachine {
         } else {
             self.progress.acknowledged().clone()
         };
+        self.open_feed_at(after, out);
+    }
+
+    /// Goes on with the processor that is there, behind what it was handed.
+    pub(super) fn reopen_feed(&mut self, out: &mut Actions) {
+        if self.wants_batch() {
+            self.open_feed_at(self.progress.delivered().clone(), out);
+        }
+    }
+
+    fn open_feed_at(&mut self, after: Checkpoint, out: &mut Actions) {
         // It is read again, and dropped: only so is seen whether it is still there.
         self.resumes_at = match &after {
             Checkpoint::Sequence { sequence, .. } => Some(sequence.clone()),

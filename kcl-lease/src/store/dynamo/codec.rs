@@ -3,6 +3,8 @@
 //! A row that makes no sense is an error that names the row and the attribute: whoever wrote it,
 //! guessing would mean to skip or repeat records.
 
+mod key;
+
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, SystemTime};
 
@@ -10,14 +12,17 @@ use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use kcl_core::error::{Error, ErrorKind};
 use kcl_core::model::{
-    Checkpoint, HashKeyRange, PendingCheckpoint, SequenceNumber, ShardId, WorkerId,
+    Checkpoint, HashKeyRange, PendingCheckpoint, SequenceNumber, ShardId, StreamName, WorkerId,
 };
 
+pub(crate) use self::key::{lease_key, start_key};
+use self::key::{parse_lease_key, parse_start_key};
 use crate::row::{
-    Capacity, InReturn, Incarnation, LeaseRow, Moved, Owner, Row, WatchRow, WorkerKey, WorkerRow,
+    Capacity, InReturn, Incarnation, LeaseRow, Moved, Owner, Row, StartRow, StreamSet,
+    StreamSetKey, WatchRow, WorkerKey, WorkerRow,
 };
 
-/// The key of every row: a shard id, or the key of a worker row.
+/// The key of every row.
 pub(crate) const KEY: &str = "leaseKey";
 pub(crate) const OWNER: &str = "leaseOwner";
 pub(crate) const INCARNATION: &str = "leaseOwnerIncarnation";
@@ -50,13 +55,14 @@ const MOVED_IN_RETURN_FROM: &str = "movedInReturnFrom";
 const CAPACITY: &str = "capacityThousandths";
 const LEASE_TIME: &str = "leaseTimeMillis";
 const LEASES_MAX: &str = "leasesMax";
+/// Of a worker: the key of its set of streams. Of a set: the names in it.
+pub(crate) const SERVES: &str = "streams";
 
 const ENTITY_LEASE: &str = "LEASE";
 pub(crate) const ENTITY_WORKER: &str = "WORKER";
 const ENTITY_START: &str = "START";
 pub(crate) const ENTITY_WATCH: &str = "WATCH";
-/// The key of the one start row. No shard is named like this.
-pub(crate) const START_KEY: &str = "start/";
+const ENTITY_STREAMS: &str = "STREAMS";
 /// The key of the one row of the watch.
 pub(crate) const WATCH_KEY: &str = "watch/";
 
@@ -89,10 +95,11 @@ pub(crate) fn bytes(value: impl AsRef<[u8]>) -> AttributeValue {
     AttributeValue::B(Blob::new(value.as_ref()))
 }
 
-/// A set of shard ids; DynamoDB knows no empty set.
+/// A set of shards, by their names: they are of the stream of the row they are in. DynamoDB knows no empty
+/// set.
 pub(crate) fn shard_ids(ids: &BTreeSet<ShardId>) -> Option<AttributeValue> {
     (!ids.is_empty())
-        .then(|| AttributeValue::Ss(ids.iter().map(|id| id.as_str().to_owned()).collect()))
+        .then(|| AttributeValue::Ss(ids.iter().map(|id| id.name().to_owned()).collect()))
 }
 
 /// The text and the subsequence number of a checkpoint, as two attributes.
@@ -133,7 +140,7 @@ pub(crate) fn moved_parts(moved: Option<&Moved>) -> [(&'static str, Option<Attri
         (MOVED_TO, moved.map(|moved| text(moved.to.row_key()))),
         (
             MOVED_IN_RETURN,
-            in_return.map(|back| text(back.shard.as_str())),
+            in_return.map(|back| text(lease_key(&back.shard))),
         ),
         (
             MOVED_IN_RETURN_FROM,
@@ -146,7 +153,7 @@ pub(crate) fn moved_parts(moved: Option<&Moved>) -> [(&'static str, Option<Attri
 pub(crate) fn lease_item(row: &LeaseRow) -> Item {
     let (checkpoint, subsequence) = checkpoint_parts(&row.checkpoint);
     let mut item = Item::from([
-        (KEY.to_owned(), text(row.shard.as_str())),
+        (KEY.to_owned(), text(lease_key(&row.shard))),
         (COUNTER.to_owned(), number(row.counter)),
         (CHECKPOINT.to_owned(), checkpoint),
         (SUBSEQUENCE.to_owned(), number(subsequence)),
@@ -209,16 +216,32 @@ pub(crate) fn worker_item(row: &WorkerRow) -> Item {
     if let Some(bytes) = row.load {
         item.insert(LOAD.to_owned(), load(bytes));
     }
+    if let Some(serves) = &row.serves {
+        item.insert(SERVES.to_owned(), text(serves.as_str()));
+    }
     item
 }
 
-/// The item of the start row.
-pub(crate) fn start_item(time: SystemTime) -> Item {
+/// The item of a start row.
+pub(crate) fn start_item(row: &StartRow) -> Item {
     Item::from([
-        (KEY.to_owned(), text(START_KEY)),
-        (TIMESTAMP.to_owned(), millis(time)),
+        (KEY.to_owned(), text(start_key(row.stream.as_ref()))),
+        (TIMESTAMP.to_owned(), millis(row.time)),
         (ENTITY.to_owned(), text(ENTITY_START)),
     ])
+}
+
+/// The item of a set of streams. DynamoDB knows no empty set.
+pub(crate) fn streams_item(set: &StreamSet) -> Item {
+    let mut item = Item::from([
+        (KEY.to_owned(), text(set.key().row_key())),
+        (ENTITY.to_owned(), text(ENTITY_STREAMS)),
+    ]);
+    let names: Vec<_> = set.streams().iter().map(ToString::to_string).collect();
+    if !names.is_empty() {
+        item.insert(SERVES.to_owned(), AttributeValue::Ss(names));
+    }
+    item
 }
 
 /// Reads any row. Nothing for a row of a kind that is not ours: other libraries keep some in the
@@ -228,9 +251,8 @@ pub(crate) fn row(item: &Item) -> Result<Option<Row>, Error> {
     let kind = reader.text(ENTITY)?;
     match kind {
         Some(ENTITY_WORKER) => reader.worker().map(Row::Worker).map(Some),
-        Some(ENTITY_START) => Ok(Some(Row::Start(
-            reader.required(TIMESTAMP, reader.time()?)?,
-        ))),
+        Some(ENTITY_START) => reader.start().map(Row::Start).map(Some),
+        Some(ENTITY_STREAMS) => reader.streams().map(Row::Streams).map(Some),
         Some(ENTITY_WATCH) => reader.watch().map(Row::Watch).map(Some),
         // The first versions of the KCL write no kind.
         Some(ENTITY_LEASE) | None => reader.lease().map(Row::Lease).map(Some),
@@ -254,10 +276,18 @@ pub(crate) fn worker(item: &Item) -> Result<WorkerRow, Error> {
     }
 }
 
-/// Reads the start row.
-pub(crate) fn start(item: &Item) -> Result<SystemTime, Error> {
+/// Reads a set of streams.
+pub(crate) fn streams(item: &Item) -> Result<StreamSet, Error> {
     match row(item)? {
-        Some(Row::Start(time)) => Ok(time),
+        Some(Row::Streams(set)) => Ok(set),
+        other => Err(unexpected_kind(item, "a set of streams", other.as_ref())),
+    }
+}
+
+/// Reads a start row.
+pub(crate) fn start(item: &Item) -> Result<StartRow, Error> {
+    match row(item)? {
+        Some(Row::Start(row)) => Ok(row),
         other => Err(unexpected_kind(item, "the start", other.as_ref())),
     }
 }
@@ -275,6 +305,7 @@ fn unexpected_kind(item: &Item, wanted: &str, found: Option<&Row>) -> Error {
         Some(Row::Lease(_)) => "a lease",
         Some(Row::Worker(_)) => "a worker",
         Some(Row::Start(_)) => "the start",
+        Some(Row::Streams(_)) => "a set of streams",
         Some(Row::Watch(_)) => "the watch",
         None => "another kind",
     };
@@ -302,21 +333,20 @@ impl<'a> Reader<'a> {
     }
 
     fn lease(&self) -> Result<LeaseRow, Error> {
-        if self.key.is_empty() || self.key.contains('/') {
-            return Err(self.bad(KEY, "it is not the name of a shard"));
-        }
+        let shard = parse_lease_key(self.key)
+            .ok_or_else(|| self.bad(KEY, "it is not the name of a shard"))?;
         Ok(LeaseRow {
-            shard: ShardId::new(self.key),
             owner: self.owner()?,
             counter: self.counter()?,
             checkpoint: self.required(CHECKPOINT, self.checkpoint(CHECKPOINT, SUBSEQUENCE)?)?,
             pending: self.pending()?,
             switches: self.number(SWITCHES, u64::MAX)?.unwrap_or(0),
-            parents: self.shard_ids(PARENTS)?,
-            children: self.shard_ids(CHILDREN)?,
+            parents: self.shard_ids(PARENTS, &shard)?,
+            children: self.shard_ids(CHILDREN, &shard)?,
             range: self.range()?,
             load: self.load(),
             moved: self.moved().map(Box::new),
+            shard,
         })
     }
 
@@ -346,7 +376,40 @@ impl<'a> Reader<'a> {
                 None => None,
             },
             load: self.load(),
+            serves: match self.text(SERVES)? {
+                Some(key) => Some(
+                    StreamSetKey::parse(key)
+                        .ok_or_else(|| self.bad(SERVES, "it is not the key of a set of streams"))?,
+                ),
+                None => None,
+            },
         })
+    }
+
+    fn start(&self) -> Result<StartRow, Error> {
+        let stream = parse_start_key(self.key)
+            .ok_or_else(|| self.bad(KEY, "it is not the key of a start row"))?;
+        let time = self.required(TIMESTAMP, self.time()?)?;
+        Ok(StartRow { stream, time })
+    }
+
+    fn streams(&self) -> Result<StreamSet, Error> {
+        let names = match self.item.get(SERVES) {
+            None => &[],
+            Some(AttributeValue::Ss(names)) => names.as_slice(),
+            Some(_) => return Err(self.bad(SERVES, "it is not a set of texts")),
+        };
+        let names = names.iter().map(StreamName::new);
+        let names: Vec<_> = names.collect::<Result<_, _>>().map_err(|cause| {
+            self.bad(SERVES, "it has what is no name of a stream")
+                .with_source(cause)
+        })?;
+        let set = StreamSet::new(names);
+        if set.key().row_key() == self.key {
+            Ok(set)
+        } else {
+            Err(self.bad(SERVES, "they are not the streams that the key stands for"))
+        }
     }
 
     fn watch(&self) -> Result<WatchRow, Error> {
@@ -382,13 +445,12 @@ impl<'a> Reader<'a> {
             Some(AttributeValue::S(text)) => WorkerKey::parse(text),
             Some(_) | None => None,
         };
-        let in_return = match (self.item.get(MOVED_IN_RETURN), key(MOVED_IN_RETURN_FROM)) {
-            (Some(AttributeValue::S(shard)), Some(from)) => Some(InReturn {
-                shard: ShardId::new(shard),
-                from,
-            }),
-            (Some(_) | None, _) => None,
+        let back = match self.item.get(MOVED_IN_RETURN) {
+            Some(AttributeValue::S(text)) => parse_lease_key(text),
+            Some(_) | None => None,
         };
+        let in_return = back.zip(key(MOVED_IN_RETURN_FROM));
+        let in_return = in_return.map(|(shard, from)| InReturn { shard, from });
         Some(Moved {
             from: key(MOVED_FROM)?,
             to: key(MOVED_TO)?,
@@ -505,11 +567,12 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn shard_ids(&self, name: &'static str) -> Result<BTreeSet<ShardId>, Error> {
+    /// Shards by their names, of the stream of this one.
+    fn shard_ids(&self, name: &'static str, of: &ShardId) -> Result<BTreeSet<ShardId>, Error> {
         match self.item.get(name) {
             None => Ok(BTreeSet::new()),
             Some(AttributeValue::Ss(ids)) if ids.len() <= RELATIVES_MAX => {
-                Ok(ids.iter().map(ShardId::new).collect())
+                Ok(ids.iter().map(|id| of.sibling(id)).collect())
             }
             Some(_) => Err(self.bad(
                 name,

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::Net;
 use crate::sim::history::{Event, LeaseRow, Process};
 use crate::sim::ledger::RIVAL;
+use crate::sim::table;
 
 impl Net {
     /// Takes so many leases that are held by others.
@@ -20,7 +21,7 @@ impl Net {
     pub async fn steal(&self, leases: u8, rng: &mut Rng) -> Result<(), String> {
         let mut held: Vec<(String, LeaseRow)> = self.0.history.read(|oracle| {
             let shards = oracle.ledger().shards.iter();
-            let rows = shards.filter_map(|(shard, of)| Some((shard.to_string(), of.row.clone()?)));
+            let rows = shards.filter_map(|(shard, of)| Some((table::key(shard), of.row.clone()?)));
             rows.filter(|(_, row)| row.incarnation.is_some() && !row.checkpoint.is_end())
                 .collect()
         });

@@ -13,28 +13,34 @@ use serde_json::{Value, json};
 
 use crate::sim::control::Control;
 use crate::sim::history::{Event, History, Process};
+use crate::sim::stream::shard_of;
 use crate::sim::table::{self, Row};
 
-/// The watch over one table and one stream.
+/// The watch over one table and its streams.
 pub(super) struct Watch {
     service: Arc<Service>,
     control: Control,
     history: History,
     table: String,
-    stream: String,
+    streams: Vec<String>,
     rows: Mutex<BTreeMap<String, Row>>,
     /// The shards, and whether they are closed.
     shards: Mutex<BTreeMap<ShardId, bool>>,
 }
 
 impl Watch {
-    pub(super) fn new(service: Arc<Service>, history: History, table: &str, stream: &str) -> Self {
+    pub(super) fn new(
+        service: Arc<Service>,
+        history: History,
+        table: &str,
+        streams: &[&str],
+    ) -> Self {
         Self {
             control: Control::new(service.clone()),
             service,
             history,
             table: table.to_owned(),
-            stream: stream.to_owned(),
+            streams: streams.iter().map(|name| (*name).to_owned()).collect(),
             rows: Mutex::default(),
             shards: Mutex::default(),
         }
@@ -139,7 +145,9 @@ impl Watch {
                     });
                 }
                 (was, is) => {
-                    let shard = ShardId::new(key);
+                    let Some(shard) = table::shard(key) else {
+                        continue;
+                    };
                     let row = |row: Option<&Row>| match row {
                         Some(Row::Lease(row)) => Some(row.clone()),
                         Some(Row::Worker { .. } | Row::Watch { .. } | Row::Other) | None => None,
@@ -163,17 +171,25 @@ impl Watch {
 
     /// Asks the service for its shards, and tells the history what is new.
     pub(super) async fn refresh_shards(&self) {
-        let input = json!({ "StreamName": self.stream });
+        for stream in &self.streams {
+            self.refresh(stream).await;
+        }
+    }
+
+    async fn refresh(&self, stream: &str) {
+        let input = json!({ "StreamName": stream });
+        let qualifier = (self.streams.len() > 1).then_some(stream);
+        let known_as = |name: &str| shard_of(qualifier, name);
         let Ok(answer) = self.control.call("ListShards", &input).await else {
             return;
         };
         let mut known = self.shards.lock().unwrap_or_else(PoisonError::into_inner);
         for shard in answer["Shards"].as_array().into_iter().flatten() {
-            let Some(id) = shard["ShardId"].as_str().map(ShardId::new) else {
+            let Some(id) = shard["ShardId"].as_str().map(known_as) else {
                 continue;
             };
             if !known.contains_key(&id) {
-                let parent = |name: &str| shard[name].as_str().map(ShardId::new);
+                let parent = |name: &str| shard[name].as_str().map(known_as);
                 let parents = [parent("ParentShardId"), parent("AdjacentParentShardId")];
                 let parents = parents.into_iter().flatten().collect();
                 self.history.add(Event::ShardMade {

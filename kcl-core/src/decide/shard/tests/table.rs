@@ -51,6 +51,23 @@ fn a_checkpoint_whose_record_is_gone_is_told_before_anything_behind_it_is_delive
 }
 
 #[test]
+fn a_feed_that_is_tried_again_goes_on_behind_what_was_delivered() {
+    let mut bench = Bench::automatic().reading();
+    bench.on(Event::Batch(batch(11..=12)));
+    assert!(bench.on(Event::Reopen).is_empty(), "a call is in hand");
+    bench.on(Event::Returned(Ok(())));
+    assert_eq!(bench.on(Event::Reopen), ["open 12"]);
+    let told = "tell trimmed 12, next Some(\"14\")";
+    assert_eq!(
+        bench.on(Event::Batch(batch(14..=14))),
+        [told, "process 14-14"]
+    );
+    bench.on(Event::Returned(Ok(())));
+    bench.on(Event::Stop);
+    assert!(bench.on(Event::Reopen).is_empty(), "it leaves");
+}
+
+#[test]
 fn an_error_advances_nothing_and_starts_again_behind_what_was_acknowledged() {
     let mut bench = Bench::automatic().reading();
     bench.on(Event::Batch(batch(11..=12)));

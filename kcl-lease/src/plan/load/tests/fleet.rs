@@ -1,5 +1,6 @@
 //! A fleet in one place: every worker plans as often as it would, and what it plans is carried out.
 
+use crate::plan::classes::Reads;
 use crate::plan::load::*;
 use crate::plan::view::Seen;
 use crate::plan::{Plan, plan};
@@ -98,6 +99,7 @@ impl Fleet {
             leases_max: None,
             capacity: Some(capacity),
             load: Some(0),
+            serves: None,
         };
         let worker = Worker {
             capacity,
@@ -153,7 +155,7 @@ impl Fleet {
         View {
             leases: self.leases.iter().map(lease).collect(),
             workers: self.rows.iter().map(worker).collect(),
-            idle: BTreeMap::new(),
+            ..View::default()
         }
     }
 
@@ -183,6 +185,8 @@ impl Fleet {
             capacity: worker.capacity,
             own: self.by_load.then_some(own),
             silent: BTreeSet::new(),
+            reads: Reads::Single,
+            watch: None,
             foreign_patience: Duration::from_secs(10),
         }
     }

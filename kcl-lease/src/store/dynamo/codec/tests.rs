@@ -1,11 +1,20 @@
 //! Rows survive the way to items and back; items that make no sense are refused by name.
 
+use kcl_core::model::Shard;
 use proptest::prelude::*;
 
 use super::*;
 
-fn ids() -> impl Strategy<Value = BTreeSet<ShardId>> {
-    prop::collection::btree_set("[a-zA-Z0-9_.-]{1,20}".prop_map(ShardId::new), 0..3)
+fn ids() -> impl Strategy<Value = BTreeSet<String>> {
+    prop::collection::btree_set("[a-zA-Z0-9_.-]{1,20}", 0..3)
+}
+
+fn streams() -> impl Strategy<Value = StreamName> {
+    "[a-zA-Z0-9_.-]{1,128}".prop_map(|name| StreamName::new(name).unwrap())
+}
+
+fn sets() -> impl Strategy<Value = StreamSet> {
+    prop::collection::vec(streams(), 0..9).prop_map(StreamSet::new)
 }
 
 fn checkpoints() -> impl Strategy<Value = Checkpoint> {
@@ -48,6 +57,7 @@ fn owners() -> impl Strategy<Value = Option<Owner>> {
 prop_compose! {
     fn leases()(
         name in "[a-zA-Z0-9_.-]{1,128}",
+        stream in prop::option::of(streams()),
         owner in owners(),
         counter in 0..COUNTER_MAX,
         checkpoint in checkpoints(),
@@ -60,11 +70,13 @@ prop_compose! {
         moved in moves(),
     ) -> LeaseRow {
         let range = range.map(|(start, end)| HashKeyRange { start, end });
-        let shard = ShardId::new(name);
-        LeaseRow {
-            shard, owner, counter, checkpoint, pending, switches, parents, children, range, load,
-            moved: moved.map(Box::new),
-        }
+        let shard = match stream {
+            None => ShardId::new(name),
+            Some(stream) => ShardId::of(stream, name),
+        };
+        let siblings = |ids: BTreeSet<String>| ids.iter().map(|id| shard.sibling(id)).collect();
+        let (parents, children) = (siblings(parents), siblings(children));
+        LeaseRow { shard, owner, counter, checkpoint, pending, switches, parents, children, range, load, moved: moved.map(Box::new) }
     }
 }
 
@@ -98,12 +110,13 @@ prop_compose! {
         leases_max: Option<u32>,
         capacity in prop::option::of(1_u32..),
         load in prop::option::of(0..=LOAD_MAX),
+        serves in prop::option::of(sets()),
     ) -> WorkerRow {
         let incarnation = Incarnation::random(&mut fastrand::Rng::with_seed(seed));
         let key = WorkerKey { worker: WorkerId::new(name).unwrap(), incarnation };
         let capacity = capacity.and_then(Capacity::from_thousandths);
-        let lease_time = Duration::from_millis(millis);
-        WorkerRow { key, counter, leaving, lease_time, leases_max, capacity, load }
+        let (lease_time, serves) = (Duration::from_millis(millis), serves.map(|set| set.key().clone()));
+        WorkerRow { key, counter, leaving, lease_time, leases_max, capacity, load, serves }
     }
 }
 
@@ -129,6 +142,18 @@ proptest! {
     #[test]
     fn a_worker_row_reads_back(row in workers()) {
         prop_assert_eq!(worker(&worker_item(&row)).unwrap(), row);
+    }
+
+    #[test]
+    fn a_set_of_streams_reads_back(set in sets()) {
+        prop_assert_eq!(super::streams(&streams_item(&set)).unwrap(), set);
+    }
+
+    #[test]
+    fn a_start_row_reads_back(stream in prop::option::of(streams()), millis in 0..MILLIS_MAX) {
+        let time = SystemTime::UNIX_EPOCH + Duration::from_millis(millis);
+        let row = StartRow { stream, time };
+        prop_assert_eq!(start(&start_item(&row)).unwrap(), row);
     }
 
     /// Whatever one attribute is replaced with: a row, or an error that names it; never a panic.
@@ -242,4 +267,49 @@ fn what_makes_no_sense_is_refused_by_row_and_attribute() {
     ]);
     assert!(lease(&ownerless).unwrap_err().to_string().contains(OWNER));
     assert!(row(&Item::new()).unwrap_err().to_string().contains(KEY));
+}
+
+#[test]
+fn a_set_of_streams_that_its_key_does_not_stand_for_is_refused() {
+    let set = StreamSet::new([StreamName::new("orders").unwrap()]);
+    let mut item = streams_item(&set);
+    for names in [vec!["clicks"], vec!["orders", "clicks"], vec!["a b"]] {
+        let names = names.into_iter().map(str::to_owned).collect();
+        item.insert(SERVES.to_owned(), AttributeValue::Ss(names));
+        let error = row(&item).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Data);
+        assert!(error.to_string().contains(SERVES), "{error}");
+    }
+}
+
+#[test]
+fn a_row_of_one_stream_is_stored_as_it_always_was() {
+    let shard = Shard {
+        id: "shardId-000000000003".into(),
+        parents: vec!["shardId-000000000001".into()],
+        range: HashKeyRange { start: 0, end: 9 },
+        open: true,
+    };
+    let item = lease_item(&LeaseRow::fresh(&shard, Checkpoint::TrimHorizon));
+    let mut names: Vec<_> = item.keys().map(String::as_str).collect();
+    names.sort_unstable();
+    let kcl = [
+        CHECKPOINT,
+        SUBSEQUENCE,
+        RANGE_END,
+        ENTITY,
+        COUNTER,
+        KEY,
+        SWITCHES,
+        PARENTS,
+        RANGE_START,
+    ];
+    assert_eq!(names, kcl);
+    assert_eq!(item[KEY], text("shardId-000000000003"));
+    let parents = AttributeValue::Ss(vec!["shardId-000000000001".to_owned()]);
+    assert_eq!(item[PARENTS], parents);
+    let of_several = shard.of(&StreamName::new("orders").unwrap());
+    let item = lease_item(&LeaseRow::fresh(&of_several, Checkpoint::TrimHorizon));
+    assert_eq!(item[KEY], text("stream/orders/shardId-000000000003"));
+    assert_eq!(item[PARENTS], parents, "of the same stream, by their names");
 }
