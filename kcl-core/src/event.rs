@@ -60,8 +60,8 @@ use std::time::Duration;
 
 pub use self::emit::{Events, Observer, Origin};
 pub use self::facts::{
-    CallOutcome, Callback, Failure, HandOverReason, LossReason, Malformed, Plan, ReadCall,
-    ReadFailure, Refusal, Retrieval, StopReason, TakeReason, Trimmed,
+    CallOutcome, Callback, Failure, FailureCause, GiveUpReason, HandOverReason, LossReason,
+    Malformed, Plan, ReadCall, ReadFailure, Refusal, Retrieval, StopReason, TakeReason, Trimmed,
 };
 use crate::model::{Checkpoint, Epoch, SequenceNumber, ShardId, StreamName, WorkerId};
 use crate::run::report::Report;
@@ -357,7 +357,8 @@ pub enum Event {
         /// How many user records.
         records: usize,
     },
-    /// Records are handed to the processor now.
+    /// Records are handed to the processor now, or to the handler. Those that a handler sees one by one are
+    /// told when their call ends or gives back the rest.
     RecordsDelivered {
         /// The shard.
         shard: ShardId,
@@ -370,7 +371,7 @@ pub enum Event {
         /// How far the batch is behind the newest record, by the service's account.
         lag: Option<Duration>,
     },
-    /// The processor said `Ok` to what it was handed.
+    /// The processor said `Ok` to what it was handed, or the handler to these of them.
     RecordsProcessed {
         /// The shard.
         shard: ShardId,
@@ -404,6 +405,116 @@ pub enum Event {
         error: Failure,
         /// After which pause a new one starts; nothing if the shard is given back instead.
         restart_in: Option<Duration>,
+    },
+    /// An attempt of a handler failed, as a whole or in part. What failed is not settled.
+    BatchFailed {
+        /// The shard.
+        shard: ShardId,
+        /// The number of the grant.
+        epoch: Epoch,
+        /// How many records failed. 0 for the last invocation of a Lambda function's tumbling window, which has none.
+        records: usize,
+        /// The first of them, or of that window.
+        first: SequenceNumber,
+        /// How many attempts were made at them. One that is halved, or was not tried, does not count.
+        attempts: u32,
+        /// How it failed.
+        cause: FailureCause,
+        /// What the handler said.
+        error: Failure,
+        /// After which pause they are tried again; nothing if they are not, for now or for good.
+        retry_in: Option<Duration>,
+    },
+    /// Records cannot be processed: a limit is reached. They go to the failure destination, or the worker stops
+    /// for them. Nothing is settled by that.
+    RecordsGivenUp {
+        /// The shard.
+        shard: ShardId,
+        /// The number of the grant.
+        epoch: Epoch,
+        /// How many.
+        records: usize,
+        /// The first of them.
+        first: SequenceNumber,
+        /// The last of them.
+        last: SequenceNumber,
+        /// How many attempts were made at them.
+        attempts: u32,
+        /// Which limit was reached; nothing if the first failure is one too many.
+        reason: Option<GiveUpReason>,
+    },
+    /// The failure destination took records, and they are settled: skipped, in other words.
+    RecordsDiverted {
+        /// The shard.
+        shard: ShardId,
+        /// The number of the grant.
+        epoch: Epoch,
+        /// How many.
+        records: usize,
+        /// How large.
+        bytes: usize,
+        /// The first of them.
+        first: SequenceNumber,
+    },
+    /// The failure destination did not take records. They are not settled.
+    DestinationFailed {
+        /// The shard.
+        shard: ShardId,
+        /// The number of the grant.
+        epoch: Epoch,
+        /// How many records it was given.
+        records: usize,
+        /// The first of them.
+        first: SequenceNumber,
+        /// What it said.
+        error: Failure,
+        /// After which pause it is tried again; nothing if the shard is given back instead.
+        retry_in: Option<Duration>,
+    },
+    /// A filter dropped records, which are settled thereby.
+    RecordsFiltered {
+        /// The shard.
+        shard: ShardId,
+        /// The number of the grant.
+        epoch: Epoch,
+        /// How many.
+        records: usize,
+    },
+    /// The filter panicked at a record, which is therefore kept.
+    FilterPanicked {
+        /// The shard.
+        shard: ShardId,
+        /// The record.
+        record: SequenceNumber,
+    },
+    /// A call of a handler or of a failure destination has not come back for so long. Told once a minute.
+    CallRunsLong {
+        /// The shard.
+        shard: ShardId,
+        /// The number of the grant.
+        epoch: Epoch,
+        /// Since when it runs.
+        running: Duration,
+        /// How many records it was given.
+        records: usize,
+        /// The first of them.
+        first: SequenceNumber,
+    },
+    /// How much of a shard is in the lanes of its handler. Told when records come and when calls end, if anybody
+    /// listens.
+    LanesLoaded {
+        /// The shard.
+        shard: ShardId,
+        /// The number of the grant.
+        epoch: Epoch,
+        /// Calls that run.
+        busy: usize,
+        /// Records from the oldest unsettled one to the newest taken in.
+        span: u64,
+        /// Bytes of those that are not settled.
+        bytes: usize,
+        /// How long ago the oldest unsettled one was taken in.
+        oldest: Option<Duration>,
     },
     /// A checkpoint is durable.
     CheckpointMade {

@@ -1,5 +1,5 @@
-//! Consumer framework for Amazon Kinesis streams: you write what happens to a batch of records, a
-//! [`Worker`] does the rest. Workers of one application share the shards of a stream, go on where
+//! Consumer framework for Amazon Kinesis streams: you write what happens to records, a [`Worker`]
+//! does the rest. Workers of one application share the shards of a stream, go on where
 //! another one stopped, and follow splits and merges, parents before children.
 //!
 //! ```no_run
@@ -58,6 +58,11 @@
 //!
 //! * [`RecordProcessor`] is yours. [`Worker`] runs it; [`Settings`] say when progress is committed,
 //!   what happens when it fails, and how long leaving may take (all in `docs/settings.md`).
+//! * Or you write less: a closure for each record ([`WorkerBuilder::with_record_handler`]), a
+//!   [`BatchHandler`] that says which records failed, a stream of batches to acknowledge
+//!   ([`WorkerBuilder::with_batch_stream`]). They run in lanes, several calls for one shard at once with the
+//!   order of each partition key kept, and [`FailureSettings`] say what becomes of records that fail: tried
+//!   again, halved, given to a [`FailureDestination`], or the worker stops. `docs/processors.md` shows each.
 //! * A [`RecordSource`] brings batches: [`Polling`] here, fan-out in `kcl-efo`.
 //! * An [`Ownership`] says which shards this worker may read and keeps the checkpoints: the leases
 //!   of `kcl-lease`.
@@ -68,6 +73,8 @@
 //!   what to do.
 //! * With the feature `metrics`, `MetricsObserver` counts and times under the KCL's names
 //!   (`docs/metrics.md`).
+//! * With the feature `destinations`, `JsonLinesFile` and `KinesisDestination` keep records that cannot
+//!   be processed.
 //! * With the feature `kpl`, records that the Kinesis Producer Library aggregated are taken apart
 //!   (`docs/kpl.md`).
 //! * With the feature `lambda`, the parts of Lambda's event source mapping (`docs/lambda.md`).
@@ -90,6 +97,8 @@ mod builder;
 pub mod contract;
 mod decide;
 mod decode;
+#[cfg(feature = "destinations")]
+mod destination;
 pub mod env;
 pub mod error;
 pub mod event;
@@ -110,6 +119,8 @@ pub use async_trait::async_trait;
 
 pub use builder::WorkerBuilder;
 pub use decide::backoff::Backoff;
+#[cfg(feature = "destinations")]
+pub use destination::{JsonLinesFile, KinesisDestination};
 pub use env::Env;
 pub use error::{Error, ErrorKind, Problem};
 pub use event::{Event, Observer};
@@ -121,13 +132,15 @@ pub use model::{
 };
 pub use poll::{PollSettings, Polling};
 pub use port::{
-    BoxError, Checkpointer, Ownership, PreparedCheckpointer, ProcessorResult, RecordProcessor,
-    RecordSource, ShardContext,
+    BatchHandler, BatchOutcome, BoxError, Checkpointer, FailedBatch, FailureDestination,
+    FailureDocument, HandlerBatch, HandlerContext, Ownership, PreparedCheckpointer,
+    ProcessorResult, RecordProcessor, RecordSource, ShardContext,
 };
 pub use run::report::{EndReason, Report};
+pub use run::stream::{BatchStream, StreamBatch};
 pub use run::worker::Worker;
 pub use settings::{
-    CheckpointPolicy, CommitSettings, DecodeSettings, FailurePolicy, FailureSettings, Settings,
-    ShutdownSettings,
+    CheckpointPolicy, CommitSettings, DecodeSettings, FailurePolicy, FailureSettings,
+    HandlerSettings, Settings, ShutdownSettings,
 };
 pub use streams::{StreamTracker, Streams};

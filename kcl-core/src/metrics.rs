@@ -89,6 +89,7 @@ impl Observer for MetricsObserver {
                 }
                 // Nobody here is behind on it any more, and whoever is now says so himself.
                 gauge!("MillisBehindLatest", of_shard(origin, PROCESS, shard)).set(0);
+                loaded(origin, shard, [0; 3], None);
             }
             Event::IteratorMade { shard, took } => {
                 let name = "KinesisDataFetcher.getShardIterator";
@@ -184,6 +185,40 @@ impl Observer for MetricsObserver {
             Event::ProcessorFailed { shard, .. } => {
                 counter!("ProcessorFailures", of_shard(origin, PROCESS, shard)).increment(1);
             }
+            Event::BatchFailed { shard, records, .. } => {
+                let labels = || of_shard(origin, PROCESS, shard);
+                counter!("BatchFailures", labels()).increment(1);
+                counter!("RecordsFailed", labels()).increment(*records as u64);
+            }
+            Event::RecordsGivenUp { shard, records, .. } => {
+                let labels = of_shard(origin, PROCESS, shard);
+                counter!("RecordsGivenUp", labels).increment(*records as u64);
+            }
+            Event::RecordsDiverted { shard, records, .. } => {
+                let labels = of_shard(origin, PROCESS, shard);
+                counter!("RecordsDiverted", labels).increment(*records as u64);
+            }
+            Event::DestinationFailed { shard, .. } => {
+                counter!("DestinationFailures", of_shard(origin, PROCESS, shard)).increment(1);
+            }
+            Event::RecordsFiltered { shard, records, .. } => {
+                let labels = of_shard(origin, PROCESS, shard);
+                counter!("RecordsFiltered", labels).increment(*records as u64);
+            }
+            Event::FilterPanicked { shard, .. } => {
+                counter!("FilterPanics", of_shard(origin, PROCESS, shard)).increment(1);
+            }
+            Event::CallRunsLong { shard, .. } => {
+                counter!("CallsRunningLong", of_shard(origin, PROCESS, shard)).increment(1);
+            }
+            Event::LanesLoaded {
+                shard,
+                busy,
+                span,
+                bytes,
+                oldest,
+                ..
+            } => loaded(origin, shard, [*busy as u64, *span, *bytes as u64], *oldest),
             Event::RecordsTrimmed(trimmed) => {
                 let labels = of_shard(origin, PROCESS, &trimmed.shard);
                 counter!("RecordsTrimmed", labels).increment(1);
@@ -244,15 +279,29 @@ fn returned(
 ) {
     let (name, operation) = match call {
         Callback::Initialize => ("RecordProcessor.initialize.Time", INITIALIZE),
-        Callback::ProcessRecords => ("RecordProcessor.processRecords.Time", PROCESS),
+        Callback::ProcessRecords | Callback::Handle => {
+            ("RecordProcessor.processRecords.Time", PROCESS)
+        }
+        Callback::Send => ("FailureDestination.send.Time", PROCESS),
         Callback::ShardEnded | Callback::LeaseLost => ("RecordProcessor.shutdown.Time", SHUTDOWN),
         Callback::ShutdownRequested => return,
     };
     histogram!(name, of_shard(origin, operation, shard)).record(millis(took));
-    if call == Callback::ProcessRecords {
+    if matches!(call, Callback::ProcessRecords | Callback::Handle) {
         let ok = outcome == CallOutcome::Ok;
         histogram!("Success", of_shard(origin, operation, shard)).record(f64::from(u8::from(ok)));
     }
+}
+
+/// How full the lanes of a handler are.
+#[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+fn loaded(origin: &Origin, shard: &ShardId, counts: [u64; 3], oldest: Option<Duration>) {
+    let labels = || of_shard(origin, PROCESS, shard);
+    let names = ["BusyLanes", "UnsettledRecords", "UnsettledBytes"];
+    for (name, count) in names.into_iter().zip(counts) {
+        gauge!(name, labels()).set(count as f64);
+    }
+    gauge!("OldestUnsettledMillis", labels()).set(millis(oldest.unwrap_or_default()));
 }
 
 #[expect(

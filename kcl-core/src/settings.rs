@@ -3,27 +3,20 @@
 //!
 //! `docs/settings.md` is written from the defaults here and a test keeps it in step.
 
+mod decode;
+mod failure;
+mod handler;
+pub(crate) mod optional_text;
+pub(crate) mod text;
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::decode::DecodeSettings;
+pub use self::failure::{FailurePolicy, FailureSettings};
+pub use self::handler::HandlerSettings;
 use crate::error::Problem;
-
-/// Durations as people write them: `5s`, `1m 30s`.
-pub(crate) mod text {
-    use std::time::Duration;
-
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    pub(crate) fn serialize<S: Serializer>(time: &Duration, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(&humantime::format_duration(*time))
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
-        let text = String::deserialize(from)?;
-        humantime::parse_duration(&text).map_err(D::Error::custom)
-    }
-}
 
 /// All settings of a worker that are not about one source or one lease store.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,10 +24,12 @@ pub(crate) mod text {
 pub struct Settings {
     /// When progress becomes durable.
     pub commit: CommitSettings,
-    /// What happens to records before the processor gets them.
+    /// What happens to records before user code gets them.
     pub decode: DecodeSettings,
-    /// What happens when a processor fails.
+    /// What happens when a processor or a handler fails.
     pub failure: FailureSettings,
+    /// How records are handed to a handler.
+    pub handler: HandlerSettings,
     /// How long leaving may take.
     pub shutdown: ShutdownSettings,
 }
@@ -72,71 +67,6 @@ impl Default for CheckpointPolicy {
             every: Duration::from_secs(5),
         }
     }
-}
-
-/// What happens to records before the processor gets them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct DecodeSettings {
-    /// Whether records that the Kinesis Producer Library aggregated are taken apart into what the
-    /// producer put. Default: with the feature `kpl` yes, as the Java KCL does; without it no, and
-    /// then it cannot be set. Plain records are not touched by it.
-    pub deaggregate: bool,
-}
-
-#[cfg_attr(
-    not(feature = "kpl"),
-    expect(
-        clippy::derivable_impls,
-        reason = "with the feature it is another default"
-    )
-)]
-impl Default for DecodeSettings {
-    fn default() -> Self {
-        Self {
-            deaggregate: cfg!(feature = "kpl"),
-        }
-    }
-}
-
-/// What happens when a processor returns an error or panics.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct FailureSettings {
-    /// Start again, or stop the worker. Default: start again.
-    pub policy: FailurePolicy,
-    /// The first pause before a new processor starts, at most. Default 200 ms. It doubles with each
-    /// failure in a row; the pause is drawn evenly between nothing and this bound.
-    #[serde(with = "text")]
-    pub delay_min: Duration,
-    /// The longest pause. Default 30 s. Longer spares a broken sink, and lets the shard fall behind.
-    #[serde(with = "text")]
-    pub delay_max: Duration,
-}
-
-impl Default for FailureSettings {
-    fn default() -> Self {
-        Self {
-            policy: FailurePolicy::default(),
-            delay_min: Duration::from_millis(200),
-            delay_max: Duration::from_secs(30),
-        }
-    }
-}
-
-/// What happens to a shard when its processor returns an error or panics. Either way nothing that
-/// failed is ever counted as processed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum FailurePolicy {
-    /// The shard stays with this worker: acknowledged progress is committed, the processor dropped,
-    /// and after a pause a new one is made and gets everything behind it again.
-    #[default]
-    Restart,
-    /// The worker drains its other shards, gives everything back, and `run` returns an error of
-    /// kind [`Processor`](crate::ErrorKind::Processor).
-    StopWorker,
 }
 
 /// How long leaving may take.
@@ -186,22 +116,9 @@ impl Settings {
                 "must be at most one day",
             );
         }
-        check(
-            cfg!(feature = "kpl") || !self.decode.deaggregate,
-            "decode.deaggregate",
-            "needs the feature `kpl` of kcl-core",
-        );
-        let failure = &self.failure;
-        check(
-            !failure.delay_min.is_zero(),
-            "failure.delay_min",
-            "must be more than 0",
-        );
-        check(
-            (failure.delay_min..=TIME_MAX).contains(&failure.delay_max),
-            "failure.delay_max",
-            "must be at least failure.delay_min and at most one day",
-        );
+        self.decode.check(&mut check);
+        self.failure.check(&mut check);
+        self.handler.check(&mut check);
         let shutdown = &self.shutdown;
         check(
             shutdown.call_max < shutdown.drain_max && shutdown.drain_max <= TIME_MAX,

@@ -252,6 +252,70 @@ async fn what_cannot_be_taken_apart_is_delivered_as_it_is() {
     assert_eq!(told, [expected]);
 }
 
+/// Runs a handler with four lanes for ten seconds, then drops the worker. It hangs at this record.
+async fn handle(source: &ScriptedSource, leases: &FixedOwnership, hangs_at: &str) -> Vec<String> {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let (noted, hangs_at) = (seen.clone(), hangs_at.to_owned());
+    let mut settings = Settings::default();
+    settings.handler.lanes = 4;
+    let worker = Worker::builder("app", "stream")
+        .with_source(source.clone())
+        .with_ownership(leases.clone())
+        .with_settings(settings)
+        .with_record_handler(move |record: Record, _: HandlerContext| {
+            let (noted, hangs_at) = (noted.clone(), hangs_at.clone());
+            async move {
+                let text = String::from_utf8_lossy(&record.data).into_owned();
+                if text == hangs_at {
+                    std::future::pending::<()>().await;
+                }
+                noted.lock().unwrap().push(text);
+                Ok(())
+            }
+        })
+        .build()
+        .unwrap();
+    tokio::select! {
+        biased;
+        () = sleep(Duration::from_secs(10)) => {}
+        report = worker.run(std::future::pending()) => drop(report.unwrap()),
+    }
+    let mut seen = std::mem::take(&mut *seen.lock().unwrap());
+    seen.sort();
+    seen
+}
+
+/// All have one key in the stream, and what hangs holds up that one of the user's keys alone.
+#[tokio::test(start_paused = true)]
+async fn a_handler_has_a_lane_for_each_key_within_an_aggregate_and_settles_within_it() {
+    let source = ScriptedSource::new();
+    let leases = FixedOwnership::new([SHARD]);
+    let record = |key: &'static str, text| UserRecord::new(key, text);
+    source.put(
+        SHARD,
+        [
+            aggregate([
+                record("a", "a1"),
+                record("a", "a2"),
+                record("b", "b1"),
+                record("a", "a3"),
+                record("b", "b2"),
+                record("c", "c1"),
+            ]),
+            b"plain".to_vec(),
+        ],
+    );
+    let seen = handle(&source, &leases, "b1").await;
+    assert_eq!(seen, ["a1", "a2", "a3", "c1", "plain"]);
+    let settled = |leases: &FixedOwnership| leases.checkpoint(SHARD).unwrap().to_string();
+    assert_eq!(settled(&leases), "1/1", "the prefix before what hangs");
+
+    leases.lose(SHARD);
+    let seen = handle(&source, &leases, "nothing").await;
+    assert_eq!(seen, ["a3", "b1", "b2", "c1", "plain"], "the rest of it");
+    assert_eq!(settled(&leases), "2");
+}
+
 async fn put(client: &Client, packed: Packed) {
     let put = client.put_record().stream_name("stream");
     let put = put

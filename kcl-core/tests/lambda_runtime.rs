@@ -3,6 +3,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails by panicking")]
 
+#[path = "lambda_runtime/worker.rs"]
+mod worker;
+
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, SystemTime};
@@ -38,6 +41,7 @@ fn function() {
         .unwrap();
     let ended = match mode.as_str() {
         "records" => runtime.block_on(lambda_runtime::run(service_fn(records))),
+        "notes" => runtime.block_on(lambda_runtime::run(service_fn(worker::notes))),
         _ => runtime.block_on(lambda_runtime::run(service_fn(does))),
     };
     ended.unwrap();

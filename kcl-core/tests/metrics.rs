@@ -215,7 +215,66 @@ fn every_metric_has_a_unit() {
     }
     assert_eq!(units["DataBytesProcessed"], Unit::Bytes);
     assert_eq!(units["MillisBehindLatest"], Unit::Milliseconds);
-    assert_eq!(units.len(), 46);
+    assert_eq!(units.len(), 59);
+}
+
+#[test]
+fn what_a_handler_does_is_counted_exactly() {
+    let (book, source) = (Book::default(), ScriptedSource::new());
+    source.put("s", ["one", "bad", "drop", "three"]);
+    source.close("s", &[]);
+    let mut settings = Settings::default();
+    settings.failure.policy = FailurePolicy::Divert;
+    settings.failure.attempts_max = Some(2);
+    let worker = Worker::builder("app", "stream")
+        .with_source(source)
+        .with_ownership(FixedOwnership::new(["s"]))
+        .with_worker_id("w1")
+        .with_settings(settings)
+        .with_filter(|record: &Record| record.data != "drop")
+        .with_record_handler(|record: Record, _: HandlerContext| async move {
+            match record.data.as_ref() {
+                b"bad" => Err("scripted".into()),
+                _ => Ok(()),
+            }
+        })
+        .with_failure_destination(|_: FailedBatch| async { Ok(()) })
+        .with_observer(MetricsObserver::default())
+        .build()
+        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    with_local_recorder(&book, || {
+        runtime
+            .block_on(worker.run(std::future::pending()))
+            .unwrap();
+    });
+    let sum = |name: &str| book.sum(&format!("{name} ProcessTask s"));
+    assert_eq!(
+        (sum("RecordsProcessed"), sum("RecordsFiltered")),
+        (2.0, 1.0)
+    );
+    assert_eq!((sum("BatchFailures"), sum("RecordsFailed")), (2.0, 2.0));
+    assert_eq!((sum("RecordsGivenUp"), sum("RecordsDiverted")), (1.0, 1.0));
+    assert_eq!(sum("DestinationFailures"), 0.0);
+    // The call up to the record that fails, its second attempt, the rest.
+    assert_eq!(book.values("Success ProcessTask s"), [0.0, 0.0, 1.0]);
+    assert_eq!(
+        book.values("FailureDestination.send.Time ProcessTask s")
+            .len(),
+        1
+    );
+    for gauge in ["BusyLanes", "UnsettledRecords", "UnsettledBytes"] {
+        let values = book.values(&format!("{gauge} ProcessTask s"));
+        assert!(
+            values.iter().any(|value| *value > 0.0),
+            "{gauge}: {values:?}"
+        );
+        assert_eq!(values.last(), Some(&0.0), "{gauge}");
+    }
 }
 
 #[test]
@@ -230,8 +289,7 @@ fn what_the_leases_tell_is_counted_exactly() {
     let mut plan = Plan::default();
     (plan.leases, plan.free, plan.workers) = (7, 3, 2);
     (plan.held, plan.target, plan.taking) = (1, 4, 2);
-    (plan.load, plan.fair_load) = (Some(5000), Some(4000));
-    plan.unserved = 5;
+    (plan.load, plan.fair_load, plan.unserved) = (Some(5000), Some(4000), 5);
     let error = Failure::from(&Error::new(ErrorKind::Unavailable, "scripted"));
     let events = [
         Event::Planned(plan),

@@ -163,6 +163,67 @@ async fn a_shard_that_is_refused_can_be_handed_back_meanwhile() {
     assert_eq!(running.await.unwrap().unwrap().released, 1);
 }
 
+#[tokio::test(start_paused = true)]
+async fn with_a_handler_what_is_in_hand_goes_on_while_its_stream_is_refused_and_nothing_comes_twice()
+ {
+    let source = ScriptedSource::new();
+    source.put(of("orders", "s"), ["1"]);
+    source.put_keyed(of("clicks", "s"), [("a", "slow"), ("b", "1"), ("c", "2")]);
+    let leases = FixedOwnership::new([of("orders", "s"), of("clicks", "s")]);
+    let (begun, done) = (Notes::default(), Notes::default());
+    let (begins, ends) = (begun.clone(), done.clone());
+    let mut settings = Settings::default();
+    settings.handler.lanes = 2;
+    let worker = Worker::builder_for_streams("app", Streams::new())
+        .with_source(source.clone())
+        .with_ownership(leases.clone())
+        .with_settings(settings)
+        .with_record_handler(move |record: Record, context: HandlerContext| {
+            let (begins, ends) = (begins.clone(), ends.clone());
+            async move {
+                let text = String::from_utf8(record.data.to_vec())?;
+                let note = format!("{}: {text}", context.shard().shard());
+                begins.lock().unwrap().push(note.clone());
+                if text == "slow" {
+                    sleep(SECOND * 8).await;
+                }
+                ends.lock().unwrap().push(note);
+                Ok(())
+            }
+        })
+        .build()
+        .unwrap();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let running = tokio::spawn(worker.run(async move { drop(stopped.await) }));
+    sleep(SECOND).await;
+    source.fail(
+        of("clicks", "s"),
+        Error::new(ErrorKind::NotFound, "it is gone"),
+    );
+    sleep(SECOND).await;
+    assert!(leases.is_held(of("clicks", "s")), "it keeps the shard");
+    source.put(of("orders", "s"), ["2"]);
+    source.put(of("clicks", "s"), ["3"]);
+    // The slow one ends before the shard is tried again, which is after 10 s.
+    sleep(SECOND * 7).await;
+    assert!(done.lock().unwrap().contains(&"clicks/s: slow".to_owned()));
+    assert!(!begun.lock().unwrap().contains(&"clicks/s: 3".to_owned()));
+    sleep(SECOND * 10).await;
+    drop(stop);
+    running.await.unwrap().unwrap();
+    let mut begun = begun.lock().unwrap().clone();
+    begun.sort();
+    let expected = [
+        "clicks/s: 1",
+        "clicks/s: 2",
+        "clicks/s: 3",
+        "clicks/s: slow",
+        "orders/s: 1",
+        "orders/s: 2",
+    ];
+    assert_eq!(begun, expected);
+}
+
 /// An ownership that knows of one stream alone.
 struct Old(FixedOwnership);
 

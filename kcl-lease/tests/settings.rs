@@ -1,7 +1,5 @@
 //! `docs/settings.md` lists what there is to set.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use std::collections::BTreeSet;
 
 use kcl_lease::{Balance, LeaseSettings};

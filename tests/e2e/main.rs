@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod fan_out;
+mod lambda;
 
 use std::time::Duration;
 

@@ -69,18 +69,31 @@ impl ScriptedSource {
         self
     }
 
-    /// Puts records into a shard, which is made if it is not there.
+    /// Puts records into a shard, which is made if it is not there. Their partition key is `key`.
     pub fn put<T: AsRef<[u8]>>(
         &self,
         shard: impl Into<ShardId>,
         payloads: impl IntoIterator<Item = T>,
     ) -> Vec<SequenceNumber> {
+        let keyed = payloads.into_iter().map(|payload| ("key", payload));
+        self.put_keyed(shard, keyed)
+    }
+
+    /// Puts records into a shard, each with its partition key before its payload.
+    pub fn put_keyed<K: Into<String>, T: AsRef<[u8]>>(
+        &self,
+        shard: impl Into<ShardId>,
+        records: impl IntoIterator<Item = (K, T)>,
+    ) -> Vec<SequenceNumber> {
         let mut stream = self.stream();
         let shard = shard.into();
         let mut numbers = Vec::new();
-        for payload in payloads {
+        for (key, payload) in records {
             stream.last += 1;
-            let record = record(stream.last, payload.as_ref());
+            let record = Record {
+                partition_key: key.into(),
+                ..record(stream.last, payload.as_ref())
+            };
             numbers.push(record.sequence_number.clone());
             stream
                 .shards

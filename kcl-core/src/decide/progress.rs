@@ -73,9 +73,21 @@ impl Progress {
     pub(crate) fn acknowledge(&mut self, now: Instant) {
         if let CheckpointPolicy::Automatic { .. } = self.policy {
             self.acknowledged = self.delivered.clone();
-            if self.owed().is_some() && self.due.is_none() {
-                self.due = Some(self.quiet_until.max(now));
-            }
+            self.owe(now);
+        }
+    }
+
+    /// Everything up to here is settled, whatever is delivered beyond it.
+    pub(crate) fn settle(&mut self, upto: &Checkpoint, now: Instant) {
+        if *upto > self.acknowledged {
+            self.acknowledged = upto.clone();
+            self.owe(now);
+        }
+    }
+
+    fn owe(&mut self, now: Instant) {
+        if self.owed().is_some() && self.due.is_none() {
+            self.due = Some(self.quiet_until.max(now));
         }
     }
 

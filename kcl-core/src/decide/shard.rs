@@ -7,15 +7,24 @@
 //!  Pausing ◀── processor failed ─┤                                │
 //!     └──────────── leave ───────┼────────────────────────────────┘
 //!                                └── lost (from anywhere) ──▶ Losing ──▶ Parting ──▶ Closed
+//!
+//!  with a handler, which has its records by `lanes`:
+//!
+//!  Reading ── all settled, and it ends ──────────────────────▶ Closing ──▶ Closed
+//!     ├────── leave ──▶ Finishing ── took too long ──▶ Cancelling ──▲
+//!     │                     └─────────────────────────────────▲
+//!     └────── lost ──▶ Losing ── took too long ──▶ Joining ──▶ Closed
 //! ```
 //!
-//! Here are the words and the step; `life` has what follows on each event, `writes` what is written.
+//! Here are the words and the step; `life` has what follows on each event, `handing` what is different with
+//! lanes, `writes` what is written.
 //!
-//! INVARIANT: at most one call into user code runs, and none starts at or after the time up to
+//! INVARIANT: at most one call into a processor runs, or one for each lane of a handler, and none starts at or after the time up to
 //! which the grant is proven; such a call stands in `Waiting` until the grant is proven again.
 //! INVARIANT: at most one write runs, none is started after the grant is lost, and none covers
 //! what is not acknowledged.
 
+mod handing;
 mod life;
 #[cfg(test)]
 mod tests;
@@ -28,11 +37,12 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::backoff::Backoff;
+use super::lanes::{CallId, LaneCall, Lanes, LanesStart, Note};
 use super::progress::{AskId, Progress};
 use crate::error::Error;
 use crate::event::{Failure, Trimmed};
 use crate::model::{Batch, Checkpoint, ChildShard, PendingCheckpoint, SequenceNumber, ShardId};
-use crate::port::{Ask, CommitError, Standing};
+use crate::port::{Ask, CommitError, Hold, Outcome, Standing};
 use crate::settings::Settings;
 
 /// The pauses between attempts of a write that the store did not take.
@@ -48,6 +58,15 @@ pub(crate) enum Event {
     Standing(Standing),
     /// The call into user code came back.
     Returned(Result<(), Error>),
+    /// A call of a handler, or of the failure destination, came back.
+    Called {
+        id: CallId,
+        outcome: Outcome,
+        /// What the handler holds now.
+        hold: Option<Hold>,
+    },
+    /// A call has done so many of its records, has one in hand that takes long, and gives back the others.
+    GivenBack { id: CallId, done: usize },
     /// User code asks for a checkpoint, or that one is announced.
     Asked { id: AskId, ask: Ask },
     /// The write came back.
@@ -71,6 +90,12 @@ pub(crate) enum Action {
     CloseFeed,
     /// Call user code. `Initialize` makes a new processor first.
     Call(Call),
+    /// Call the handler, or the failure destination.
+    Handle(LaneCall),
+    /// Calls of the handler that run are asked to come to their end. Later ones are not.
+    StopCalls,
+    /// Cancel all calls of the handler. Each comes back.
+    CancelCalls,
     /// Call `lease_lost`, the one call that needs no proven grant.
     TellLost,
     /// Cancel the call that runs. The processor comes back.
@@ -101,6 +126,8 @@ pub(crate) enum Told {
     },
     /// The record at which reading resumed is gone from the stream.
     Trimmed(Trimmed),
+    /// Something about the records of a handler.
+    Lane(Note),
 }
 
 /// A call into user code.
@@ -142,7 +169,7 @@ enum State {
     Waiting(Call),
     /// `initialize` runs.
     Starting,
-    /// The processor is idle and wants a batch.
+    /// The processor is idle and wants a batch; a handler may have calls in hand, and have room for more.
     Reading,
     /// `process_records` runs.
     Delivering,
@@ -154,11 +181,19 @@ enum State {
     },
     /// `shutdown_requested` runs.
     Draining,
+    /// The calls of the handler come to their end.
+    Finishing,
+    /// They took too long, and are cut off.
+    Cancelling,
     /// Only writes are left: what is owed, then the release.
     Closing,
     /// The grant is gone; the call in hand may go on until then.
     Losing {
         until: Instant,
+        end: End,
+    },
+    /// The calls of the handler went on for too long after the loss, and are cut off.
+    Joining {
         end: End,
     },
     /// `lease_lost` runs, until then.
@@ -206,6 +241,10 @@ pub(crate) struct ShardMachine {
     settings: Arc<Settings>,
     rng: fastrand::Rng,
     state: State,
+    /// When the last step was.
+    stepped: Instant,
+    /// The records of a handler. Nothing if there is a processor instead.
+    lanes: Option<Lanes>,
     /// No call may start at or after this.
     proven_until: Instant,
     /// Why the shard is to be given back. Nothing while it is to be read.
@@ -232,6 +271,8 @@ pub(crate) struct Start {
     pub(crate) pending: Option<PendingCheckpoint>,
     pub(crate) settings: Arc<Settings>,
     pub(crate) rng: fastrand::Rng,
+    /// Set if a handler gets the records.
+    pub(crate) lanes: Option<LanesStart>,
 }
 
 type Actions = Vec<Action>;
@@ -245,10 +286,17 @@ impl ShardMachine {
             pending,
             settings,
             rng,
+            lanes,
         } = start;
         let failure = &settings.failure;
+        let lanes = lanes.map(|lanes| Lanes::new(lanes, checkpoint.clone(), settings.clone(), now));
         let mut machine = Self {
-            state: State::Waiting(Call::Initialize),
+            state: match &lanes {
+                Some(_) => State::Reading,
+                None => State::Waiting(Call::Initialize),
+            },
+            stepped: now,
+            lanes,
             proven_until: now,
             leaving: None,
             processor: false,
@@ -278,11 +326,20 @@ impl ShardMachine {
     pub(crate) fn on(&mut self, now: Instant, event: Event) -> Actions {
         let mut actions = Actions::new();
         let out = &mut actions;
+        self.stepped = now;
         match event {
             Event::Stop => self.on_leave(Reason::Asked, now, out),
             Event::Standing(standing) => self.on_standing(standing, now, out),
             Event::Returned(Ok(())) => self.on_success(now, out),
             Event::Returned(Err(error)) => self.on_failure(error, now, out),
+            Event::Called { id, outcome, hold } => {
+                self.on_called(id, outcome, hold, now, out);
+            }
+            Event::GivenBack { id, done } => {
+                if let Some(lanes) = &mut self.lanes {
+                    lanes.given_back(id, done);
+                }
+            }
             Event::Asked { id, ask } => self.on_asked(id, ask, now, out),
             Event::Written(result) => self.on_written(result, now, out),
             Event::Batch(batch) => self.on_batch(batch, now, out),
@@ -290,13 +347,15 @@ impl ShardMachine {
             Event::FeedFailed(error) => self.on_leave(Reason::Failed(error), now, out),
             Event::Time => self.on_time(now, out),
         }
+        self.hand_out(now, out);
         self.write_what_is_due(now, out);
         actions
     }
 
     /// Whether the next batch is welcome.
-    pub(crate) const fn wants_batch(&self) -> bool {
-        matches!(self.state, State::Reading)
+    pub(crate) fn wants_batch(&self) -> bool {
+        let has_room = |lanes: &Lanes| self.children.is_none() && lanes.has_room();
+        matches!(self.state, State::Reading) && self.lanes.as_ref().is_none_or(has_room)
     }
 
     /// What is durable, for the processor that starts now.
@@ -322,8 +381,13 @@ impl ShardMachine {
             | State::Delivering
             | State::Ending
             | State::Draining
+            | State::Finishing
+            | State::Cancelling
+            | State::Joining { .. }
             | State::Closing => None,
         };
+        let lanes = self.lanes.as_ref().filter(|_| !self.is_lost());
+        let lanes = lanes.and_then(|lanes| lanes.next_deadline(self.stepped));
         let leaving = match &self.leaving {
             Some(leaving) if self.is_calling() => Some(leaving.calls_until),
             Some(leaving) if !self.is_lost() => Some(leaving.until),
@@ -335,20 +399,24 @@ impl ShardMachine {
             Pen::Idle => self.progress.due(),
         };
         let write = write.filter(|_| !self.is_lost());
-        [own, leaving, write].into_iter().flatten().min()
+        [own, lanes, leaving, write].into_iter().flatten().min()
     }
 
     const fn is_calling(&self) -> bool {
         matches!(
             self.state,
-            State::Starting | State::Delivering | State::Ending | State::Draining
+            State::Starting
+                | State::Delivering
+                | State::Ending
+                | State::Draining
+                | State::Finishing
         )
     }
 
     const fn is_lost(&self) -> bool {
         matches!(
             self.state,
-            State::Losing { .. } | State::Parting { .. } | State::Closed
+            State::Losing { .. } | State::Joining { .. } | State::Parting { .. } | State::Closed
         )
     }
 }

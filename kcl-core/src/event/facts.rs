@@ -251,7 +251,61 @@ impl ReadFailure {
     }
 }
 
-/// A call into the processor.
+/// How an attempt at records failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum FailureCause {
+    /// The handler returned an error.
+    Error,
+    /// The handler panicked.
+    Panic,
+    /// The call took longer than `failure.call_max`.
+    TimedOut,
+    /// The handler went well, and named records that are not processed.
+    Reported,
+    /// The handler could not be reached: nothing was tried.
+    NotTried,
+}
+
+impl FailureCause {
+    /// One word for it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Panic => "panic",
+            Self::TimedOut => "timed_out",
+            Self::Reported => "reported",
+            Self::NotTried => "not_tried",
+        }
+    }
+}
+
+/// Which limit made the worker give records up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum GiveUpReason {
+    /// `failure.attempts_max`
+    AttemptsExhausted,
+    /// `failure.age_max`
+    RecordAgeExceeded,
+    /// A record fits into no call: with a Lambda function alone, which takes 6 MiB.
+    RecordTooLarge,
+}
+
+impl GiveUpReason {
+    /// One word for it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::AttemptsExhausted => "attempts_exhausted",
+            Self::RecordAgeExceeded => "record_age_exceeded",
+            Self::RecordTooLarge => "record_too_large",
+        }
+    }
+}
+
+/// A call into user code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Callback {
@@ -265,6 +319,10 @@ pub enum Callback {
     ShutdownRequested,
     /// `lease_lost`
     LeaseLost,
+    /// A handler, with a batch
+    Handle,
+    /// A failure destination, with records that were given up
+    Send,
 }
 
 impl Callback {
@@ -277,6 +335,8 @@ impl Callback {
             Self::ShardEnded => "shard_ended",
             Self::ShutdownRequested => "shutdown_requested",
             Self::LeaseLost => "lease_lost",
+            Self::Handle => "handle",
+            Self::Send => "send",
         }
     }
 }

@@ -7,7 +7,9 @@
 
 use tracing::{debug, error, info, trace, warn};
 
-use super::{CallOutcome, Event, HandOverReason, Origin, Plan, Refusal, StopReason, TakeReason};
+use super::{
+    CallOutcome, Event, GiveUpReason, HandOverReason, Origin, Plan, Refusal, StopReason, TakeReason,
+};
 use crate::model::ShardId;
 
 #[expect(clippy::too_many_lines, reason = "one line for each event")]
@@ -175,7 +177,60 @@ pub(super) fn write(origin: Option<&Origin>, event: &Event) {
         Event::ProcessorFailed { shard, error, .. } => {
             warn!(%shard, %error, "the processor failed; the shard is given back");
         }
-        Event::IteratorMade { .. }
+        Event::BatchFailed {
+            shard,
+            records,
+            first,
+            attempts,
+            cause,
+            error,
+            retry_in,
+            ..
+        } => {
+            let cause = cause.name();
+            warn!(%shard, records, %first, attempts, cause, %error, ?retry_in, "a batch failed");
+        }
+        Event::RecordsGivenUp {
+            shard,
+            records,
+            first,
+            last,
+            attempts,
+            reason,
+            ..
+        } => {
+            let reason = reason.map(GiveUpReason::name);
+            error!(%shard, records, %first, %last, attempts, reason, "records cannot be processed");
+        }
+        Event::RecordsDiverted {
+            shard,
+            records,
+            first,
+            ..
+        } => warn!(%shard, records, %first, "the failure destination took records"),
+        Event::DestinationFailed {
+            shard,
+            records,
+            first,
+            error,
+            retry_in,
+            ..
+        } => {
+            error!(%shard, records, %first, %error, ?retry_in, "the failure destination did not take records");
+        }
+        Event::FilterPanicked { shard, record } => {
+            error!(%shard, %record, "the filter panicked; the record is kept");
+        }
+        Event::CallRunsLong {
+            shard,
+            running,
+            records,
+            first,
+            ..
+        } => warn!(%shard, ?running, records, %first, "a call has not come back for long"),
+        Event::RecordsFiltered { .. }
+        | Event::LanesLoaded { .. }
+        | Event::IteratorMade { .. }
         | Event::PageRead { .. }
         | Event::EventRead { .. }
         | Event::RecordsDelivered { .. }

@@ -13,7 +13,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use crate::error::{Error, ErrorKind};
-use crate::model::{Record, ShardId};
+use crate::model::{Record, SequenceNumber, ShardId};
 
 /// The largest payload of an invocation, in bytes: 6 MiB. It counts the whole event, payloads in base64.
 pub const PAYLOAD_BYTES_MAX: usize = 6 * 1024 * 1024;
@@ -205,13 +205,75 @@ fn record_json<'a>(
 }
 
 /// Bytes of an event without records.
-pub(super) const EMPTY_EVENT_BYTES: usize = r#"{"Records":[]}"#.len();
+pub(crate) const EMPTY_EVENT_BYTES: usize = r#"{"Records":[]}"#.len();
 
-/// Bytes that a record takes in the JSON of an event, the comma before it included.
-pub(super) fn encoded_len(source: &EventSource, shard: &ShardId, record: &Record) -> usize {
-    let envelope = to_json(&record_json(source, shard, record, |_| String::new()));
-    let payload = base64_simd::STANDARD.encoded_length(record.data.len());
-    envelope.len() + payload + 1
+/// Bytes that records of one shard take in the JSON of an event. What is the same for all is counted once.
+pub(crate) struct EncodedLen {
+    /// Everything but key, numbers, time and payload.
+    fixed: usize,
+}
+
+impl EncodedLen {
+    pub(crate) fn new(source: &EventSource, shard: &ShardId) -> Self {
+        let empty = Record {
+            sequence_number: SequenceNumber::new("0").expect("it is a number"),
+            subsequence_number: 0,
+            partition_key: String::new(),
+            data: Bytes::new(),
+            approximate_arrival: None,
+        };
+        let fixed = to_json(&record_json(source, shard, &empty, |_| String::new())).len();
+        let varies = own_len(&empty);
+        // With the comma before it.
+        Self {
+            fixed: fixed - varies + 1,
+        }
+    }
+
+    pub(crate) fn of(&self, record: &Record) -> usize {
+        self.fixed + own_len(record) + base64_simd::STANDARD.encoded_length(record.data.len())
+    }
+}
+
+/// What a record has of its own beside the payload, in bytes of JSON.
+fn own_len(record: &Record) -> usize {
+    let key = &record.partition_key;
+    // In most keys nothing is to be escaped.
+    let plain = |byte: u8| byte >= 0x20 && byte != b'"' && byte != b'\\';
+    let key = if key.bytes().all(plain) {
+        key.len()
+    } else {
+        to_json(key).len() - 2
+    };
+    key + 2 * record.sequence_number.as_str().len() + time_len(arrival(record))
+}
+
+/// How many bytes [`seconds`] take: the shortest number that is this millisecond. It is asked of every record, so it is
+/// not written to be counted.
+fn time_len(time: SystemTime) -> usize {
+    let millis = DateTime::<Utc>::from(time).timestamp_millis();
+    let (whole, part) = (millis.unsigned_abs() / 1_000, millis.unsigned_abs() % 1_000);
+    let digits = whole.checked_ilog10().map_or(1, |log| log as usize + 1);
+    let decimals = match part {
+        _ if part % 100 == 0 => 1,
+        _ if part % 10 == 0 => 2,
+        _ => 3,
+    };
+    usize::from(millis < 0) + digits + 1 + decimals
+}
+
+/// A random UUID, as text.
+pub(crate) fn uuid(rng: &mut fastrand::Rng) -> String {
+    let bits = rng.u128(..) & !(0xf << 76) & !(0x3 << 62) | 0x4 << 76 | 0x2 << 62;
+    let text = format!("{bits:032x}");
+    [
+        &text[..8],
+        &text[8..12],
+        &text[12..16],
+        &text[16..20],
+        &text[20..],
+    ]
+    .join("-")
 }
 
 fn event_id(shard: &ShardId, record: &Record) -> String {
@@ -249,7 +311,6 @@ mod tests {
     use serde_json::{Value, json as value};
 
     use super::*;
-    use crate::model::SequenceNumber;
 
     const ARN: &str = "arn:aws:kinesis:us-east-1:123456789012:stream/orders";
 
@@ -340,13 +401,42 @@ mod tests {
             vec![record(b"x", 5)],
             vec![record(b"four", 0), record(b"1234567", 99)],
         ] {
-            let lens = records
-                .iter()
-                .map(|record| encoded_len(&source(), &shard(), record));
+            let len = EncodedLen::new(&source(), &shard());
+            let lens = records.iter().map(|record| len.of(record));
             // There is no comma before the first.
             let counted =
                 EMPTY_EVENT_BYTES + lens.sum::<usize>() - usize::from(!records.is_empty());
             assert_eq!(json(&source(), &shard(), &records).len(), counted);
+        }
+    }
+
+    #[test]
+    fn a_time_is_counted_as_it_is_written() {
+        let mut rng = fastrand::Rng::with_seed(1);
+        let some = [
+            0,
+            1,
+            10,
+            100,
+            999,
+            1_000,
+            1_001,
+            1_500,
+            1_545_084_650_987,
+            253_402_300_799_999,
+        ];
+        let many = (0..10_000).map(|_| {
+            let bits = rng.u32(..40);
+            rng.u64(..253_402_300_799_999 >> bits)
+        });
+        for millis in some.into_iter().chain(many) {
+            for time in [
+                SystemTime::UNIX_EPOCH + Duration::from_millis(millis),
+                SystemTime::UNIX_EPOCH - Duration::from_millis(millis % 1_000_000_000),
+            ] {
+                let written = to_json(&seconds(time));
+                assert_eq!(time_len(time), written.len(), "{written:?}");
+            }
         }
     }
 

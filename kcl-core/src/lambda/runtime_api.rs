@@ -86,19 +86,37 @@ impl FunctionSettings {
         }
     }
 
-    /// What is wrong, all at once.
+    /// A function of this name in this process: there is no command, and what is for processes alone does not matter.
+    #[must_use]
+    pub fn in_process(name: impl Into<String>) -> Self {
+        Self::new(name, [""; 0])
+    }
+
+    /// What is wrong, all at once, for a function in a process.
     #[must_use]
     pub fn problems(&self) -> Vec<Problem> {
         let hour = Duration::from_secs(60 * 60);
         let moment = Duration::from_millis(1);
+        let is_command = self.command.first();
+        let is_command = is_command.is_some_and(|program| !program.is_empty());
+        let mut problems = self.problems_in_process();
         let rules = [
+            (is_command, "command", "must name a program"),
             (
-                self.command
-                    .first()
-                    .is_some_and(|program| !program.is_empty()),
-                "command",
-                "must name a program",
+                (moment..=hour).contains(&self.init_max),
+                "init_max",
+                "must be 1 ms to one hour",
             ),
+        ];
+        problems.extend(broken(&rules));
+        problems
+    }
+
+    /// What is wrong, all at once, for a function in this process.
+    #[must_use]
+    pub fn problems_in_process(&self) -> Vec<Problem> {
+        let moment = Duration::from_millis(1);
+        broken(&[
             (
                 is_visible(&self.name) && is_visible(&self.arn) && is_visible(&self.version),
                 "name",
@@ -109,17 +127,16 @@ impl FunctionSettings {
                 "timeout",
                 "must be 1 ms to 900 s",
             ),
-            (
-                (moment..=hour).contains(&self.init_max),
-                "init_max",
-                "must be 1 ms to one hour",
-            ),
-        ];
-        let broken = rules.into_iter().filter(|(ok, ..)| !ok);
-        broken
-            .map(|(_, setting, rule)| Problem::new(format!("lambda.function.{setting}"), rule))
-            .collect()
+        ])
     }
+}
+
+/// The rules that do not hold.
+fn broken(rules: &[(bool, &str, &str)]) -> Vec<Problem> {
+    let broken = rules.iter().filter(|(ok, ..)| !ok);
+    broken
+        .map(|(_, setting, rule)| Problem::new(format!("lambda.function.{setting}"), *rule))
+        .collect()
 }
 
 /// Whether a text can be told in a header.

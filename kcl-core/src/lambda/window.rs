@@ -35,7 +35,7 @@ pub const STATE_BYTES_MAX: usize = 1024 * 1024;
 /// Bytes of an event's window beside its state, at most. Names and ARNs are far shorter.
 const PROPERTIES_BYTES_MAX: usize = 4 * 1024;
 
-/// What a [`Batcher`](super::batching::Batcher) has to leave free for the state, in bytes.
+/// What a batch has to leave free for the state, in bytes.
 pub const RESERVE_BYTES: usize = STATE_BYTES_MAX + PROPERTIES_BYTES_MAX;
 
 /// How much later than by the time of its last record a window ends that sees no later one.

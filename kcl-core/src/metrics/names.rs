@@ -3,7 +3,7 @@
 
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 
-const COUNTERS: [(&str, Unit, &str); 18] = [
+const COUNTERS: [(&str, Unit, &str); 26] = [
     (
         "RecordsProcessed",
         Unit::Count,
@@ -62,6 +62,42 @@ const COUNTERS: [(&str, Unit, &str); 18] = [
         "errors and panics of the processor",
     ),
     (
+        "BatchFailures",
+        Unit::Count,
+        "attempts of a handler that failed, as a whole or in part",
+    ),
+    ("RecordsFailed", Unit::Count, "records in those attempts"),
+    (
+        "RecordsGivenUp",
+        Unit::Count,
+        "records for which a limit of attempts or age was reached",
+    ),
+    (
+        "RecordsDiverted",
+        Unit::Count,
+        "records that the failure destination took",
+    ),
+    (
+        "DestinationFailures",
+        Unit::Count,
+        "times that the failure destination did not take records",
+    ),
+    (
+        "RecordsFiltered",
+        Unit::Count,
+        "records that the filter dropped",
+    ),
+    (
+        "FilterPanics",
+        Unit::Count,
+        "records at which the filter panicked, and which are kept",
+    ),
+    (
+        "CallsRunningLong",
+        Unit::Count,
+        "minutes for which a call of a handler has not come back",
+    ),
+    (
         "RecordsTrimmed",
         Unit::Count,
         "times that retention caught up with unread records",
@@ -88,7 +124,7 @@ const COUNTERS: [(&str, Unit, &str); 18] = [
     ),
 ];
 
-const GAUGES: [(&str, Unit, &str); 12] = [
+const GAUGES: [(&str, Unit, &str); 16] = [
     (
         "UnservedLeases",
         Unit::Count,
@@ -98,6 +134,22 @@ const GAUGES: [(&str, Unit, &str); 12] = [
         "MillisBehindLatest",
         Unit::Milliseconds,
         "how far the last batch was behind the newest record",
+    ),
+    ("BusyLanes", Unit::Count, "calls of the handler that run"),
+    (
+        "UnsettledRecords",
+        Unit::Count,
+        "records from the oldest unsettled one to the newest taken in",
+    ),
+    (
+        "UnsettledBytes",
+        Unit::Bytes,
+        "bytes of records that are not settled",
+    ),
+    (
+        "OldestUnsettledMillis",
+        Unit::Milliseconds,
+        "how long ago the oldest unsettled record was taken in",
     ),
     ("CurrentLeases", Unit::Count, "shards that are being read"),
     (
@@ -147,7 +199,7 @@ const GAUGES: [(&str, Unit, &str); 12] = [
     ),
 ];
 
-const HISTOGRAMS: [(&str, Unit, &str); 16] = [
+const HISTOGRAMS: [(&str, Unit, &str); 17] = [
     (
         "Success",
         Unit::Count,
@@ -171,7 +223,12 @@ const HISTOGRAMS: [(&str, Unit, &str); 16] = [
     (
         "RecordProcessor.processRecords.Time",
         Unit::Milliseconds,
-        "process_records",
+        "process_records, or a call of a handler",
+    ),
+    (
+        "FailureDestination.send.Time",
+        Unit::Milliseconds,
+        "each call of the failure destination",
     ),
     (
         "RecordProcessor.shutdown.Time",

@@ -8,14 +8,15 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use crate::error::{Error, ErrorKind};
-use crate::event;
+use crate::event::{self, FailureCause};
 use crate::model::{Batch, ShardId};
-use crate::port::{Checkpointer, ProcessorResult, RecordProcessor, ShardContext};
+use crate::port::{BoxError, Checkpointer, Failed, ProcessorResult, RecordProcessor, ShardContext};
 
 /// Makes a processor for a shard.
 pub(crate) type Factory = Arc<dyn Fn(&ShardContext) -> Box<dyn RecordProcessor> + Send + Sync>;
@@ -51,7 +52,10 @@ pub(crate) struct Handed {
 
 /// The user's processor of one shard, and the call that runs in it.
 pub(crate) struct UserCode {
-    factory: Factory,
+    /// Nothing if there is a handler instead.
+    factory: Option<Factory>,
+    /// How long a call with records may take.
+    call_max: Option<Duration>,
     shelf: Shelf,
     running: Option<BoxFuture<'static, Result<(), Error>>>,
 }
@@ -60,9 +64,10 @@ pub(crate) struct UserCode {
 type Shelf = Arc<Mutex<Option<Box<dyn RecordProcessor>>>>;
 
 impl UserCode {
-    pub(crate) fn new(factory: Factory) -> Self {
+    pub(crate) fn new(factory: Option<Factory>, call_max: Option<Duration>) -> Self {
         Self {
             factory,
+            call_max,
             shelf: Shelf::default(),
             running: None,
         }
@@ -75,21 +80,18 @@ impl UserCode {
     /// Starts a call. `Initialize` makes a new processor first.
     pub(crate) fn start(&mut self, callback: Callback, handed: Handed) {
         debug_assert!(self.running.is_none(), "two calls at once");
-        let factory = matches!(callback, Callback::Initialize).then(|| self.factory.clone());
+        let is_first = matches!(callback, Callback::Initialize);
+        let factory = self.factory.clone().filter(|_| is_first);
+        let is_bounded = matches!(callback, Callback::Process(_));
+        let call_max = self.call_max.filter(|_| is_bounded);
         let shelf = self.shelf.clone();
         let name = callback.kind().name();
         let shard = handed.context.shard.clone();
         self.running = Some(Box::pin(async move {
             // A processor that panicked is never called again, so nobody sees what it left broken.
-            let call = AssertUnwindSafe(call(factory, shelf, callback, handed)).catch_unwind();
-            match call.await {
-                Ok(Ok(())) => Ok(()),
-                Ok(Err(error)) => Err(failure(name, &shard, "failed").with_source(error)),
-                Err(panic) => {
-                    let what = format!("panicked: {}", panic_text(panic.as_ref()));
-                    Err(failure(name, &shard, &what))
-                }
-            }
+            let call = call(factory, shelf, callback, handed);
+            let outcome = guarded(name, &shard, call_max, call).await;
+            outcome.map_err(|failed| failed.error)
         }));
     }
 
@@ -177,6 +179,43 @@ async fn call(
         Callback::LeaseLost => {
             processor.lease_lost(context).await;
             Ok(())
+        }
+    }
+}
+
+/// Runs user code. An error, a panic and a call that takes too long come out as values.
+pub(crate) async fn guarded<T>(
+    name: &str,
+    shard: &ShardId,
+    call_max: Option<Duration>,
+    call: impl Future<Output = Result<T, BoxError>>,
+) -> Result<T, Failed> {
+    let call = AssertUnwindSafe(call).catch_unwind();
+    let outcome = match call_max {
+        Some(call_max) => match tokio::time::timeout(call_max, call).await {
+            Ok(outcome) => outcome,
+            Err(_) => {
+                let what = format!("did not come back within {call_max:?}, and was cancelled");
+                return Err(Failed {
+                    cause: FailureCause::TimedOut,
+                    error: failure(name, shard, &what),
+                });
+            }
+        },
+        None => call.await,
+    };
+    match outcome {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(Failed {
+            cause: FailureCause::Error,
+            error: failure(name, shard, "failed").with_source(error),
+        }),
+        Err(panic) => {
+            let what = format!("panicked: {}", panic_text(panic.as_ref()));
+            Err(Failed {
+                cause: FailureCause::Panic,
+                error: failure(name, shard, &what),
+            })
         }
     }
 }

@@ -45,9 +45,9 @@ pub struct Report {
     pub worker: WorkerId,
     /// Why it ended.
     pub reason: EndReason,
-    /// Records handed to processors, repeated ones included.
+    /// Records handed to processors and handlers, repeated ones included.
     pub records: u64,
-    /// Calls of `process_records`.
+    /// Calls of `process_records`, or of a handler with records.
     pub batches: u64,
     /// Shards that were read to their end.
     pub finished: u64,

@@ -1,24 +1,31 @@
 //! The task of one shard: waits for the next event, asks `decide::shard` what follows, does it.
 //!
 //! It owns the feed, the user's processor and the pen of the grant; it is spawned and joined by
-//! `run::worker`. It chooses nothing. What it tells of itself is in `tell`, how it writes in `pen`.
+//! `run::worker`. It chooses nothing. What it tells of itself is in `tell`, how it writes in `pen`, how it calls a
+//! handler in `calls`, and what became of those records in `notes`.
 
+mod calls;
+mod notes;
 mod pen;
 mod tell;
 mod unreadable;
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
+use self::calls::{Brought, Calls, Returned};
 use self::pen::{Pen, Writing};
 use self::tell::{InHand, payload_bytes};
 use self::unreadable::Unreadable;
-use super::guard::{Callback, Factory, Handed, UserCode};
+use super::door::{Door, Filter, Handler};
+use super::guard::{Callback, Handed, UserCode};
 use super::intake::Intake;
 use super::report::Counters;
+use crate::decide::lanes::{Keep, LanesStart};
 use crate::decide::progress::AskId;
 use crate::decide::shard::{Action, Call, End, Event, ShardMachine, Start};
 use crate::decode::Decoder;
@@ -40,7 +47,7 @@ const REQUESTS_WAITING_MAX: usize = 1;
 #[derive(Clone)]
 pub(crate) struct Shared {
     pub(crate) source: Arc<dyn RecordSource>,
-    pub(crate) factory: Factory,
+    pub(crate) door: Door,
     pub(crate) settings: Arc<Settings>,
     pub(crate) env: Env,
     pub(crate) counters: Arc<Counters>,
@@ -63,17 +70,29 @@ pub(crate) async fn run(
         meter,
         right,
     } = grant;
+    let handler = match &shared.door {
+        Door::Handler(door) => Some((door.handler)(&shared.env)),
+        Door::Processor(_) => None,
+    };
     let start = Start {
         shard: shard.id.clone(),
         checkpoint,
         pending,
         settings: shared.settings.clone(),
         rng: shared.env.rng(),
+        lanes: lanes(&shared, handler.as_deref(), &shard.id),
     };
     let (machine, actions) = ShardMachine::new(start, Instant::now());
     let (checkpointer, requests) = checkpointer(&shard.id);
+    let factory = match &shared.door {
+        Door::Processor(factory) => Some(factory.clone()),
+        Door::Handler(_) => None,
+    };
     let mut task = ShardTask {
-        user: UserCode::new(shared.factory.clone()),
+        user: UserCode::new(factory, shared.settings.failure.call_max),
+        handler,
+        calls: Calls::new(shared.settings.handler.lanes),
+        standing_of_calls: standing.clone(),
         shared,
         machine,
         context: Arc::new(context),
@@ -98,9 +117,13 @@ pub(crate) async fn run(
     }
     let mut event = task.stands();
     loop {
+        let moves_records = matches!(event, Event::Batch(_) | Event::Called { .. });
         let actions = task.machine.on(Instant::now(), event);
         if let Some(end) = task.carry_out_all(actions) {
             return end;
+        }
+        if moves_records {
+            task.tell_load();
         }
         event = task.next_event().await;
     }
@@ -123,6 +146,12 @@ struct ShardTask {
     /// The call that runs.
     in_hand: Option<InHand>,
     user: UserCode,
+    /// The handler, where there is no processor.
+    handler: Option<Arc<dyn Handler>>,
+    /// The calls of a handler that run.
+    calls: Calls,
+    /// How the grant stands, for them.
+    standing_of_calls: watch::Receiver<Standing>,
     pen: Pen,
     checkpointer: Checkpointer,
     requests: mpsc::Receiver<CheckpointRequest>,
@@ -147,6 +176,7 @@ impl ShardTask {
             Asked(CheckpointRequest),
             Feed(Result<Batch, FeedError>),
             Returned(Result<(), Error>),
+            Called(Brought),
             Written(Writing, Result<(), CommitError>),
         }
         let reads = self.machine.wants_batch();
@@ -159,6 +189,7 @@ impl ShardTask {
             outcome = self.user.outcome(), if self.user.is_running() => {
                 Woken::Returned(outcome)
             }
+            brought = self.calls.next(), if self.calls.is_running() => Woken::Called(brought),
             Some(request) = self.requests.recv() => Woken::Asked(request),
             (writing, result) = self.pen.written(), if self.pen.is_writing() => {
                 Woken::Written(writing, result)
@@ -182,6 +213,16 @@ impl ShardTask {
                 };
                 self.returned(how);
                 Event::Returned(outcome)
+            }
+            Woken::Called(Brought::Rest(id, done)) => {
+                self.tell_given_back(id, done);
+                Event::GivenBack { id, done }
+            }
+            Woken::Called(Brought::Over(returned)) => {
+                self.tell_returned(&returned);
+                let Returned { id, outcome, .. } = returned;
+                let hold = self.handler.as_ref().and_then(|handler| handler.hold());
+                Event::Called { id, outcome, hold }
             }
             Woken::Written(writing, result) => {
                 self.written(writing, &result);
@@ -263,6 +304,9 @@ impl ShardTask {
                 self.unreadable.no_retry();
             }
             Action::Call(call) => self.call(call),
+            Action::Handle(call) => self.handle(call),
+            Action::StopCalls => self.calls.stop(),
+            Action::CancelCalls => self.calls.cancel(),
             Action::TellLost => self.start_call(Callback::LeaseLost),
             Action::CancelCall => {
                 self.user.cancel();
@@ -363,6 +407,36 @@ impl ShardTask {
         }
         self.user.start(callback, handed);
     }
+}
+
+/// What the lanes of a handler start from; nothing if there is a processor.
+fn lanes(shared: &Shared, handler: Option<&dyn Handler>, shard: &ShardId) -> Option<LanesStart> {
+    let (Door::Handler(door), Some(handler)) = (&shared.door, handler) else {
+        return None;
+    };
+    let keep = door
+        .filter
+        .as_ref()
+        .map(|filter| guarded_filter(filter.clone(), shared.events.clone(), shard.clone()));
+    Some(LanesStart {
+        is_by_record: handler.is_by_record(),
+        keep,
+        weigh: handler.weigh(shard),
+        wall: shared.env.wall(),
+    })
+}
+
+/// A filter that keeps what the user's panics at: a record is dropped only by a clear word.
+fn guarded_filter(filter: Filter, events: Events, shard: ShardId) -> Keep {
+    Arc::new(move |record| {
+        catch_unwind(AssertUnwindSafe(|| filter(record))).unwrap_or_else(|_| {
+            events.emit(&event::Event::FilterPanicked {
+                shard: shard.clone(),
+                record: record.sequence_number.clone(),
+            });
+            true
+        })
+    })
 }
 
 fn checkpointer(shard: &ShardId) -> (Checkpointer, mpsc::Receiver<CheckpointRequest>) {

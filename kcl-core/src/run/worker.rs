@@ -15,7 +15,7 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::Instrument;
 
-use super::guard::Factory;
+use super::door::Door;
 use super::report::{Counters, EndReason, Report};
 use super::shard::{self, Shared};
 use super::shutdown::{Drain, Why};
@@ -39,7 +39,7 @@ pub struct Worker {
     pub(crate) worker: Option<WorkerId>,
     pub(crate) source: Arc<dyn RecordSource>,
     pub(crate) ownership: Box<dyn Ownership>,
-    pub(crate) factory: Factory,
+    pub(crate) door: Door,
     pub(crate) settings: Arc<Settings>,
     pub(crate) env: Env,
     pub(crate) observers: Vec<Arc<dyn Observer>>,
@@ -114,7 +114,7 @@ impl Worker {
         let mut root = Root {
             shared: Shared {
                 source: self.source,
-                factory: self.factory,
+                door: self.door,
                 settings: self.settings,
                 env: self.env,
                 counters,

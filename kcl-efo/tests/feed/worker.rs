@@ -107,6 +107,46 @@ async fn a_split_is_followed_and_everything_is_processed_once() {
     assert_eq!(service.subscriptions(), 0, "who left holds nothing");
 }
 
+/// Every third record fails at its first attempt.
+#[tokio::test(start_paused = true)]
+async fn pushed_records_are_settled_by_a_handler_across_a_split() {
+    let (service, client) = emulated(1).await;
+    let done = Arc::new(Mutex::new(Vec::new()));
+    let noted = done.clone();
+    let mut settings = Settings::default();
+    settings.handler.lanes = 4;
+    let builder = Worker::builder("app", crate::support::STREAM)
+        .with_source(FanOut::new(&service.sdk_config(), "app"))
+        .with_ownership(DynamoLeases::new(&service.sdk_config()))
+        .with_settings(settings)
+        .with_env(crate::support::env(&service))
+        .with_record_handler(move |record: Record, context: HandlerContext| {
+            let number: u32 = String::from_utf8_lossy(&record.data).parse().unwrap();
+            if number.is_multiple_of(3) && context.attempt() == 1 {
+                return std::future::ready(Err("the first attempt".into()));
+            }
+            noted.lock().unwrap().push(number);
+            std::future::ready(Ok(()))
+        });
+    let story = async {
+        for number in 0..30 {
+            if number == 10 {
+                split(&client).await;
+            }
+            put(&client, &number.to_string()).await;
+            sleep(SECOND).await;
+        }
+        sleep(30 * SECOND).await;
+    };
+    let report = builder.build().unwrap().run(story).await.unwrap();
+    assert_eq!(
+        *done.lock().unwrap(),
+        (0..30).collect::<Vec<_>>(),
+        "in the order of their key, each once"
+    );
+    assert_eq!(report.finished, 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_worker_that_left_in_order_is_followed_without_a_repetition() {
     let (service, client) = emulated(1).await;

@@ -192,14 +192,11 @@ impl Game {
             let since = now - TICK * u32::from(watched.age);
             view.workers.insert(key(life), Seen { row, since });
         }
-        let held = local
-            .grants
-            .iter()
-            .enumerate()
-            .filter_map(|(shard, grant)| {
-                let grant = (*grant)?;
-                Some((id(shard), grant.standing == Standing::HandOver))
-            });
+        let held = local.grants.iter().enumerate();
+        let held = held.filter_map(|(shard, grant)| {
+            let grant = (*grant)?;
+            Some((id(shard), grant.standing == Standing::HandOver))
+        });
         let me_planning = Me {
             key: key(me),
             held: held.collect(),

@@ -84,7 +84,13 @@ impl ShardMachine {
             State::Waiting(_) | State::Reading | State::Pausing { .. } => self.drain(now, out),
             // The call in hand, or the last write, comes to its end first.
             State::Starting | State::Delivering | State::Ending | State::Closing => {}
-            State::Draining | State::Losing { .. } | State::Parting { .. } | State::Closed => {}
+            State::Draining
+            | State::Finishing
+            | State::Cancelling
+            | State::Losing { .. }
+            | State::Joining { .. }
+            | State::Parting { .. }
+            | State::Closed => {}
         }
     }
 
@@ -106,6 +112,9 @@ impl ShardMachine {
             state @ (State::Waiting(_)
             | State::Reading
             | State::Pausing { .. }
+            | State::Finishing
+            | State::Cancelling
+            | State::Joining { .. }
             | State::Closing
             | State::Closed) => {
                 debug_assert!(false, "a call came back that nobody made: {state:?}");
@@ -151,6 +160,9 @@ impl ShardMachine {
             state @ (State::Waiting(_)
             | State::Reading
             | State::Pausing { .. }
+            | State::Finishing
+            | State::Cancelling
+            | State::Joining { .. }
             | State::Closing
             | State::Closed) => {
                 debug_assert!(false, "a call came back that nobody made: {state:?}");
@@ -174,7 +186,8 @@ impl ShardMachine {
         }
         self.answer_all(out);
         let stop = match self.settings.failure.policy {
-            FailurePolicy::Restart => false,
+            // Nothing of a processor is diverted; the builder refuses it.
+            FailurePolicy::Restart | FailurePolicy::Divert => false,
             FailurePolicy::StopWorker => true,
         };
         if self.leaving.is_none() && !stop && !self.progress.acknowledged().is_end() {
@@ -221,7 +234,12 @@ impl ShardMachine {
         if planted!(DropsLastBatch) && self.children.is_some() {
             batch.records.clear();
         }
-        if !batch.records.is_empty() {
+        if let Some(lanes) = &mut self.lanes {
+            if let Some(end) = batch.end() {
+                self.progress.deliver(end);
+                lanes.take(batch.records, batch.lag, now);
+            }
+        } else if !batch.records.is_empty() {
             self.begin(Call::Process(batch), now, out);
         } else if self.children.is_some() {
             self.begin(Call::ShardEnded, now, out);
@@ -233,6 +251,9 @@ impl ShardMachine {
             && until <= now
         {
             self.pen = Pen::Idle;
+        }
+        if let Some(lanes) = &mut self.lanes {
+            lanes.note_long_calls(now);
         }
         let (calls_over, all_over) = match &self.leaving {
             Some(leaving) => (leaving.calls_until <= now, leaving.until <= now),
@@ -247,6 +268,10 @@ impl ShardMachine {
                     return;
                 }
                 self.begin(Call::Initialize, now, out);
+            }
+            State::Losing { until, end } if until <= now && self.lanes.is_some() => {
+                tracing::warn!("calls went on after the shard was lost, and are cancelled");
+                self.cancel_calls(State::Joining { end }, out);
             }
             State::Losing { until, end } if until <= now => {
                 tracing::warn!("a call went on after the shard was lost, and is cancelled");
@@ -264,7 +289,11 @@ impl ShardMachine {
                 self.processor = false;
                 self.close(out);
             }
-            State::Waiting(_) | State::Closing if all_over => {
+            State::Finishing if calls_over => {
+                tracing::warn!("calls took too long to drain the shard, and are cancelled");
+                self.cancel_calls(State::Cancelling, out);
+            }
+            State::Waiting(_) | State::Cancelling | State::Closing if all_over => {
                 tracing::warn!(
                     "the shard could not be given back in time; its lease has to expire"
                 );
@@ -278,8 +307,11 @@ impl ShardMachine {
             | State::Ending
             | State::Pausing { .. }
             | State::Draining
+            | State::Finishing
+            | State::Cancelling
             | State::Closing
             | State::Losing { .. }
+            | State::Joining { .. }
             | State::Parting { .. }
             | State::Closed) => self.state = state,
         }
@@ -297,7 +329,9 @@ impl ShardMachine {
     }
 
     pub(super) fn drain(&mut self, now: Instant, out: &mut Actions) {
-        if self.processor {
+        if self.finish_calls(out) {
+            // They say when they are done.
+        } else if self.processor {
             self.begin(Call::ShutdownRequested, now, out);
         } else {
             self.close(out);
@@ -376,7 +410,15 @@ impl ShardMachine {
             }) => End::Failed(error),
             Some(_) | None => end,
         };
-        if self.is_calling() {
+        let is_calling = match &mut self.lanes {
+            Some(lanes) => {
+                lanes.cut();
+                out.push(Action::StopCalls);
+                lanes.is_busy()
+            }
+            None => self.is_calling(),
+        };
+        if is_calling {
             let until = now + self.settings.shutdown.lost_max;
             self.state = State::Losing { until, end };
         } else {

@@ -3,9 +3,11 @@
 //! * `bench`: a machine whose actions have names.
 //! * `table`: single steps, each with the actions that follow.
 //! * `prepare`: the same for checkpoints that are announced.
+//! * `lanes`: the same, and the table, where a handler gets the records.
 //! * `rig`: random lives of a shard, with the invariants checked at every action.
 
 mod bench;
+mod lanes;
 mod prepare;
 mod rig;
 mod table;

@@ -21,8 +21,11 @@ impl ShardMachine {
             | State::Delivering
             | State::Draining => false,
             State::Pausing { .. }
+            | State::Finishing
+            | State::Cancelling
             | State::Closing
             | State::Losing { .. }
+            | State::Joining { .. }
             | State::Parting { .. }
             | State::Closed => {
                 out.push(Action::Answer(id, Err(Error::fenced(&self.shard))));

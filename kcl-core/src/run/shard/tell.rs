@@ -124,6 +124,7 @@ impl ShardTask {
     pub(super) fn tell(&self, told: Told) {
         let (shard, epoch) = (self.context.shard.clone(), self.context.epoch);
         self.shared.events.emit(&match told {
+            Told::Lane(note) => return self.tell_note(note),
             Told::Failed { error, restart_in } => event::Event::ProcessorFailed {
                 shard,
                 epoch,

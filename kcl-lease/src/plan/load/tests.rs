@@ -316,8 +316,8 @@ async fn what_moved_is_evened_out_by_count_when_its_giver_is_gone() {
     let shards: Vec<_> = fleet.workers[&key(0)]
         .held
         .keys()
-        .cloned()
         .take(2)
+        .cloned()
         .collect();
     for shard in shards {
         let grant = fleet

@@ -18,6 +18,7 @@ impl Bench {
             pending: None,
             settings: settings(policy, failure),
             rng: fastrand::Rng::with_seed(1),
+            lanes: None,
         };
         let (machine, actions) = ShardMachine::new(start, now);
         let mut bench = Self {
@@ -83,6 +84,9 @@ impl Bench {
             }
             Action::Call(Call::ShardEnded) => "shard ended".to_owned(),
             Action::Call(Call::ShutdownRequested) => "shutdown requested".to_owned(),
+            Action::Handle(_) | Action::StopCalls | Action::CancelCalls => {
+                panic!("there are no lanes here: {action:?}")
+            }
             Action::TellLost => "lease lost".to_owned(),
             Action::CancelCall => "cancel".to_owned(),
             Action::DropProcessor => "drop processor".to_owned(),
@@ -95,6 +99,7 @@ impl Bench {
                 Some(_) => "tell failed and starts again".to_owned(),
                 None => "tell failed".to_owned(),
             },
+            Action::Tell(Told::Lane(note)) => panic!("there are no lanes here: {note:?}"),
             Action::Tell(Told::Trimmed(trimmed)) => {
                 let next = trimmed.next.map(|next| next.to_string());
                 format!("tell trimmed {}, next {next:?}", trimmed.after)

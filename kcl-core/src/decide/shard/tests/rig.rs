@@ -64,6 +64,7 @@ impl Rig {
             pending: None,
             settings: settings(policy, failure),
             rng: rng.fork(),
+            lanes: None,
         };
         let (machine, actions) = ShardMachine::new(start, now);
         let records = rng.u64(..30);
@@ -126,6 +127,10 @@ impl Rig {
             }
             Action::CloseFeed => self.feed = None,
             Action::Call(call) => self.check_call(call),
+            Action::Handle(_)
+            | Action::StopCalls
+            | Action::CancelCalls
+            | Action::Tell(Told::Lane(_)) => panic!("there are no lanes here: {action:?}"),
             Action::TellLost => {
                 assert!(self.lost && self.processor && self.call.is_none());
                 self.telling = true;

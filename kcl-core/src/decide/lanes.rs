@@ -1,0 +1,370 @@
+//! What happens to the records of one shard between the feed and the checkpoint, where a handler has them:
+//! which go into a call together, when, what follows on a failure, and what is settled.
+//!
+//! ```text
+//!  taken in ─▶ waiting, by key ─▶ in a call ─▶ settled
+//!     │            ▲                │   ▲
+//!     │            └── not begun ───┤   │ after a pause
+//!     └─ filtered ─▶ settled        ▼   │
+//!                                 failed ─▶ given up ─▶ in a call of the destination ─▶ settled
+//! ```
+//!
+//! Pure. [`super::shard`] owns it, says when calls may start at all, and commits what is settled.
+//!
+//! * here: in and out; `hold`: what is settled and not to be committed yet; `keys`: what waits; `job`: what is out; `fail`: what follows on a call; `leave`: how the shard is
+//!   left; `look`: how full the lanes are, and when there is something to do; `words`: what goes in and comes out.
+//!
+//! INVARIANT: a lane has one call at a time, and a key is in one call or failed piece at a time.
+//! INVARIANT: every record is waiting, out or settled, until the shard is left.
+
+mod fail;
+mod hold;
+mod job;
+mod keys;
+mod leave;
+mod look;
+#[cfg(test)]
+mod tests;
+mod words;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+
+use self::hold::Held;
+use self::job::{Job, Piece, Purpose, Running};
+use self::keys::{KeyHash, Keys};
+pub(crate) use self::words::{
+    CallId, Errand, GivenUp, Keep, LaneCall, LanesStart, Load, Note, Weigh,
+};
+use super::settlement::{Number, Settlement};
+use crate::error::Error;
+use crate::event::GiveUpReason;
+use crate::model::{Checkpoint, Record};
+use crate::port::Outcome;
+use crate::settings::{FailurePolicy, Settings};
+
+/// How the shard is left.
+#[derive(Debug)]
+enum Leaving {
+    /// The calls that run come back.
+    Returning,
+    /// Records below this are still called, so that what was done beyond them need not come again.
+    Filling { below: Number },
+    /// Nothing is called any more.
+    Cut,
+}
+
+/// What a step is given beside its event.
+struct Step<'a> {
+    now: Instant,
+    rng: &'a mut fastrand::Rng,
+}
+
+/// Records that came together.
+#[derive(Debug)]
+struct Page {
+    first: Number,
+    came: Instant,
+    lag: Option<Duration>,
+}
+
+pub(crate) struct Lanes {
+    settings: Arc<Settings>,
+    is_by_record: bool,
+    keep: Option<Keep>,
+    /// One instant on both clocks.
+    clocks: (Instant, SystemTime),
+    settlement: Settlement,
+    keys: Keys,
+    jobs: BTreeMap<CallId, Job>,
+    running: BTreeMap<CallId, Running>,
+    /// Jobs that do not run, and when they go on.
+    due: BTreeSet<(Instant, CallId)>,
+    calls: CallId,
+    free: BTreeSet<usize>,
+    /// Of records that are not settled.
+    bytes: usize,
+    /// Those with unsettled records, the oldest first.
+    pages: VecDeque<Page>,
+    leaving: Option<Leaving>,
+    /// What the handler holds in memory.
+    hold: Option<Held>,
+    /// A handler has seen no record at or beyond this.
+    seen: Number,
+    /// Nothing at or beyond this can be committed any more: this record is left unsettled.
+    cut: Number,
+    notes: Vec<Note>,
+}
+
+impl Lanes {
+    pub(crate) fn new(
+        start: LanesStart,
+        at: Checkpoint,
+        settings: Arc<Settings>,
+        now: Instant,
+    ) -> Self {
+        Self {
+            is_by_record: start.is_by_record,
+            keep: start.keep,
+            clocks: (now, start.wall),
+            settlement: Settlement::new(at),
+            keys: Keys::new(start.weigh),
+            jobs: BTreeMap::new(),
+            running: BTreeMap::new(),
+            due: BTreeSet::new(),
+            calls: 0,
+            free: (0..settings.handler.lanes).collect(),
+            bytes: 0,
+            pages: VecDeque::new(),
+            leaving: None,
+            hold: None,
+            seen: 0,
+            cut: Number::MAX,
+            notes: Vec::new(),
+            settings,
+        }
+    }
+
+    /// Takes records in, in the order of the shard.
+    pub(crate) fn take(&mut self, records: Vec<Record>, lag: Option<Duration>, now: Instant) {
+        let numbers = self.settlement.take(records.len());
+        self.pages.push_back(Page {
+            first: numbers.start,
+            came: now,
+            lag,
+        });
+        let (keep, mut filtered) = (self.keep.clone(), 0);
+        for (number, record) in numbers.zip(records) {
+            if keep.as_ref().is_some_and(|keep| !keep(&record)) {
+                self.settlement
+                    .settle(&[number], std::slice::from_ref(&record));
+                filtered += 1;
+            } else {
+                self.bytes += record_bytes(&record);
+                self.keys.push(self.hash(&record), number, record);
+            }
+        }
+        if filtered > 0 {
+            self.notes.push(Note::Filtered { records: filtered });
+        }
+        self.forget_pages();
+    }
+
+    /// The next call to start now, if there is one. `ends` if no more records will come.
+    pub(crate) fn start(&mut self, ends: bool, now: Instant) -> Option<LaneCall> {
+        let lane = *self.free.first()?;
+        let id = match self.due.first() {
+            Some((at, _)) if *at <= now => self.due.pop_first()?.1,
+            Some(_) | None => self.form(ends, now)?,
+        };
+        let job = self.jobs.get(&id)?;
+        let piece = job.pieces.front()?;
+        self.running.insert(
+            id,
+            Running {
+                lane,
+                since: now,
+                told: now,
+            },
+        );
+        let newest = piece.numbers.last().copied().unwrap_or_default();
+        let page = self.pages.partition_point(|page| page.first <= newest);
+        let errand = match job.purpose {
+            Purpose::Handle => Errand::Handle,
+            Purpose::Divert(reason) => Errand::Divert(GivenUp {
+                reason,
+                attempts: piece.attempts,
+                failure: job.failure.clone(),
+            }),
+        };
+        let call = LaneCall {
+            id,
+            lane,
+            attempt: piece.attempts + 1,
+            records: piece.records.clone(),
+            lag: page
+                .checked_sub(1)
+                .and_then(|page| self.pages.get(page))
+                .and_then(|page| page.lag),
+            errand,
+        };
+        self.free.remove(&lane);
+        Some(call)
+    }
+
+    /// Makes a job of records that wait, if it is time.
+    fn form(&mut self, ends: bool, now: Instant) -> Option<CallId> {
+        let below = match self.leaving {
+            None => Number::MAX,
+            Some(Leaving::Filling { below }) => below,
+            Some(Leaving::Returning | Leaving::Cut) => return None,
+        };
+        let Some(oldest) = self.keys.oldest_ready() else {
+            return self.form_empty(ends, now);
+        };
+        let handler = &self.settings.handler;
+        let is_full = self.keys.ready_records() >= handler.batch_records_max
+            || self.keys.ready_bytes() >= handler.batch_bytes_max;
+        // What cannot grow need not wait.
+        let goes = is_full
+            || ends
+            || self.leaving.is_some()
+            || !self.has_room()
+            || self
+                .came(oldest)
+                .is_none_or(|came| came + handler.batch_window <= now);
+        if !goes || oldest >= below {
+            return None;
+        }
+        let mut records_max = handler.batch_records_max;
+        if self.is_by_record {
+            // Nobody sees the batch, so it is cut for the lanes.
+            let share = self.keys.ready_records().div_ceil(self.free.len().max(1));
+            records_max = records_max.min(share.max(1));
+        }
+        let (bytes_max, policy) = (handler.batch_bytes_max, self.settings.failure.policy);
+        let mut piece = self.keys.take(records_max, bytes_max, below);
+        if policy == FailurePolicy::Divert && self.keys.is_too_heavy(&piece, bytes_max) {
+            let reason = GiveUpReason::RecordTooLarge;
+            self.note_given_up(&piece, Some(reason));
+            return Some(self.add(Purpose::Divert(reason), piece));
+        }
+        let old = match policy {
+            FailurePolicy::Divert => self.too_old(&piece, now),
+            FailurePolicy::Restart | FailurePolicy::StopWorker => 0,
+        };
+        if old == 0 {
+            return Some(self.add(Purpose::Handle, piece));
+        }
+        let rest = piece.split_off(old);
+        let reason = GiveUpReason::RecordAgeExceeded;
+        self.note_given_up(&piece, Some(reason));
+        let id = self.add(Purpose::Divert(reason), piece);
+        if !rest.is_empty() {
+            let rest = self.add(Purpose::Handle, rest);
+            self.due.insert((now, rest));
+        }
+        Some(id)
+    }
+
+    fn add(&mut self, purpose: Purpose, piece: Piece) -> CallId {
+        let id = self.calls;
+        self.calls += 1;
+        self.jobs.insert(id, Job::new(id, purpose, piece));
+        id
+    }
+
+    /// A call came back. An error if the worker has to stop for it.
+    pub(crate) fn returned(
+        &mut self,
+        id: CallId,
+        outcome: Outcome,
+        now: Instant,
+        rng: &mut fastrand::Rng,
+    ) -> Option<Error> {
+        let (Some(running), Some(mut job)) = (self.running.remove(&id), self.jobs.remove(&id))
+        else {
+            debug_assert!(false, "a call came back that nobody made");
+            return None;
+        };
+        self.free.insert(running.lane);
+        let piece = job.pieces.pop_front()?;
+        let step = &mut Step { now, rng };
+        let halt = match job.purpose {
+            Purpose::Handle => self.handled(job, piece, outcome, step),
+            Purpose::Divert(_) => {
+                self.diverted(job, piece, outcome, step);
+                None
+            }
+        };
+        self.forget_pages();
+        self.fill_when_returned();
+        halt
+    }
+
+    /// These records are done.
+    fn settle(&mut self, piece: &Piece) {
+        self.settlement.settle(&piece.numbers, &piece.records);
+        self.bytes -= piece.bytes();
+        self.keys.release(&piece.hashes);
+    }
+
+    /// Whether nothing waits, nothing is out and nothing is held.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.is_idle() && self.hold.is_none()
+    }
+
+    /// Whether nothing waits and nothing is out.
+    fn is_idle(&self) -> bool {
+        self.keys.is_empty() && self.jobs.is_empty()
+    }
+
+    /// Whether a call runs.
+    pub(crate) fn is_busy(&self) -> bool {
+        !self.running.is_empty()
+    }
+
+    /// Whether the next page is welcome.
+    pub(crate) fn has_room(&self) -> bool {
+        let handler = &self.settings.handler;
+        self.settlement.span() < handler.unsettled_records_max as u64
+            && self.bytes < handler.unsettled_bytes_max
+    }
+
+    /// Everything up to this place is settled, and nothing before it is held.
+    pub(crate) const fn settled_to(&self) -> &Checkpoint {
+        match &self.hold {
+            Some(held) => held.before(),
+            None => self.settlement.settled_to(),
+        }
+    }
+
+    /// What is to be told since it was last asked for.
+    pub(crate) fn take_notes(&mut self) -> Vec<Note> {
+        std::mem::take(&mut self.notes)
+    }
+
+    /// How many of these records, from the first, are too old to be tried.
+    fn too_old(&self, piece: &Piece, now: Instant) -> usize {
+        let Some(age_max) = self.settings.failure.age_max else {
+            return 0;
+        };
+        let wall = self.clocks.1 + now.saturating_duration_since(self.clocks.0);
+        piece.records.partition_point(|record| {
+            let arrived = record.approximate_arrival;
+            let age = arrived.and_then(|arrived| wall.duration_since(arrived).ok());
+            age.is_some_and(|age| age > age_max)
+        })
+    }
+
+    /// With one lane the order is that of the shard, as if all records had one key.
+    fn hash(&self, record: &Record) -> KeyHash {
+        if self.settings.handler.lanes == 1 {
+            return 0;
+        }
+        let mut hasher = DefaultHasher::new();
+        record.partition_key.hash(&mut hasher);
+        hasher.finish()
+    }
+}
+
+impl fmt::Debug for Lanes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lanes")
+            .field("settlement", &self.settlement)
+            .field("jobs", &self.jobs)
+            .field("due", &self.due)
+            .field("leaving", &self.leaving)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What counts against the bounds in bytes.
+fn record_bytes(record: &Record) -> usize {
+    record.data.len() + record.partition_key.len()
+}

@@ -1,0 +1,149 @@
+//! Records that are out together, and what is to be done about them.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::keys::KeyHash;
+use super::{CallId, record_bytes};
+use crate::decide::backoff::Backoff;
+use crate::decide::settlement::Number;
+use crate::event::{Failure, FailureCause, GiveUpReason};
+use crate::model::{Record, SequenceNumber};
+
+/// Records that go into one call.
+#[derive(Debug)]
+pub(super) struct Piece {
+    pub(super) numbers: Vec<Number>,
+    pub(super) hashes: Vec<KeyHash>,
+    pub(super) records: Arc<Vec<Record>>,
+    /// How often they were tried.
+    pub(super) attempts: u32,
+}
+
+impl Piece {
+    /// Of records in order.
+    pub(super) fn new(taken: Vec<(Number, KeyHash, Record)>) -> Self {
+        let (mut numbers, mut hashes) = (Vec::new(), Vec::new());
+        let (mut records, len) = (Vec::new(), taken.len());
+        numbers.reserve_exact(len);
+        hashes.reserve_exact(len);
+        records.reserve_exact(len);
+        for (number, hash, record) in taken {
+            numbers.push(number);
+            hashes.push(hash);
+            records.push(record);
+        }
+        Self {
+            numbers,
+            hashes,
+            records: Arc::new(records),
+            attempts: 0,
+        }
+    }
+
+    pub(super) fn into_records(self) -> Vec<(Number, KeyHash, Record)> {
+        let records = Arc::try_unwrap(self.records).unwrap_or_else(|kept| kept.as_ref().clone());
+        let places = self.numbers.into_iter().zip(self.hashes);
+        let all = places.zip(records);
+        all.map(|((number, hash), record)| (number, hash, record))
+            .collect()
+    }
+
+    pub(super) const fn len(&self) -> usize {
+        self.numbers.len()
+    }
+
+    pub(super) const fn is_empty(&self) -> bool {
+        self.numbers.is_empty()
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.records.iter().map(record_bytes).sum()
+    }
+
+    /// The payloads alone, which is what events count.
+    pub(super) fn payload_bytes(&self) -> usize {
+        self.records.iter().map(|record| record.data.len()).sum()
+    }
+
+    pub(super) fn first(&self) -> Option<&SequenceNumber> {
+        self.records.first().map(|record| &record.sequence_number)
+    }
+
+    pub(super) fn last(&self) -> Option<&SequenceNumber> {
+        self.records.last().map(|record| &record.sequence_number)
+    }
+
+    /// Keeps those before `at`, and gives the others away.
+    pub(super) fn split_off(&mut self, at: usize) -> Self {
+        Self {
+            numbers: self.numbers.split_off(at),
+            hashes: self.hashes.split_off(at),
+            records: Arc::new(Arc::make_mut(&mut self.records).split_off(at)),
+            attempts: self.attempts,
+        }
+    }
+
+    /// Gives those at these places away, which are in order, and keeps the others.
+    pub(super) fn pick(self, places: &[usize]) -> (Self, Self) {
+        let attempts = self.attempts;
+        let (mut kept, mut picked) = (Vec::new(), Vec::new());
+        for (place, record) in self.into_records().into_iter().enumerate() {
+            if places.binary_search(&place).is_ok() {
+                picked.push(record);
+            } else {
+                kept.push(record);
+            }
+        }
+        let piece = |records| Self {
+            attempts,
+            ..Self::new(records)
+        };
+        (piece(kept), piece(picked))
+    }
+}
+
+/// What a call is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// To process records.
+    Handle,
+    /// To give them to the failure destination.
+    Divert(GiveUpReason),
+}
+
+/// A call that runs.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Running {
+    pub(super) lane: usize,
+    pub(super) since: Instant,
+    /// Up to when it was told that it runs long.
+    pub(super) told: Instant,
+}
+
+/// Pieces that are done one after the other, because they may share keys.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) id: CallId,
+    pub(super) purpose: Purpose,
+    /// Never empty. The first is in the call, or the next to go into one.
+    pub(super) pieces: VecDeque<Piece>,
+    /// The pauses between failures in a row.
+    pub(super) pauses: Option<Backoff>,
+    /// The last failure of the first piece.
+    pub(super) failure: Option<(FailureCause, Failure)>,
+}
+
+impl Job {
+    pub(super) fn new(id: CallId, purpose: Purpose, piece: Piece) -> Self {
+        Self {
+            id,
+            purpose,
+            pieces: VecDeque::from([piece]),
+            pauses: None,
+            failure: None,
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! Records that wait for a call, by key. A key is ready while none of its records is out.
+//!
+//! Called by [`super`] only. Keys are named by their hash; two with the same hash wait for each other.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::job::Piece;
+use super::{Weigh, record_bytes};
+use crate::decide::settlement::Number;
+use crate::model::Record;
+
+/// A key by its hash.
+pub(super) type KeyHash = u64;
+
+#[derive(Debug, Default)]
+struct Key {
+    /// In the order of the shard.
+    waiting: VecDeque<(Number, Record)>,
+    bytes: usize,
+    /// Records of it that are in a call, or failed and wait to be tried again.
+    out: usize,
+}
+
+#[derive(Default)]
+pub(super) struct Keys {
+    /// How much of a batch a record takes, if not its bytes.
+    weigh: Option<Weigh>,
+    keys: BTreeMap<KeyHash, Key>,
+    /// Those that are ready, by the number of their oldest record.
+    ready: BTreeMap<Number, KeyHash>,
+    ready_records: usize,
+    ready_bytes: usize,
+    waiting: usize,
+}
+
+impl Keys {
+    pub(super) fn new(weigh: Option<Weigh>) -> Self {
+        Self {
+            weigh,
+            ..Self::default()
+        }
+    }
+
+    /// The newest record of the shard waits.
+    pub(super) fn push(&mut self, hash: KeyHash, number: Number, record: Record) {
+        let bytes = self.weight(&record);
+        let key = self.keys.entry(hash).or_default();
+        key.waiting.push_back((number, record));
+        key.bytes += bytes;
+        self.waiting += 1;
+        if key.out == 0 {
+            self.ready_records += 1;
+            self.ready_bytes += bytes;
+            if key.waiting.len() == 1 {
+                self.ready.insert(number, hash);
+            }
+        }
+    }
+
+    /// Takes records out, the oldest first, up to these bounds; one at least. Those at `below` and beyond stay.
+    pub(super) fn take(&mut self, records_max: usize, bytes_max: usize, below: Number) -> Piece {
+        let (mut taken, mut bytes) = (Vec::new(), 0);
+        let weigh = self.weigh.clone();
+        let weight = |record: &Record| weight(weigh.as_ref(), record);
+        while taken.len() < records_max
+            && bytes < bytes_max
+            && let Some((&oldest, &hash)) = self.ready.first_key_value()
+            && oldest < below
+        {
+            let before = taken.len();
+            self.change(hash, |key| {
+                while taken.len() < records_max
+                    && let Some((number, record)) = key.waiting.front()
+                    && *number < below
+                {
+                    let size = weight(record);
+                    if !taken.is_empty() && bytes + size > bytes_max {
+                        break;
+                    }
+                    if let Some((number, record)) = key.waiting.pop_front() {
+                        (key.bytes, bytes) = (key.bytes - size, bytes + size);
+                        key.out += 1;
+                        taken.push((number, hash, record));
+                    }
+                }
+            });
+            self.waiting -= taken.len() - before;
+            if taken.len() == before {
+                break;
+            }
+        }
+        taken.sort_unstable_by_key(|(number, ..)| *number);
+        Piece::new(taken)
+    }
+
+    /// These records are not out any more.
+    pub(super) fn release(&mut self, hashes: &[KeyHash]) {
+        for hash in hashes {
+            self.change(*hash, |key| key.out -= 1);
+        }
+    }
+
+    /// These records wait again, before all others of their keys.
+    pub(super) fn put_back(&mut self, piece: Piece) {
+        for (number, hash, record) in piece.into_records().into_iter().rev() {
+            self.waiting += 1;
+            let bytes = self.weight(&record);
+            self.change(hash, |key| {
+                key.out -= 1;
+                key.bytes += bytes;
+                debug_assert!(key.waiting.front().is_none_or(|(next, _)| number < *next));
+                key.waiting.push_front((number, record));
+            });
+        }
+    }
+
+    /// Forgets all that wait at this number and beyond.
+    pub(super) fn forget_from(&mut self, number: Number) {
+        let hashes: Vec<_> = self.keys.keys().copied().collect();
+        for hash in hashes {
+            let (mut forgotten, weigh) = (0, self.weigh.clone());
+            self.change(hash, |key| {
+                while let Some((_, record)) = key.waiting.pop_back_if(|(at, _)| *at >= number) {
+                    key.bytes -= weight(weigh.as_ref(), &record);
+                    forgotten += 1;
+                }
+            });
+            self.waiting -= forgotten;
+        }
+    }
+
+    /// Changes a key, and what depends on it. A key with nothing in it is forgotten.
+    fn change(&mut self, hash: KeyHash, change: impl FnOnce(&mut Key)) {
+        let key = self.keys.entry(hash).or_default();
+        if key.out == 0
+            && let Some((oldest, _)) = key.waiting.front()
+        {
+            self.ready.remove(oldest);
+            self.ready_records -= key.waiting.len();
+            self.ready_bytes -= key.bytes;
+        }
+        change(key);
+        match key.waiting.front() {
+            Some((oldest, _)) if key.out == 0 => {
+                self.ready.insert(*oldest, hash);
+                self.ready_records += key.waiting.len();
+                self.ready_bytes += key.bytes;
+            }
+            None if key.out == 0 => drop(self.keys.remove(&hash)),
+            Some(_) | None => {}
+        }
+    }
+
+    fn weight(&self, record: &Record) -> usize {
+        weight(self.weigh.as_ref(), record)
+    }
+
+    /// Whether this is a record that goes into no batch.
+    pub(super) fn is_too_heavy(&self, piece: &Piece, bytes_max: usize) -> bool {
+        self.weigh.is_some()
+            && matches!(&piece.records[..], [record] if self.weight(record) > bytes_max)
+    }
+
+    /// The oldest record that can be taken.
+    pub(super) fn oldest_ready(&self) -> Option<Number> {
+        self.ready.first_key_value().map(|(number, _)| *number)
+    }
+
+    pub(super) const fn ready_records(&self) -> usize {
+        self.ready_records
+    }
+
+    pub(super) const fn ready_bytes(&self) -> usize {
+        self.ready_bytes
+    }
+
+    /// Whether no record waits.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.waiting == 0
+    }
+}
+
+/// What a record takes of a batch.
+fn weight(weigh: Option<&Weigh>, record: &Record) -> usize {
+    weigh.map_or_else(|| record_bytes(record), |weigh| weigh(record))
+}

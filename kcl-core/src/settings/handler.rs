@@ -1,0 +1,82 @@
+//! How records are handed to a handler.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::text;
+
+/// How records are handed to a handler: a [`BatchHandler`](crate::BatchHandler), a closure, a stream. A
+/// [`RecordProcessor`](crate::RecordProcessor) gets whole pages, one after the other, and none of this applies.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HandlerSettings {
+    /// Calls that one shard may have at once. Default 1: the order of the whole shard. With more, the order is that
+    /// of each partition key. 1 to 1,000.
+    pub lanes: usize,
+    /// Records in one call, at most. Default 100. A handler of single records is called for each of them, and
+    /// this says how many at most are counted as settled together. 1 to 10,000.
+    pub batch_records_max: usize,
+    /// Bytes in one call, payloads and partition keys, at most. Default 4 MiB. A record that is larger comes
+    /// alone. At least 1.
+    pub batch_bytes_max: usize,
+    /// How long a batch that is not full waits for more records. Default 0: not at all. At most 5 minutes.
+    #[serde(with = "text")]
+    pub batch_window: Duration,
+    /// Records of one shard from the oldest unsettled one to the newest taken in, at most, settled ones
+    /// between them included: what may come again after a crash. Default 20,000. At least `lanes`. The last page
+    /// may exceed it.
+    pub unsettled_records_max: usize,
+    /// Bytes of unsettled records of one shard, at most. Default 32 MiB. At least 1. The last page may exceed it.
+    pub unsettled_bytes_max: usize,
+}
+
+impl Default for HandlerSettings {
+    fn default() -> Self {
+        Self {
+            lanes: 1,
+            batch_records_max: 100,
+            batch_bytes_max: 4 * 1024 * 1024,
+            batch_window: Duration::ZERO,
+            unsettled_records_max: 20_000,
+            unsettled_bytes_max: 32 * 1024 * 1024,
+        }
+    }
+}
+
+impl HandlerSettings {
+    /// Checks each rule: whether it holds, for which setting, and in words.
+    pub(super) fn check(&self, check: &mut dyn FnMut(bool, &str, &str)) {
+        let handler = self;
+        check(
+            (1..=1_000).contains(&handler.lanes),
+            "handler.lanes",
+            "must be 1 to 1,000",
+        );
+        check(
+            (1..=10_000).contains(&handler.batch_records_max),
+            "handler.batch_records_max",
+            "must be 1 to 10,000",
+        );
+        check(
+            handler.batch_bytes_max > 0,
+            "handler.batch_bytes_max",
+            "must be at least 1",
+        );
+        check(
+            handler.batch_window <= Duration::from_secs(300),
+            "handler.batch_window",
+            "must be at most 5 minutes",
+        );
+        check(
+            handler.unsettled_records_max >= handler.lanes,
+            "handler.unsettled_records_max",
+            "must be at least handler.lanes, or lanes stay empty",
+        );
+        check(
+            handler.unsettled_bytes_max > 0,
+            "handler.unsettled_bytes_max",
+            "must be at least 1",
+        );
+    }
+}
