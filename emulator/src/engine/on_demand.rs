@@ -470,7 +470,7 @@ mod tests {
                 let total: u64 = (0..plain.starts.len()).map(per).sum();
                 let before = plain.starts.len();
                 let count = plain.window(per);
-                let needed = usize::try_from(total.div_ceil(FULL)).unwrap();
+                let needed = usize::try_from(total.div_ceil(FULL)).unwrap().min(SHARDS_MAX);
                 prop_assert!(count >= needed.max(least));
                 prop_assert!(count >= before.div_ceil(2));
                 let until = plain.scaler.due().after(Duration::from_millis(days * DAY_MILLIS));
