@@ -60,8 +60,8 @@ use std::time::Duration;
 
 pub use self::emit::{Events, Observer, Origin};
 pub use self::facts::{
-    CallOutcome, Callback, Failure, FailureCause, GiveUpReason, LossReason, Malformed, Plan,
-    ReadCall, ReadFailure, Refusal, Retrieval, StopReason, TakeReason, Trimmed,
+    CallOutcome, Callback, Failure, FailureCause, GiveUpReason, HandOverReason, LossReason,
+    Malformed, Plan, ReadCall, ReadFailure, Refusal, Retrieval, StopReason, TakeReason, Trimmed,
 };
 use crate::model::{Checkpoint, Epoch, SequenceNumber, ShardId, StreamName, WorkerId};
 use crate::run::report::Report;
@@ -168,10 +168,20 @@ pub enum Event {
         /// The write alone.
         took: Duration,
     },
-    /// This worker will hand a shard over: another worker has fewer, or its stream was removed from this one.
+    /// This worker will hand a shard over.
     HandOverPlanned {
         /// The shard.
         shard: ShardId,
+        /// Why.
+        why: HandOverReason,
+    },
+    /// The reader of a shard has had no answer from the service for a while. If that lasts while other shards are
+    /// read well, the lease is handed over. Told once for each time that it falls silent.
+    ReaderSilent {
+        /// The shard.
+        shard: ShardId,
+        /// For how long.
+        silent: Duration,
     },
     /// A lease is no longer this worker's, against its will.
     LeaseLost {

@@ -12,7 +12,7 @@ use std::time::Duration;
 use metrics::{Label, counter, gauge, histogram};
 
 use crate::event::{CallOutcome, Callback, Event, Observer, Origin, Plan, ReadCall, ReadFailure};
-use crate::event::{Refusal, Retrieval, StopReason};
+use crate::event::{HandOverReason, Refusal, Retrieval, StopReason};
 use crate::model::ShardId;
 
 /// Counts and times what a worker does, for whatever recorder the program has installed.
@@ -223,6 +223,20 @@ impl Observer for MetricsObserver {
                 let labels = of_shard(origin, PROCESS, &trimmed.shard);
                 counter!("RecordsTrimmed", labels).increment(1);
             }
+            Event::HandOverPlanned { why, .. } => {
+                let why = match why {
+                    HandOverReason::Count => "Count",
+                    HandOverReason::StreamRemoved => "StreamRemoved",
+                    HandOverReason::Load { .. } | HandOverReason::InReturn { .. } => "Load",
+                    HandOverReason::ReaderSilent { .. } => "ReaderSilent",
+                };
+                let mut labels = of_worker(origin, TAKE);
+                labels.push(Label::from_static_parts("Reason", why));
+                counter!("LeasesHandedOver", labels).increment(1);
+            }
+            Event::ReaderSilent { shard, .. } => {
+                counter!("SilentReaders", of_shard(origin, PROCESS, shard)).increment(1);
+            }
             Event::ShardForgotten { .. } => {
                 counter!("ShardsForgotten", of_worker(origin, TAKE)).increment(1);
             }
@@ -247,7 +261,6 @@ impl Observer for MetricsObserver {
             | Event::WorkerFailed { .. }
             | Event::LeaseCreated { .. }
             | Event::LeaseRemoved { .. }
-            | Event::HandOverPlanned { .. }
             | Event::LeaseLost { .. }
             | Event::LeaseReleased { .. }
             | Event::ReleaseRefused { .. }
@@ -291,7 +304,10 @@ fn loaded(origin: &Origin, shard: &ShardId, counts: [u64; 3], oldest: Option<Dur
     gauge!("OldestUnsettledMillis", labels()).set(millis(oldest.unwrap_or_default()));
 }
 
-#[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "counts and bytes per second far below 2^52"
+)]
 fn planned(plan: &Plan, origin: &Origin) {
     let needed = plan.target.saturating_sub(plan.held);
     let counts = [
@@ -305,6 +321,11 @@ fn planned(plan: &Plan, origin: &Origin) {
     ];
     for (name, count) in counts {
         gauge!(name, of_worker(origin, TAKE)).set(count as f64);
+    }
+    for (name, load) in [("Load", plan.load), ("FairLoad", plan.fair_load)] {
+        if let Some(load) = load {
+            gauge!(name, of_worker(origin, TAKE)).set(load as f64);
+        }
     }
 }
 

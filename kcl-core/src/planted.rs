@@ -114,8 +114,6 @@ mod bug {
         KeepsOrphans,
         /// The others are never told to look.
         NeverRings,
-        /// The task that plans ends at its first failure, and nobody is told (KCL #1669).
-        PlannerDiesSilently,
         /// A watch whose keeper is gone is left alone.
         NeverClaimsWatch,
         /// The keeper of the watch never sees anything new.
@@ -132,8 +130,6 @@ mod bug {
         CleansUpEarly,
         /// Finished leases stay for ever.
         NeverCleansUp,
-        /// The task that finds new shards ends at its first failure, and nobody is told (bento #927).
-        SyncDiesSilently,
         /// A lease table that is gone is made anew by whoever misses it.
         MakesLostTable,
         /// A lease that somebody deleted is made anew without a word.
@@ -195,7 +191,6 @@ mod bug {
             Self::TrustsOldParents,
             Self::KeepsOrphans,
             Self::NeverRings,
-            Self::PlannerDiesSilently,
             Self::NeverClaimsWatch,
             Self::SeesNoNews,
             Self::GivesNothingUp,
@@ -204,7 +199,6 @@ mod bug {
             Self::SkipsClosedShards,
             Self::CleansUpEarly,
             Self::NeverCleansUp,
-            Self::SyncDiesSilently,
             Self::MakesLostTable,
             Self::HidesVanishedLeases,
             Self::HidesTrimmedRecords,

@@ -11,7 +11,7 @@ use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::primitives::Blob;
 use kcl_core::event::{Events, Origin};
 use kcl_core::model::Position;
-use kcl_core::port::OpenFeed;
+use kcl_core::port::{Meter, OpenFeed};
 use kcl_core::*;
 use kinesis_emulator::Service;
 use tokio::time::{Instant, interval};
@@ -41,6 +41,7 @@ async fn delays(every: Duration) -> (Vec<Duration>, u32) {
         from: Position::TrimHorizon,
         env: Env::simulated(|| std::time::SystemTime::UNIX_EPOCH, 1),
         events: Events::new(origin, vec![Arc::new(count)]),
+        meter: Meter::default(),
     });
     let (mut put, mut delays) = (VecDeque::new(), Vec::new());
     let (mut ticks, end) = (interval(every), Instant::now() + Duration::from_secs(60));

@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use kcl_core::contract::{FixedOwnership, ScriptedSource};
-use kcl_core::event::{Failure, Origin, Plan, ReadCall, ReadFailure, Retrieval, TakeReason};
+use kcl_core::event::{
+    Failure, HandOverReason, Origin, Plan, ReadCall, ReadFailure, Retrieval, TakeReason,
+};
 use kcl_core::*;
 use metrics::{
     Counter, CounterFn, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder,
@@ -213,7 +215,7 @@ fn every_metric_has_a_unit() {
     }
     assert_eq!(units["DataBytesProcessed"], Unit::Bytes);
     assert_eq!(units["MillisBehindLatest"], Unit::Milliseconds);
-    assert_eq!(units.len(), 55);
+    assert_eq!(units.len(), 59);
 }
 
 #[test]
@@ -287,7 +289,7 @@ fn what_the_leases_tell_is_counted_exactly() {
     let mut plan = Plan::default();
     (plan.leases, plan.free, plan.workers) = (7, 3, 2);
     (plan.held, plan.target, plan.taking) = (1, 4, 2);
-    plan.unserved = 5;
+    (plan.load, plan.fair_load, plan.unserved) = (Some(5000), Some(4000), 5);
     let error = Failure::from(&Error::new(ErrorKind::Unavailable, "scripted"));
     let events = [
         Event::Planned(plan),
@@ -308,6 +310,14 @@ fn what_the_leases_tell_is_counted_exactly() {
             late: true,
         },
         Event::RenewalFailed { took, error },
+        Event::HandOverPlanned {
+            shard: ShardId::new("s"),
+            why: HandOverReason::Count,
+        },
+        Event::ReaderSilent {
+            shard: ShardId::new("s"),
+            silent: SECOND,
+        },
     ];
     with_local_recorder(&book, || {
         for event in &events {
@@ -321,6 +331,8 @@ fn what_the_leases_tell_is_counted_exactly() {
         ("NeededLeases", 3.0),
         ("LeasesToTake", 2.0),
         ("LeaseSpillover", 0.0),
+        ("Load", 5000.0),
+        ("FairLoad", 4000.0),
         ("UnservedLeases", 5.0),
         ("TakenLeases", 1.0),
         ("UntakenLeases", 1.0),
@@ -328,6 +340,8 @@ fn what_the_leases_tell_is_counted_exactly() {
     for (name, value) in gauges {
         assert_eq!(book.values(&format!("{name} TakeLeases w1")), [value]);
     }
+    assert_eq!(book.values("LeasesHandedOver TakeLeases w1 Count"), [1.0]);
+    assert_eq!(book.values("SilentReaders ProcessTask s"), [1.0]);
     assert_eq!(book.values("TakeLease.Success TakeLeases w1"), [1.0, 1.0]);
     assert_eq!(book.values("TakeLease.Time TakeLeases w1"), [10.0, 10.0]);
     assert_eq!(

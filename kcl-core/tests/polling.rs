@@ -10,7 +10,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_kinesis::config::{Credentials, SharedCredentialsProvider};
 use kcl_core::event::{Events, Origin, Trimmed};
 use kcl_core::model::{Position, ShardId};
-use kcl_core::port::{Feed, FeedError, OpenFeed};
+use kcl_core::port::{Feed, FeedError, Meter, OpenFeed};
 use kcl_core::*;
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -137,6 +137,7 @@ struct Reading {
     feed: Feed,
     /// What was told of trimmed records.
     trimmed: Arc<Mutex<Vec<Trimmed>>>,
+    meter: Meter,
     _server: MockServer,
 }
 
@@ -161,16 +162,19 @@ async fn open(service: &Service, from: Position, settings: PollSettings) -> Read
         worker: WorkerId::new("w").unwrap(),
     };
     let events = Events::new(origin, vec![Arc::new(observer)]);
+    let meter = Meter::default();
     let feed = polling.open(OpenFeed {
         events,
         stream: StreamName::new("orders").unwrap(),
         shard: ShardId::new("shard-0"),
         from,
         env: Env::simulated(|| NOON + Duration::from_secs(60), 1),
+        meter: meter.clone(),
     });
     Reading {
         feed,
         trimmed,
+        meter,
         _server: server,
     }
 }
@@ -378,6 +382,23 @@ async fn no_iterator_is_no_reason_to_give_up() {
     let mut reading = from_horizon(&service).await;
     assert_eq!(reading.numbers().await, ["1"]);
     assert_eq!(service.opened().len(), 4);
+}
+
+#[tokio::test]
+async fn silence_is_no_answer_and_not_a_refusal() {
+    let cases = [
+        (refusal(500, "InternalFailure"), 2),
+        (refusal(400, "ProvisionedThroughputExceededException"), 5),
+        (refusal(400, "ExpiredIteratorException"), 8),
+    ];
+    for (failure, answers) in cases {
+        let failures = std::iter::repeat_n(failure, 3);
+        let service = Service::script(failures.chain([last_page([1])]));
+        let mut reading = from_horizon(&service).await;
+        assert_eq!(reading.numbers().await, ["1"]);
+        let read = reading.meter.reading();
+        assert_eq!((read.answers, read.asking_since), (answers, None));
+    }
 }
 
 #[tokio::test]

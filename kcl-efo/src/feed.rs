@@ -16,7 +16,7 @@ use std::sync::Arc;
 use kcl_core::env::Env;
 use kcl_core::error::{Error, ErrorKind};
 use kcl_core::event::{Event, Events, Failure, ReadCall, ReadFailure, Retrieval};
-use kcl_core::port::{BatchSender, OpenFeed};
+use kcl_core::port::{BatchSender, Meter, OpenFeed};
 use kcl_core::{Backoff, RecordSource, ShardId, StreamName};
 use tokio::time::{Instant, sleep_until};
 
@@ -38,6 +38,7 @@ pub(crate) struct Reader {
     shard: ShardId,
     env: Env,
     events: Events,
+    meter: Meter,
     sender: BatchSender,
     rng: fastrand::Rng,
     purse: Purse,
@@ -72,6 +73,7 @@ impl Reader {
             from,
             env,
             events,
+            meter,
         } = request;
         let settings = shared.settings.fallback.clone();
         let wanted = switch.wanted();
@@ -90,6 +92,7 @@ impl Reader {
             shard,
             env,
             events,
+            meter,
             sender,
             failures: 0,
             is_suspect: false,
@@ -131,6 +134,7 @@ impl Reader {
 
     /// Something came by subscription.
     fn heard(&mut self) {
+        self.meter.answered();
         self.failures = 0;
         self.is_suspect = false;
         // From here it can only stay.
@@ -163,6 +167,7 @@ impl Reader {
         let mut ready_at = Instant::now();
         loop {
             let asked = Instant::now();
+            self.meter.asks(asked);
             let shared = self.shared.clone();
             let answer = async {
                 sleep_until(ready_at).await;
@@ -175,7 +180,10 @@ impl Reader {
                 () = at(self.route.next_deadline()) => Woken::Due,
             };
             let (news, error) = match woken {
-                Woken::Answer(Ok(arn)) => return Ok(arn),
+                Woken::Answer(Ok(arn)) => {
+                    self.meter.answered();
+                    return Ok(arn);
+                }
                 Woken::Wanted => (News::Wanted(Retrieval::Polling), None),
                 Woken::Due => (News::Due, Some(self.not_ready())),
                 Woken::Answer(Err(error)) => {

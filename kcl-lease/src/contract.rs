@@ -17,8 +17,8 @@ use kcl_core::model::{
 };
 
 use crate::row::{
-    Fence, Incarnation, LeaseRow, Progress, Row, StartRow, StreamSet, WatchRow, WorkerKey,
-    WorkerRow,
+    Capacity, Fence, InReturn, Incarnation, LeaseRow, Moved, Parting, Progress, Row, StartRow,
+    StreamSet, WatchRow, WorkerKey, WorkerRow,
 };
 use crate::store::{Freshness, LeaseStore, Outcome, StoreError, Take};
 
@@ -40,6 +40,7 @@ pub async fn lease_store<S: LeaseStore>(fresh: impl AsyncFn() -> S) {
     an_announcement_follows_on_the_one_before(&ready().await).await;
     what_is_announced_outlives_its_holder_and_not_its_checkpoint(&ready().await).await;
     a_release_ends_the_grant(&ready().await).await;
+    what_is_known_of_a_load_goes_with_the_lease(&ready().await).await;
     a_finished_shard_is_final(&ready().await).await;
     only_finished_rows_are_removed(&ready().await).await;
     life_is_proven_in_steps_of_one(&ready().await).await;
@@ -97,6 +98,8 @@ fn worker_row(key: WorkerKey) -> WorkerRow {
         leaving: false,
         lease_time: Duration::from_secs(10),
         leases_max: None,
+        capacity: Some(Capacity::new(2.5)),
+        load: Some(0),
         serves: None,
     }
 }
@@ -227,8 +230,8 @@ async fn a_commit_needs_the_fence_and_the_checkpoint_before<S: LeaseStore>(store
     let (a, b) = (worker("a", 1), worker("b", 2));
     let (row, fence) = taken(store, "s-1", &a).await;
     let start = Checkpoint::TrimHorizon;
-    applied(store.commit(&fence, &start, &at("5", 0)).await);
-    applied(store.commit(&fence, &at("5", 0), &at("5", 2)).await);
+    applied(store.commit(&fence, &start, &at("5", 0), None).await);
+    applied(store.commit(&fence, &at("5", 0), &at("5", 2), None).await);
     let after = lease(store, "s-1").await;
     assert_eq!(
         (&after.checkpoint, after.counter, after.switches),
@@ -236,7 +239,7 @@ async fn a_commit_needs_the_fence_and_the_checkpoint_before<S: LeaseStore>(store
     );
 
     for from in [start, at("5", 0), at("5", 1), at("4", 2)] {
-        let image = refused(store.commit(&fence, &from, &at("9", 0)).await);
+        let image = refused(store.commit(&fence, &from, &at("9", 0), None).await);
         assert_eq!(
             image,
             Some(after.clone()),
@@ -256,15 +259,19 @@ async fn a_commit_needs_the_fence_and_the_checkpoint_before<S: LeaseStore>(store
         ..fence.clone()
     };
     for wrong in [&wrong_epoch, &wrong_life] {
-        assert!(refused(store.commit(wrong, &at("5", 2), &at("9", 0)).await).is_some());
+        assert!(refused(store.commit(wrong, &at("5", 2), &at("9", 0), None).await).is_some());
     }
     assert_eq!(
-        refused(store.commit(&wrong_shard, &at("5", 2), &at("9", 0)).await),
+        refused(
+            store
+                .commit(&wrong_shard, &at("5", 2), &at("9", 0), None)
+                .await
+        ),
         None
     );
 
     applied(store.take(&take_of(&after, &b)).await);
-    let image = refused(store.commit(&fence, &at("5", 2), &at("9", 0)).await);
+    let image = refused(store.commit(&fence, &at("5", 2), &at("9", 0), None).await);
     assert!(
         image.is_some_and(|row| row.is_held_by(&b)),
         "a zombie cannot write"
@@ -341,7 +348,7 @@ async fn what_is_announced_outlives_its_holder_and_not_its_checkpoint<S: LeaseSt
     let announced = Some(pending(at("9", 0), Some(b"state")));
     let one = progress(&none.checkpoint, announced.clone());
     applied(store.prepare(&fence, &none, &one).await);
-    applied(store.release(&fence).await);
+    applied(store.release(&fence, &Parting::default()).await);
     let free = lease(store, "s-1").await;
     assert_eq!(free.pending, announced, "a release leaves it");
     let row = applied(store.take(&take_of(&free, &b)).await);
@@ -362,7 +369,11 @@ async fn what_is_announced_outlives_its_holder_and_not_its_checkpoint<S: LeaseSt
         (next.clone(), 0),
         "a checkpoint before it leaves it"
     );
-    applied(store.commit(&fence, &next.checkpoint, &at("9", 0)).await);
+    applied(
+        store
+            .commit(&fence, &next.checkpoint, &at("9", 0), None)
+            .await,
+    );
     let made = progress(&at("9", 0), None);
     assert_eq!(lease(store, "s-1").await.progress(), made);
 
@@ -378,18 +389,62 @@ async fn a_release_ends_the_grant<S: LeaseStore>(store: &S) {
     let (_, fence) = taken(store, "s-1", &a).await;
     applied(
         store
-            .commit(&fence, &Checkpoint::TrimHorizon, &at("5", 0))
+            .commit(&fence, &Checkpoint::TrimHorizon, &at("5", 0), None)
             .await,
     );
-    applied(store.release(&fence).await);
+    applied(store.release(&fence, &Parting::default()).await);
     let free = lease(store, "s-1").await;
     assert_eq!((free.owner.clone(), free.counter), (None, 2));
     assert_eq!(free.checkpoint, at("5", 0), "progress survives");
-    assert_eq!(refused(store.release(&fence).await), Some(free.clone()));
-    let late = store.commit(&fence, &at("5", 0), &at("6", 0)).await;
+    assert_eq!(
+        refused(store.release(&fence, &Parting::default()).await),
+        Some(free.clone())
+    );
+    let late = store.commit(&fence, &at("5", 0), &at("6", 0), None).await;
     assert_eq!(refused(late), Some(free.clone()));
     let again = applied(store.take(&take_of(&free, &a)).await);
     assert_eq!(again.counter, 3);
+}
+
+async fn what_is_known_of_a_load_goes_with_the_lease<S: LeaseStore>(store: &S) {
+    let (a, b) = (worker("a", 1), worker("b", 2));
+    let (_, fence) = taken(store, "s-1", &a).await;
+    let start = Checkpoint::TrimHorizon;
+    applied(store.commit(&fence, &start, &at("5", 0), Some(1_500)).await);
+    applied(store.commit(&fence, &at("5", 0), &at("6", 0), None).await);
+    assert_eq!(lease(store, "s-1").await.load, Some(1_500), "as last known");
+    let moved = Moved {
+        from: a.clone(),
+        to: b.clone(),
+        in_return: Some(InReturn {
+            shard: "s-2".into(),
+            from: a.clone(),
+        }),
+    };
+    let parting = Parting {
+        load: Some(1_025),
+        moved: Some(moved.clone()),
+    };
+    applied(store.release(&fence, &parting).await);
+    let free = lease(store, "s-1").await;
+    assert_eq!(
+        (free.load, free.moved.as_deref()),
+        (Some(1_025), Some(&moved))
+    );
+    let row = applied(store.take(&take_of(&free, &b)).await);
+    assert_eq!((row.load, &row.moved), (free.load, &free.moved));
+    let fence = Fence {
+        holder: b,
+        epoch: fence.epoch.next().next(),
+        ..fence
+    };
+    applied(store.release(&fence, &Parting::default()).await);
+    let free = lease(store, "s-1").await;
+    assert_eq!(
+        (free.load, free.moved),
+        (Some(1_025), None),
+        "to nobody now"
+    );
 }
 
 async fn a_finished_shard_is_final<S: LeaseStore>(store: &S) {
@@ -407,7 +462,7 @@ async fn a_finished_shard_is_final<S: LeaseStore>(store: &S) {
     assert_eq!((ended.owner.clone(), ended.counter), (None, 2));
     assert_eq!((ended.is_ended(), &ended.children), (true, &children));
     let late = store
-        .commit(&fence, &Checkpoint::TrimHorizon, &at("6", 0))
+        .commit(&fence, &Checkpoint::TrimHorizon, &at("6", 0), None)
         .await;
     assert_eq!(refused(late), Some(ended.clone()));
     assert_eq!(refused(store.take(&take_of(&ended, &a)).await), Some(ended));
@@ -449,7 +504,7 @@ async fn life_is_proven_in_steps_of_one<S: LeaseStore>(store: &S) {
     };
     let key = &row.key;
     assert_eq!(
-        refused(store.renew(key, 0, false, None).await),
+        refused(store.renew(key, 0, false, Some(9000), None).await),
         None,
         "never joined"
     );
@@ -459,30 +514,32 @@ async fn life_is_proven_in_steps_of_one<S: LeaseStore>(store: &S) {
         Some(row.clone()),
         "a copy of the joining"
     );
-    applied(store.renew(key, 0, false, None).await);
+    applied(store.renew(key, 0, false, Some(9000), None).await);
     let after = WorkerRow {
         counter: 1,
+        load: Some(9000),
         ..row.clone()
     };
     assert_eq!(
-        refused(store.renew(key, 0, false, None).await),
+        refused(store.renew(key, 0, false, Some(9000), None).await),
         Some(after),
         "a copy of a renewal"
     );
-    applied(store.renew(key, 1, true, None).await);
+    applied(store.renew(key, 1, true, None, None).await);
     let leaving = WorkerRow {
         counter: 2,
         leaving: true,
+        load: None,
         ..row.clone()
     };
     assert_eq!(
-        refused(store.renew(key, 5, true, None).await),
+        refused(store.renew(key, 5, true, Some(9000), None).await),
         Some(leaving)
     );
     ok(store.leave(key).await);
     ok(store.leave(key).await);
     assert_eq!(
-        refused(store.renew(key, 2, true, None).await),
+        refused(store.renew(key, 2, true, Some(9000), None).await),
         None,
         "a late renewal revives nobody"
     );
@@ -494,9 +551,10 @@ async fn an_eviction_needs_a_row_that_stands_still<S: LeaseStore>(store: &S) {
     applied(store.evict(key, None).await);
     applied(store.evict(key, Some(3)).await);
     applied(store.join(&row).await);
-    applied(store.renew(key, 0, false, None).await);
+    applied(store.renew(key, 0, false, Some(9000), None).await);
     let alive = WorkerRow {
         counter: 1,
+        load: Some(9000),
         ..row.clone()
     };
     assert_eq!(
@@ -511,7 +569,7 @@ async fn an_eviction_needs_a_row_that_stands_still<S: LeaseStore>(store: &S) {
     );
     applied(store.evict(key, Some(1)).await);
     assert_eq!(
-        refused(store.renew(key, 1, false, None).await),
+        refused(store.renew(key, 1, false, Some(9000), None).await),
         None,
         "it learns that it is dead"
     );
@@ -565,7 +623,11 @@ async fn shards_of_one_name_in_two_streams_have_two_rows<S: LeaseStore>(store: &
             holder: by.clone(),
             epoch: Epoch::new(row.counter),
         };
-        applied(store.commit(&fence, &row.checkpoint, &at("5", 0)).await);
+        applied(
+            store
+                .commit(&fence, &row.checkpoint, &at("5", 0), None)
+                .await,
+        );
     }
     let alone = LeaseRow::fresh(&shard("s-1", &[]), Checkpoint::TrimHorizon);
     applied(store.create_lease(&alone).await);
@@ -601,13 +663,20 @@ async fn a_worker_says_which_streams_it_reads<S: LeaseStore>(store: &S) {
     };
     applied(store.join(&row).await);
     assert_eq!(ok(store.read_worker(&row.key).await), Some(row.clone()));
-    applied(store.renew(&row.key, 0, false, Some(more.key())).await);
+    applied(
+        store
+            .renew(&row.key, 0, false, None, Some(more.key()))
+            .await,
+    );
     let after = WorkerRow {
         counter: 1,
+        load: None,
         serves: Some(more.key().clone()),
         ..row.clone()
     };
-    let late = store.renew(&row.key, 0, false, Some(some.key())).await;
+    let late = store
+        .renew(&row.key, 0, false, None, Some(some.key()))
+        .await;
     assert_eq!(refused(late), Some(after), "a late copy brings no set back");
     let rows = ok(store.scan(Freshness::Consistent).await);
     for set in [some, more] {
@@ -628,13 +697,14 @@ async fn the_watch_changes_hands_as_it_was_seen<S: LeaseStore>(store: &S) {
         None,
         "a bell alone is no watch"
     );
-    assert_eq!(refused(store.keep_watch(0).await), None);
+    assert_eq!(refused(store.keep_watch(0, None).await), None);
     let first = applied(store.claim_watch(None, &one).await);
     let expected = WatchRow {
         owner: one.clone(),
         term: 1,
         looks: 0,
         bell: 1,
+        mark: None,
     };
     assert_eq!(first, expected);
     assert_eq!(
@@ -642,11 +712,12 @@ async fn the_watch_changes_hands_as_it_was_seen<S: LeaseStore>(store: &S) {
         Some(first.clone()),
         "there is one"
     );
-    applied(store.keep_watch(1).await);
+    applied(store.keep_watch(1, Some(7)).await);
     ok(store.ring().await);
     let kept = WatchRow {
         looks: 1,
         bell: 2,
+        mark: Some(7),
         ..first.clone()
     };
     assert_eq!(ok(store.read_watch().await), Some(kept.clone()));
@@ -660,7 +731,7 @@ async fn the_watch_changes_hands_as_it_was_seen<S: LeaseStore>(store: &S) {
     };
     assert_eq!(second, expected);
     assert_eq!(
-        refused(store.keep_watch(1).await),
+        refused(store.keep_watch(1, None).await),
         Some(second.clone()),
         "another has it"
     );

@@ -3,6 +3,8 @@
 //! The one place where the keeper (which moves the deadline), the planner (which adds grants) and
 //! the rights (which give them back) meet. A plain lock around a few lines; nothing awaits here.
 
+mod reads;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,12 +14,13 @@ use kcl_core::error::{Error, ErrorKind};
 use kcl_core::event::{Event, Events, LossReason};
 use kcl_core::model::{Shard, ShardId};
 use kcl_core::planted;
-use kcl_core::port::Standing;
+use kcl_core::port::{Meter, Standing};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use crate::plan::vanished::{Known, Vanished};
-use crate::row::{Fence, LeaseRow, StreamSet, StreamSetKey, WorkerKey};
+use crate::rate::Rate;
+use crate::row::{Fence, LeaseRow, Moved, StreamSet, StreamSetKey, WorkerKey};
 
 /// How far the worker is on its way out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -82,6 +85,21 @@ struct Holding {
     fence: Fence,
     state: State,
     standing: watch::Sender<Standing>,
+    meter: Meter,
+    rate: Rate,
+    /// It moved here not long ago, and stays until then.
+    rests_until: Option<Instant>,
+    /// Who is to have it, if it is given to somebody.
+    moved: Option<Moved>,
+}
+
+/// What a grant begins with.
+#[derive(Debug)]
+pub(crate) struct Begin {
+    /// Bytes per second, as a former holder measured them.
+    pub(crate) load: Option<u64>,
+    /// Until when it is not to move again.
+    pub(crate) rests_until: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -209,22 +227,33 @@ impl Holdings {
     }
 
     /// Adds a grant. Nothing if the life it was taken in is over.
-    pub(crate) fn add(&self, fence: &Fence) -> Option<watch::Receiver<Standing>> {
+    pub(crate) fn add(
+        &self,
+        fence: &Fence,
+        begin: &Begin,
+    ) -> Option<(watch::Receiver<Standing>, Meter)> {
         let mut inner = self.inner();
         let until = match &inner.life {
             Some(life) if life.key == fence.holder => life.until,
             Some(_) | None => return None,
         };
         let (standing, receiver) = watch::channel(Standing::Held { until });
+        let (now, meter) = (Instant::now(), Meter::default());
         let holding = Holding {
             fence: fence.clone(),
             state: State::Held,
             standing,
+            meter: meter.clone(),
+            rate: begin
+                .load
+                .map_or(Rate::unknown(now), |load| Rate::known(load, now)),
+            rests_until: begin.rests_until,
+            moved: None,
         };
         if let Some(before) = inner.grants.insert(fence.shard.clone(), holding) {
             before.standing.send_replace(Standing::Lost);
         }
-        Some(receiver)
+        Some((receiver, meter))
     }
 
     /// Whether this grant is in force.
@@ -246,18 +275,22 @@ impl Holdings {
             .collect()
     }
 
-    /// Asks the consumer of a grant to drain it and give it back.
-    pub(crate) fn hand_over(&self, shard: &ShardId) {
+    /// Asks the consumer of a grant to drain it and give it back, to somebody or to whoever has least. Tells whether
+    /// that is news.
+    pub(crate) fn hand_over(&self, shard: &ShardId, moved: Option<Moved>) -> bool {
         let mut inner = self.inner();
         let Some(until) = inner.life.as_ref().map(|life| life.until) else {
-            return;
+            return false;
         };
         if let Some(holding) = inner.grants.get_mut(shard)
             && holding.state == State::Held
         {
             holding.state = State::HandOver;
+            holding.moved = moved;
             holding.publish(until);
+            return true;
         }
+        false
     }
 
     /// The grant is given back: it is no longer in force.

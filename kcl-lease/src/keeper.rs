@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::holdings::{Holdings, Phase};
-use crate::row::{Incarnation, StreamSetKey, WorkerKey, WorkerRow};
+use crate::row::{Capacity, Incarnation, StreamSetKey, WorkerKey, WorkerRow};
 use crate::settings::LeaseSettings;
 use crate::store::{LeaseStore, Outcome, StoreError};
 
@@ -92,6 +92,8 @@ impl<S: LeaseStore> Keeper<S> {
             leaving: says.leaving,
             lease_time: self.settings.duration,
             leases_max: self.settings.leases_max,
+            capacity: Some(Capacity::new(self.settings.capacity)),
+            load: self.settings.by_load().then_some(0),
             serves: says.serves,
         };
         let sent = Instant::now();
@@ -235,10 +237,12 @@ impl<S: LeaseStore> Keeper<S> {
     async fn renew(&self, pulse: &mut Pulse, says: Says) -> Result<(), End> {
         let sent = Instant::now();
         let first_sent = *pulse.unanswered.get_or_insert(sent);
+        let load = self.holdings.measure(sent);
+        let load = self.settings.by_load().then_some(load);
         let serves = says.serves.as_ref();
         let renewal = self
             .store
-            .renew(&pulse.key, pulse.counter, says.leaving, serves);
+            .renew(&pulse.key, pulse.counter, says.leaving, load, serves);
         let Ok(outcome) = timeout_at(pulse.until, renewal).await else {
             return Err(End::Dead(pulse.failure.take()));
         };

@@ -55,6 +55,10 @@
 //! all keeps the watch over the whole table and rings for the others, so that what the table costs at rest
 //! does not grow with shards (`docs/decisions/0005-one-worker-keeps-the-watch.md`).
 //!
+//! Shares are even by count, for the capacity of each worker, and when they are, by what is read of the shards
+//! ([`Balance`], `docs/decisions/0009-balance-by-load.md`). Each lease that is handed over is told with its reason,
+//! in `kcl_core::Event::HandOverPlanned`.
+//!
 //! # Several streams
 //!
 //! A worker of [several streams](kcl_core::Streams) keeps the leases of all of them in one table, with one row that
@@ -107,6 +111,7 @@ mod model;
 mod ownership;
 mod plan;
 mod planner;
+mod rate;
 mod right;
 mod row;
 mod settings;
@@ -120,10 +125,10 @@ pub use java::{JavaFleet, JavaLeases, JavaSettings};
 pub use leases::{DynamoLeases, MemoryLeases};
 pub use ownership::Leases;
 pub use row::{
-    Fence, Incarnation, LeaseRow, Owner, Progress, Row, StartRow, StreamSet, StreamSetKey,
-    WatchRow, WorkerKey, WorkerRow, whole_millis,
+    Capacity, Fence, InReturn, Incarnation, LeaseRow, Moved, Owner, Parting, Progress, Row,
+    StartRow, StreamSet, StreamSetKey, WatchRow, WorkerKey, WorkerRow, whole_millis,
 };
-pub use settings::LeaseSettings;
+pub use settings::{Balance, LeaseSettings};
 pub use shards::{KinesisShards, ShardList};
 pub use store::dynamo::DynamoTable;
 pub use store::memory::{MemoryStore, MemoryTable};

@@ -21,8 +21,8 @@ use crate::holdings::{Holdings, Phase};
 use crate::keeper::{Joined, Keeper};
 use crate::plan::view::Observer;
 use crate::plan::watch::Watching;
-use crate::planner::Planner;
 use crate::planner::streams::add_streams;
+use crate::planner::{Balancing, Planner};
 use crate::settings::LeaseSettings;
 use crate::shards::ShardList;
 use crate::store::{LeaseStore, StoreError};
@@ -117,6 +117,7 @@ impl<S: LeaseStore, L: ShardList> Ownership for Leases<S, L> {
             observer: Observer::default(),
             rung_for: BTreeSet::new(),
             watching: Watching::default(),
+            balance: Balancing::default(),
             changes: changes(&start.tracker),
             watch: None,
             term: None,
@@ -271,6 +272,17 @@ pub(crate) fn outcome(ended: Result<Result<(), Error>, JoinError>) -> Result<(),
     }
 }
 
+/// Why the worker cannot go on without a task that ended although nobody asked it to.
+pub(crate) fn ended_early(ended: Result<Result<(), Error>, JoinError>) -> Error {
+    outcome(ended).err().unwrap_or_else(|| {
+        Error::new(
+            ErrorKind::Internal,
+            "a task of the leases ended although the worker runs",
+        )
+        .with_hint("this is a mistake in the library: please report it")
+    })
+}
+
 #[async_trait]
 impl<S: LeaseStore> OwnershipControl for Control<S> {
     fn stop_taking(&mut self) {
@@ -284,18 +296,14 @@ impl<S: LeaseStore> OwnershipControl for Control<S> {
     }
 
     async fn failed(&mut self) -> Error {
-        loop {
-            match self.tasks.join_next().await {
-                Some(ended) => match outcome(ended) {
-                    Ok(()) => tracing::debug!("a task of the leases ended"),
-                    Err(error) => {
-                        // Nothing can be renewed, taken or found any more: hold on to nothing.
-                        self.holdings.end();
-                        return error;
-                    }
-                },
-                None => return std::future::pending().await,
+        // None of them ends before `leave` says so.
+        match self.tasks.join_next().await {
+            Some(ended) => {
+                // Nothing can be renewed, taken or found any more: hold on to nothing.
+                self.holdings.end();
+                ended_early(ended)
             }
+            None => std::future::pending().await,
         }
     }
 
@@ -331,5 +339,51 @@ impl<S: LeaseStore> OwnershipControl for Control<S> {
             }
         }
         ended
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::memory::MemoryTable;
+    use kcl_core::event::Events;
+    use kcl_core::model::{InitialPosition, StreamName};
+
+    fn control(
+        phase: Phase,
+        task: impl Future<Output = Result<(), Error>> + Send + 'static,
+    ) -> Control<MemoryTable> {
+        let mut tasks = JoinSet::new();
+        tasks.spawn(task);
+        tasks.spawn(std::future::pending());
+        let tracker = StreamTracker::Single {
+            stream: StreamName::new("orders").expect("a name"),
+            initial_position: InitialPosition::TrimHorizon,
+        };
+        Control {
+            store: Arc::new(MemoryTable::new()),
+            settings: LeaseSettings::default(),
+            holdings: Arc::new(Holdings::new(Events::default(), tracker)),
+            phases: [0; 3].map(|_| watch::Sender::new(phase)),
+            tasks,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_task_that_ends_unasked_ends_the_worker_even_without_an_error() {
+        for phase in [Phase::Sharing, Phase::Leaving] {
+            let error = control(phase, async { Ok(()) }).failed().await;
+            assert_eq!(error.kind(), ErrorKind::Internal, "{error}");
+            assert!(error.to_string().contains("ended although"), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_task_that_panics_ends_the_worker() {
+        let error = control(Phase::Sharing, async { panic!("scripted") })
+            .failed()
+            .await;
+        assert_eq!(error.kind(), ErrorKind::Internal);
+        assert!(error.to_string().contains("panicked"), "{error}");
     }
 }

@@ -4,6 +4,9 @@
 //! * [`expiry`]: who is alive, and which leases can be had.
 //! * [`classes`]: which workers can read which leases.
 //! * [`balance`]: whose share of those is how large, and who gets which free lease.
+//! * [`load`]: who gives what to whom so that all read the same for their capacity.
+//! * [`moved`]: leases that were given to a certain worker, and as whose they count.
+//! * [`silent`]: readers that get no answer.
 //! * [`lineage`]: which rows must exist; parents before children.
 //! * [`cleanup`]: which rows of finished shards may go.
 //! * [`forgotten`]: which shards the stream forgot before they were read.
@@ -18,11 +21,14 @@ pub(crate) mod cleanup;
 pub(crate) mod expiry;
 pub(crate) mod forgotten;
 pub(crate) mod lineage;
+pub(crate) mod load;
+pub(crate) mod moved;
+pub(crate) mod silent;
 pub(crate) mod vanished;
 pub(crate) mod view;
 pub(crate) mod watch;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kcl_core::event::{self, TakeReason};
 use kcl_core::model::ShardId;
@@ -31,8 +37,10 @@ use tokio::time::Instant;
 
 use self::classes::{Readers, Reads};
 use self::expiry::{Hold, Life};
+use self::load::{Fleet, Own, Sight};
+use self::moved::Moving;
 use self::view::View;
-use crate::row::{LeaseRow, WorkerKey};
+use crate::row::{Capacity, LeaseRow, WorkerKey};
 
 /// The worker that plans.
 #[derive(Clone, Debug)]
@@ -45,6 +53,12 @@ pub(crate) struct Me {
     pub(crate) taking: bool,
     /// How many shards it reads at most.
     pub(crate) leases_max: Option<u32>,
+    /// How much it can do.
+    pub(crate) capacity: Capacity,
+    /// What it reads, if it balances by that.
+    pub(crate) own: Option<Own>,
+    /// Shards that another worker should try to read.
+    pub(crate) silent: BTreeSet<ShardId>,
     /// What it reads.
     pub(crate) reads: Reads,
     /// Who keeps the watch.
@@ -62,6 +76,12 @@ pub(crate) struct Plan {
     pub(crate) take: Vec<Pick>,
     /// Leases to hand over, because another worker should have them.
     pub(crate) give_up: Vec<ShardId>,
+    /// Leases to give to a certain worker at once.
+    pub(crate) give_away: Vec<Moving>,
+    /// Leases to give to a certain worker if that is wished for long enough.
+    pub(crate) wishes: Vec<Moving>,
+    /// From which load for its capacity on a worker should look whether it has such wishes.
+    pub(crate) mark: Option<u64>,
     /// Who should take which free lease, in this worker's eyes.
     pub(crate) offers: BTreeMap<ShardId, WorkerKey>,
     /// How many leases each worker that shares has.
@@ -81,7 +101,8 @@ impl Plan {
     /// something changes.
     pub(crate) fn is_settled(&self) -> bool {
         let is_idle = self.evict.is_empty() && self.take.is_empty() && self.give_up.is_empty();
-        is_idle && self.offers.is_empty() && !self.expecting
+        let is_even = self.give_away.is_empty() && self.wishes.is_empty();
+        is_idle && is_even && self.offers.is_empty() && !self.expecting
     }
 }
 
@@ -102,12 +123,13 @@ pub(crate) struct Pick {
 /// Decides what this worker does about what it sees.
 pub(crate) fn plan(view: &View, me: &Me, now: Instant) -> Plan {
     let lives = expiry::lives(view, me, now);
-    let mut holds = BTreeMap::new();
-    for (shard, seen) in &view.leases {
-        if is_readable(view, &seen.row) {
-            holds.insert(shard.clone(), expiry::hold(seen, me, &lives, now));
-        }
-    }
+    let readable = view
+        .leases
+        .iter()
+        .filter(|(_, seen)| is_readable(view, &seen.row));
+    let holds: BTreeMap<ShardId, Hold> = readable
+        .map(|(shard, seen)| (shard.clone(), expiry::hold(seen, me, &lives, now)))
+        .collect();
     let mut plan = Plan {
         wake_at: expiry::wake_at(&lives),
         ..Plan::default()
@@ -115,13 +137,14 @@ pub(crate) fn plan(view: &View, me: &Me, now: Instant) -> Plan {
     let readers = Readers::new(view, me);
     plan.evict = evictions(view, &lives, &readers, &holds);
 
-    let shares = classes::share(&readers, me, &lives, &holds);
-    plan.offers = shares.offers;
-    plan.held = shares.held;
+    let shares = classes::share(&readers, me, view, &lives, &holds);
+    plan.offers.clone_from(&shares.offers);
+    plan.held.clone_from(&shares.held);
     if me.taking {
         plan.take = picks(view, &holds, &plan.offers, me);
-        plan.give_up = shares.give_up;
+        plan.give_up.clone_from(&shares.give_up);
         plan.expecting = shares.expecting;
+        plan.give_away = silent::give_away(me, &readers, &shares);
     }
     plan.syncs = readers.leaves_to(&me.key, me.watch.as_ref(), &lives);
     plan.counts = counts(&plan, me);
@@ -132,7 +155,34 @@ pub(crate) fn plan(view: &View, me: &Me, now: Instant) -> Plan {
     if let (Some(max), workers @ 1..) = (me.leases_max, plan.counts.workers) {
         plan.counts.spillover = shares.leases.div_ceil(workers).saturating_sub(max as usize);
     }
+    // Where workers read different streams, what one reads says nothing of what it could give to another.
+    if let (Some(own), [of]) = (me.own.as_ref().filter(|_| me.taking), &shares.classes[..]) {
+        let sight = Sight {
+            view,
+            me,
+            lives: &lives,
+            holds: &holds,
+            loads: &of.loads,
+            homes: &of.homes,
+        };
+        let settled =
+            plan.is_settled() && of.homes.is_even() && !me.held.values().any(|leaving| *leaving);
+        by_load(&mut plan, sight, own, settled);
+    }
     plan
+}
+
+/// Adds what follows from loads. Nothing is wished for before counts are settled.
+fn by_load(plan: &mut Plan, sight: Sight<'_>, own: &Own, settled: bool) {
+    let Some(fleet) = Fleet::see(sight, own) else {
+        return;
+    };
+    plan.counts.load = Some(own.total);
+    plan.counts.fair_load = fleet.fair(&sight.me.key);
+    if settled {
+        plan.mark = fleet.mark(own.threshold);
+        plan.wishes = fleet.wishes(sight, own);
+    }
 }
 
 fn counts(plan: &Plan, me: &Me) -> event::Plan {
@@ -140,7 +190,7 @@ fn counts(plan: &Plan, me: &Me) -> event::Plan {
     counts.workers = plan.held.len();
     counts.held = me.held.len();
     counts.taking = plan.take.len();
-    counts.giving_up = plan.give_up.len();
+    counts.giving_up = plan.give_up.len() + plan.give_away.len();
     counts.evicting = plan.evict.len();
     counts
 }

@@ -6,6 +6,8 @@
 //! It decides nothing itself (`plan` does) and nothing rests on how fresh its reads are: each write
 //! it sends is refused if the row is not as it was seen.
 
+mod balancing;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,7 +16,7 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use futures::stream;
 use kcl_core::error::Error;
-use kcl_core::event::{Event, Events, Failure};
+use kcl_core::event::{Event, Events, Failure, HandOverReason};
 use kcl_core::model::{Epoch, HashKeyRange, Shard, ShardId};
 use kcl_core::planted;
 use kcl_core::port::Grant;
@@ -23,14 +25,16 @@ use tokio::time::{Instant, sleep_until};
 
 pub(crate) mod streams;
 
+pub(crate) use self::balancing::Balancing;
+use self::balancing::owed_for;
 use self::streams::changed;
-use crate::holdings::{Holdings, Life, Phase};
+use crate::holdings::{Begin, Holdings, Life, Phase};
 use crate::plan::classes::Reads;
 use crate::plan::view::{Observer, View};
 use crate::plan::watch::{Duty, Watching};
 use crate::plan::{self, Me, Pick, Plan};
 use crate::right::{LeaseRight, Retry};
-use crate::row::{Fence, LeaseRow, WorkerKey};
+use crate::row::{Fence, LeaseRow, Parting, WorkerKey};
 use crate::settings::LeaseSettings;
 use crate::store::{Freshness, LeaseStore, Outcome, StoreError, Take};
 use crate::trouble::Trouble;
@@ -48,6 +52,7 @@ pub(crate) struct Planner<S: LeaseStore> {
     /// The children without a row that the sync was last rung for.
     pub(crate) rung_for: BTreeSet<ShardId>,
     pub(crate) watching: Watching,
+    pub(crate) balance: Balancing,
     /// Rings when the streams change, if there may be several.
     pub(crate) changes: Option<Arc<Notify>>,
     /// Who keeps the watch, as last seen.
@@ -86,7 +91,6 @@ impl<S: LeaseStore> Planner<S> {
                     trouble.over();
                     next
                 }
-                Err(_) if planted!(PlannerDiesSilently) => return Ok(()),
                 Err(failure) => {
                     trouble.weigh("the lease table cannot be read", failure)?;
                     Instant::now() + self.settings.scan_every()
@@ -126,17 +130,22 @@ impl<S: LeaseStore> Planner<S> {
             self.life = Some(life.key.clone());
             self.must_ring = true;
         }
+        let silent = self.silent_readers();
         self.declare_streams().await?;
         let (duty, bell) = self.consult(&life, phase).await?;
         self.ring_if_due().await;
+        let must_look = !silent.is_empty() || self.reads_too_much();
         let freshness = match duty {
-            Duty::Rest(at) if self.is_settled => return Ok(at.min(self.after_a_scan())),
+            Duty::Rest(at) if self.is_settled && !must_look => {
+                return Ok(at.min(self.after_a_scan()));
+            }
             Duty::Keep if !is_rung && !self.settings.consistent_scans => Freshness::Eventual,
             // What it was rung for is a write, which an old read would not show; and who goes to rest on an old
             // read may miss its part for good.
             Duty::Keep | Duty::Claim(_) | Duty::Look | Duty::Rest(_) => Freshness::Consistent,
         };
-        let next = self.pass(&life, phase, (freshness, is_rung)).await?;
+        let me = self.me(&life, phase, silent);
+        let next = self.pass(&life, me, (freshness, is_rung)).await?;
         if let Some(bell) = bell {
             self.watching.heard(bell);
         }
@@ -159,6 +168,7 @@ impl<S: LeaseStore> Planner<S> {
         let now = Instant::now();
         let bell = row.as_ref().map(|row| row.bell);
         let mut term = row.as_ref().map(|row| row.term);
+        self.balance.mark = row.as_ref().and_then(|row| row.mark);
         let patience = self.settings.duration * WATCH_LEASE_TIMES;
         let mut duty = self
             .watching
@@ -202,7 +212,7 @@ impl<S: LeaseStore> Planner<S> {
         if !self.kept.is_none_or(due) {
             return;
         }
-        match self.store.keep_watch(term).await {
+        match self.store.keep_watch(term, self.balance.own_mark).await {
             Ok(Outcome::Applied(()) | Outcome::Refused(_)) => self.kept = Some(now),
             Err(failure) => {
                 tracing::debug!(error = %failure.into_error(), "cannot tell that the watch is kept");
@@ -225,7 +235,7 @@ impl<S: LeaseStore> Planner<S> {
     async fn pass(
         &mut self,
         life: &Life,
-        phase: Phase,
+        me: Me,
         (freshness, is_rung): (Freshness, bool),
     ) -> Result<Instant, StoreError> {
         let view = self.look(freshness).await?;
@@ -241,7 +251,6 @@ impl<S: LeaseStore> Planner<S> {
         for seen in view.leases.values() {
             self.holdings.seen(&seen.row);
         }
-        let me = self.me(life, phase);
         self.see_to_streams(&view).await?;
         let mut plan = plan::plan(&view, &me, Instant::now());
         if self.note_offers(&view, &plan, &me) {
@@ -251,6 +260,7 @@ impl<S: LeaseStore> Planner<S> {
             };
             plan = plan::plan(&view, &me, Instant::now());
         }
+        self.give_away(&mut plan);
         self.events.emit(&Event::Planned(plan.counts));
         self.holdings.syncs.store(plan.syncs, Ordering::Relaxed);
         self.ring_for_children(&view);
@@ -263,14 +273,20 @@ impl<S: LeaseStore> Planner<S> {
         self.must_ring |= !dead.is_empty();
         self.take(life, &plan, &dead).await;
         for shard in &plan.give_up {
-            self.events.emit(&Event::HandOverPlanned {
-                shard: shard.clone(),
-            });
-            self.holdings.hand_over(shard);
+            let why = if me.reads.covers(shard.stream()) {
+                HandOverReason::Count
+            } else {
+                HandOverReason::StreamRemoved
+            };
+            self.hand_over(shard, None, why);
         }
+        self.return_what_is_owed();
         // Who is passed over now gets its share later, and nobody rings for that.
         let is_waiting = !self.observer.idle().is_empty();
-        self.is_settled = plan.is_settled() && freshness == Freshness::Consistent && !is_waiting;
+        self.is_settled = plan.is_settled()
+            && freshness == Freshness::Consistent
+            && !is_waiting
+            && self.balance.owed.is_empty();
         Ok(self.next_look(&plan))
     }
 
@@ -283,12 +299,17 @@ impl<S: LeaseStore> Planner<S> {
         Ok(self.observer.observe(rows, after))
     }
 
-    fn me(&self, life: &Life, phase: Phase) -> Me {
+    fn me(&self, life: &Life, phase: Phase, silent: BTreeSet<ShardId>) -> Me {
+        let threshold = self.settings.load_threshold;
+        let own = || self.holdings.own(Instant::now(), threshold);
         Me {
             key: life.key.clone(),
             held: self.holdings.held(),
             taking: phase == Phase::Sharing && !self.grants.is_closed(),
             leases_max: self.settings.leases_max,
+            capacity: self.capacity(),
+            own: self.settings.by_load().then(own),
+            silent,
             reads: self
                 .holdings
                 .streams()
@@ -402,6 +423,7 @@ impl<S: LeaseStore> Planner<S> {
                         took,
                     });
                     self.observer.wrote(row.clone(), Instant::now());
+                    self.balance.owed.extend(owed_for(&row, &life.key));
                     let fence = fence(&life.key, &row);
                     // A stream may have been removed while the take was on its way, or a stray be of one.
                     let is_read = self.holdings.tracker.serves(&row.shard);
@@ -438,7 +460,7 @@ impl<S: LeaseStore> Planner<S> {
             if planted!(KeepsOrphans) {
                 break;
             }
-            match self.store.release(&fence).await? {
+            match self.store.release(&fence, &Parting::default()).await? {
                 Outcome::Applied(()) | Outcome::Refused(_) => self.holdings.remove(&fence),
             }
         }
@@ -494,7 +516,7 @@ fn fence(me: &WorkerKey, row: &LeaseRow) -> Fence {
 /// Gives back what was taken and has no use any more. Tried once: what stays behind is free as soon
 /// as the worker's row is gone.
 async fn give_back<S: LeaseStore>(store: &S, holdings: &Holdings, fence: &Fence) {
-    match store.release(fence).await {
+    match store.release(fence, &Parting::default()).await {
         Ok(Outcome::Applied(()) | Outcome::Refused(_)) => {}
         Err(failure) => {
             tracing::debug!(shard = %fence.shard, error = %failure.into_error(), "a lease that came too late is not given back");
@@ -511,7 +533,15 @@ fn grant<S: LeaseStore>(
     fence: &Fence,
     row: LeaseRow,
 ) -> Option<Grant> {
-    let standing = holdings.add(fence)?;
+    let moved = row
+        .moved
+        .as_deref()
+        .filter(|moved| moved.to == fence.holder);
+    let begin = Begin {
+        load: row.load,
+        rests_until: moved.map(|_| Instant::now() + settings.load_rest()),
+    };
+    let (standing, meter) = holdings.add(fence, &begin)?;
     let shard = holdings.shard(&row.shard).unwrap_or_else(|| Shard {
         id: row.shard.clone(),
         parents: row.parents.iter().cloned().collect(),
@@ -536,6 +566,7 @@ fn grant<S: LeaseStore>(
         checkpoint,
         pending,
         standing,
+        meter,
         right: Box::new(right),
     })
 }

@@ -133,7 +133,8 @@ impl<S: LeaseStore> LeaseRight<S> {
         match self.pending_beyond(to) {
             None => {
                 let from = &self.row.checkpoint;
-                self.store.commit(&self.fence, from, to).await
+                let load = self.holdings.load(&self.fence);
+                self.store.commit(&self.fence, from, to, load).await
             }
             pending @ Some(_) => {
                 let to = Progress {
@@ -361,9 +362,10 @@ impl<S: LeaseStore> Right for LeaseRight<S> {
         self.check_held()?;
         let deadline = self.deadline();
         let mut again = self.in_doubt;
+        let parting = self.holdings.parting(&self.fence);
         loop {
             self.in_doubt = true;
-            match self.store.release(&self.fence).await {
+            match self.store.release(&self.fence, &parting).await {
                 Ok(Outcome::Applied(())) => break,
                 Ok(Outcome::Refused(Some(row))) => {
                     let free = row.owner.is_none() && row.counter == self.fence.epoch.next().get();
@@ -382,7 +384,10 @@ impl<S: LeaseStore> Right for LeaseRight<S> {
         }
         // A commit in doubt may have moved the checkpoint on; the row of the table wins by then,
         // because only the counter of this copy is looked at.
-        self.give_back(self.row_after(self.row.checkpoint.clone()));
+        let mut after = self.row_after(self.row.checkpoint.clone());
+        after.load = parting.load.or(after.load);
+        after.moved = parting.moved.map(Box::new);
+        self.give_back(after);
         Ok(())
     }
 }

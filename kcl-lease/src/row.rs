@@ -154,6 +154,87 @@ pub struct LeaseRow {
     pub children: BTreeSet<ShardId>,
     /// What it takes in. Rows of other libraries may have none.
     pub range: Option<HashKeyRange>,
+    /// Bytes per second that were read of it, as last known. A hint: nothing rests on it.
+    pub load: Option<u64>,
+    /// Between whom it moved last, if that was not to even out counts.
+    pub moved: Option<Box<Moved>>,
+}
+
+/// A lease that its holder gave to a worker of its choice.
+///
+/// While `to` holds it, it excuses one lease by which the two differ in count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moved {
+    /// Who gave it up, or did so first if it moved on.
+    pub from: WorkerKey,
+    /// Who should take it.
+    pub to: WorkerKey,
+    /// The lease that `to` gives to `from` for it.
+    pub in_return: Option<InReturn>,
+}
+
+/// A lease that comes back for another one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InReturn {
+    /// Its shard.
+    pub shard: ShardId,
+    /// From whom the other lease once came, whose place this one takes in evening out counts.
+    pub from: WorkerKey,
+}
+
+/// What a holder leaves to its successor in the row that it gives back.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Parting {
+    /// Bytes per second that it read.
+    pub load: Option<u64>,
+    /// Who should take it, if it is given to somebody.
+    pub moved: Option<Moved>,
+}
+
+/// How much a worker can do, in thousandths of an ordinary one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Capacity(u32);
+
+impl Capacity {
+    /// That of an ordinary worker.
+    pub const ONE: Self = Self(1000);
+    /// The most and the least that make sense.
+    pub(crate) const RANGE: std::ops::RangeInclusive<f64> = 0.01..=1000.0;
+
+    /// From a factor, rounded to thousandths and kept to 0.01 to 1,000.
+    #[must_use]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it is within 10 and 1,000,000"
+    )]
+    pub fn new(factor: f64) -> Self {
+        let factor = if factor.is_nan() { 1.0 } else { factor };
+        let factor = factor.clamp(*Self::RANGE.start(), *Self::RANGE.end());
+        Self((factor * 1000.0).round() as u32)
+    }
+
+    /// From thousandths; nothing for 0.
+    #[must_use]
+    pub const fn from_thousandths(thousandths: u32) -> Option<Self> {
+        if thousandths == 0 {
+            None
+        } else {
+            Some(Self(thousandths))
+        }
+    }
+
+    /// In thousandths.
+    #[must_use]
+    pub const fn thousandths(self) -> u32 {
+        self.0
+    }
+
+    /// As a factor.
+    #[must_use]
+    pub fn factor(self) -> f64 {
+        f64::from(self.0) / 1000.0
+    }
 }
 
 impl LeaseRow {
@@ -170,6 +251,8 @@ impl LeaseRow {
             parents: shard.parents.iter().cloned().collect(),
             children: BTreeSet::new(),
             range: Some(shard.range),
+            load: None,
+            moved: None,
         }
     }
 
@@ -234,6 +317,10 @@ pub struct WorkerRow {
     pub lease_time: Duration,
     /// How many leases it takes at most; nothing is no bound.
     pub leases_max: Option<u32>,
+    /// How much it can do. Rows of older versions have none.
+    pub capacity: Option<Capacity>,
+    /// Bytes per second that it reads, as of its last renewal; nothing if it does not balance by load.
+    pub load: Option<u64>,
     /// Which streams it reads, by the row that names them; nothing for a worker of one stream.
     pub serves: Option<StreamSetKey>,
 }
@@ -260,6 +347,8 @@ pub struct WatchRow {
     pub looks: u64,
     /// Grows when there is something to see for everybody.
     pub bell: u64,
+    /// Bytes per second and capacity from which on a worker should look whether it reads too much.
+    pub mark: Option<u64>,
 }
 
 /// Any row of the table.

@@ -6,8 +6,22 @@ use kcl_core::error::Problem;
 use kcl_core::planted;
 use serde::{Deserialize, Serialize};
 
+use crate::row::Capacity;
+
+/// What workers share evenly.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Balance {
+    /// Counts of shards, for the capacity of each worker.
+    Count,
+    /// Counts, and when they are even what is read of the shards.
+    #[default]
+    CountAndLoad,
+}
+
 /// How leases are kept, found and shared.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LeaseSettings {
     /// How long a worker may be silent before others take its shards. Default 10 s.
@@ -31,6 +45,32 @@ pub struct LeaseSettings {
     ///
     /// If all workers are full, the shards that are left wait.
     pub leases_max: Option<u32>,
+    /// How much this worker can do, beside others of the application. Default 1.
+    ///
+    /// A machine that is twice as large has 2, and gets twice the shards or twice the load. 0.01 to 1,000. Too low:
+    /// it idles while others work. Too high: it falls behind.
+    pub capacity: f64,
+    /// What is shared evenly. Default: counts of shards, and then what is read of them.
+    ///
+    /// All workers of an application must balance by load for any of them to do so.
+    pub balance: Balance,
+    /// How far from its fair load a worker may be before shards move for it, as a part of that load. Default 0.08,
+    /// which with the noise of a measured mean keeps a fleet within a tenth.
+    ///
+    /// Too low: shards move for what would have evened out by itself. Too high: one worker falls behind while
+    /// another idles. 0.01 to 1.
+    pub load_threshold: f64,
+    /// For how long that must have been so. Default: six times `duration`.
+    ///
+    /// Too low: shards move for a burst. Too high: it takes that long for each step. A shard that moved for its load
+    /// stays where it is for five times as long. At least `duration`, so that what others read is known.
+    pub load_patience: Option<Duration>,
+    /// How long the reader of a shard may go without any answer from the service before another worker should try,
+    /// while this one reads other shards well. Default 5 minutes; half of it, and the reader is told of.
+    ///
+    /// Too low: shards move for an outage that others would meet as well. Too high: a worker that cannot read one
+    /// shard keeps it that long. Time in which a slow processor holds the reader back does not count. At least 10 s.
+    pub silence_max: Duration,
     /// Whether the regular reads of the table, by the one worker that keeps the watch, are consistent.
     /// Default no.
     ///
@@ -54,6 +94,11 @@ impl Default for LeaseSettings {
             scan_interval: None,
             sync_interval: Duration::from_secs(60),
             leases_max: None,
+            capacity: 1.0,
+            balance: Balance::default(),
+            load_threshold: 0.08,
+            load_patience: None,
+            silence_max: Duration::from_secs(300),
             consistent_scans: false,
             writes_at_once: 32,
             start_timeout: Duration::from_secs(10),
@@ -66,6 +111,24 @@ impl LeaseSettings {
     #[must_use]
     pub fn scan_every(&self) -> Duration {
         self.scan_interval.unwrap_or(self.duration / 10)
+    }
+
+    /// Whether shards move for what is read of them.
+    pub(crate) const fn by_load(&self) -> bool {
+        match self.balance {
+            Balance::Count => false,
+            Balance::CountAndLoad => true,
+        }
+    }
+
+    /// For how long a worker must be off its fair load.
+    pub(crate) fn load_patience(&self) -> Duration {
+        self.load_patience.unwrap_or(self.duration * 6)
+    }
+
+    /// How long a shard that moved for its load stays where it is.
+    pub(crate) fn load_rest(&self) -> Duration {
+        self.load_patience() * 5
     }
 
     /// How often the worker proves its life.
@@ -115,6 +178,26 @@ impl LeaseSettings {
                 "must be 1 or more, or not be set",
             ),
             (
+                "lease.capacity",
+                Capacity::RANGE.contains(&self.capacity),
+                "must be 0.01 to 1000",
+            ),
+            (
+                "lease.load_threshold",
+                (0.01..=1.0).contains(&self.load_threshold),
+                "must be 0.01 to 1",
+            ),
+            (
+                "lease.load_patience",
+                (self.duration..=hour * 24).contains(&self.load_patience()),
+                "must be duration to 24 h",
+            ),
+            (
+                "lease.silence_max",
+                (second * 10..=hour * 24).contains(&self.silence_max),
+                "must be 10 s to 24 h",
+            ),
+            (
                 "lease.writes_at_once",
                 (1..=1000).contains(&self.writes_at_once),
                 "must be 1 to 1000",
@@ -147,12 +230,22 @@ mod tests {
             duration: Duration::from_millis(100),
             scan_interval: Some(Duration::from_millis(60)),
             leases_max: Some(0),
+            capacity: f64::NAN,
+            load_threshold: 0.0,
+            silence_max: Duration::ZERO,
             ..LeaseSettings::default()
         };
         let named: Vec<_> = settings.problems().into_iter().map(|p| p.setting).collect();
         assert_eq!(
             named,
-            ["lease.duration", "lease.scan_interval", "lease.leases_max"]
+            [
+                "lease.duration",
+                "lease.scan_interval",
+                "lease.leases_max",
+                "lease.capacity",
+                "lease.load_threshold",
+                "lease.silence_max"
+            ]
         );
     }
 }

@@ -15,7 +15,8 @@ use kcl_core::error::Error;
 use kcl_core::model::{Checkpoint, ShardId, StreamName};
 
 use crate::row::{
-    Fence, LeaseRow, Owner, Progress, Row, StreamSet, StreamSetKey, WatchRow, WorkerKey, WorkerRow,
+    Fence, LeaseRow, Owner, Parting, Progress, Row, StreamSet, StreamSetKey, WatchRow, WorkerKey,
+    WorkerRow,
 };
 
 /// The table of one application.
@@ -41,13 +42,14 @@ pub trait LeaseStore: Send + Sync + std::fmt::Debug + 'static {
     /// counter and owner are as observed and the shard is not finished.
     async fn take(&self, take: &Take) -> Result<Outcome<LeaseRow, LeaseRow>, StoreError>;
 
-    /// Moves the checkpoint, and forgets what is announced. If the fence holds and the checkpoint is
-    /// still `from`.
+    /// Moves the checkpoint, forgets what is announced, and notes the load if it is known. If the fence holds and
+    /// the checkpoint is still `from`.
     async fn commit(
         &self,
         fence: &Fence,
         from: &Checkpoint,
         to: &Checkpoint,
+        load: Option<u64>,
     ) -> Result<Outcome<LeaseRow>, StoreError>;
 
     /// Moves what is announced, and the checkpoint if that is to move as well. If the fence holds and
@@ -68,8 +70,13 @@ pub trait LeaseStore: Send + Sync + std::fmt::Debug + 'static {
         children: &BTreeSet<ShardId>,
     ) -> Result<Outcome<LeaseRow>, StoreError>;
 
-    /// Removes the owner and adds one to the counter. If the fence holds.
-    async fn release(&self, fence: &Fence) -> Result<Outcome<LeaseRow>, StoreError>;
+    /// Removes the owner, adds one to the counter, notes the load if it is known, and who should have the lease or
+    /// that nobody in particular should. If the fence holds.
+    async fn release(
+        &self,
+        fence: &Fence,
+        parting: &Parting,
+    ) -> Result<Outcome<LeaseRow>, StoreError>;
 
     /// Deletes the row of a finished shard. If it is finished and the counter is as observed, or
     /// there is none.
@@ -82,13 +89,14 @@ pub trait LeaseStore: Send + Sync + std::fmt::Debug + 'static {
     /// Adds the row of a worker. If there is none.
     async fn join(&self, row: &WorkerRow) -> Result<Outcome<WorkerRow>, StoreError>;
 
-    /// Proves life: `counter := counter + 1`, the leaving mark and the streams as given. If the row is
-    /// there and its counter is `counter`.
+    /// Proves life: `counter := counter + 1`, and the leaving mark, the load and the streams as given. If the row
+    /// is there and its counter is `counter`.
     async fn renew(
         &self,
         key: &WorkerKey,
         counter: u64,
         leaving: bool,
+        load: Option<u64>,
         serves: Option<&StreamSetKey>,
     ) -> Result<Outcome<WorkerRow>, StoreError>;
 
@@ -117,8 +125,12 @@ pub trait LeaseStore: Send + Sync + std::fmt::Debug + 'static {
         to: &WorkerKey,
     ) -> Result<Outcome<WatchRow, WatchRow>, StoreError>;
 
-    /// Adds one to the looks. If the term is `term`.
-    async fn keep_watch(&self, term: u64) -> Result<Outcome<WatchRow>, StoreError>;
+    /// Adds one to the looks, and leaves the mark as given. If the term is `term`.
+    async fn keep_watch(
+        &self,
+        term: u64,
+        mark: Option<u64>,
+    ) -> Result<Outcome<WatchRow>, StoreError>;
 
     /// Adds one to the bell. If there is a watch.
     async fn ring(&self) -> Result<(), StoreError>;

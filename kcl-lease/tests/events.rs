@@ -35,7 +35,7 @@ fn line(event: &Event) -> Option<String> {
         Event::LeaseTaken {
             shard, epoch, why, ..
         } => format!("took {shard}/{epoch} {why:?}"),
-        Event::HandOverPlanned { shard } => format!("hands over {shard}"),
+        Event::HandOverPlanned { shard, why } => format!("hands over {shard} {why:?}"),
         Event::LeaseLost { shard, epoch, why } => format!("lost {shard}/{epoch} {why:?}"),
         Event::ShardForgotten { shard, checkpoint } => format!("forgotten {shard} {checkpoint}"),
         Event::LeaseVanished { shard, .. } => format!("vanished {shard}"),
@@ -60,7 +60,7 @@ async fn joining_taking_and_handing_over_are_told_with_their_reasons() {
         "watch 1",
         "took s0/1 Free",
         "took s1/1 Free",
-        "hands over s1",
+        "hands over s1 Count",
     ];
     let mut a = told(&world, "a");
     a.sort_by_key(|line| expected.iter().position(|known| known == line));

@@ -11,7 +11,8 @@ use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 use kcl_core::error::{Error, ErrorKind};
 use kcl_core::model::{Checkpoint, Epoch, SequenceNumber, WorkerId};
 use kcl_lease::{
-    DynamoTable, Fence, Freshness, Incarnation, LeaseStore as _, Outcome, StoreError, WorkerKey,
+    DynamoTable, Fence, Freshness, Incarnation, LeaseStore as _, Outcome, Parting, StoreError,
+    WorkerKey,
 };
 use wiremock::matchers::{body_string_contains, header};
 use wiremock::{Mock, MockBuilder, MockServer, ResponseTemplate};
@@ -107,7 +108,7 @@ async fn a_table_that_is_gone_is_for_good_and_nothing_makes_it_again() {
         .respond_with(refusal(400, "ResourceNotFoundException", ""))
         .mount(&server)
         .await;
-    let error = fatal(table.renew(&fence().holder, 1, false, None).await);
+    let error = fatal(table.renew(&fence().holder, 1, false, None, None).await);
     assert_eq!(error.kind(), ErrorKind::NotFound);
     assert!(error.to_string().contains("orders-app"), "{error}");
     assert_eq!(
@@ -130,7 +131,7 @@ async fn throttling_faults_silence_and_cut_lines_leave_the_outcome_open() {
         call("UpdateItem").respond_with(reply).mount(&server).await;
         unavailable(
             table
-                .commit(&fence(), &Checkpoint::TrimHorizon, &at("5"))
+                .commit(&fence(), &Checkpoint::TrimHorizon, &at("5"), None)
                 .await,
         );
     }
@@ -145,7 +146,7 @@ async fn a_refusal_brings_the_row_along() {
         .respond_with(refusal(400, "ConditionalCheckFailedException", item))
         .mount(&server)
         .await;
-    let outcome = table.release(&fence()).await.unwrap();
+    let outcome = table.release(&fence(), &Parting::default()).await.unwrap();
     let Outcome::Refused(Some(row)) = outcome else {
         panic!("{outcome:?}")
     };

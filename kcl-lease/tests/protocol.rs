@@ -11,7 +11,7 @@ use std::time::Duration;
 use kcl_core::error::ErrorKind;
 use kcl_core::model::{Checkpoint, Epoch, InitialPosition, PendingCheckpoint};
 use kcl_core::port::{CommitError, Standing};
-use kcl_lease::{Fence, LeaseRow, LeaseStore as _};
+use kcl_lease::{Fence, LeaseRow, LeaseStore as _, Parting};
 use support::world::{Event, World, at};
 use tokio::time::sleep;
 
@@ -100,7 +100,12 @@ async fn what_the_watch_sees_it_tells_to_those_who_must_act() {
         epoch: Epoch::new(row.counter),
     };
     // As a late copy of a release would, without anybody who knows of it.
-    world.network.table().release(&fence).await.unwrap();
+    world
+        .network
+        .table()
+        .release(&fence, &Parting::default())
+        .await
+        .unwrap();
     sleep(SECOND * 5 / 2).await;
     assert!(held_by(&world, "b").contains(&shard), "it has it back");
     assert_eq!(world.shares().await.values().sum::<usize>(), 4);

@@ -6,6 +6,7 @@ use kcl_core::model::{Checkpoint, SequenceNumber, ShardId};
 use tests::sim::checkers::{Oracle, Rule};
 use tests::sim::history::{Call, Ending, Event, LeaseRow, Process, RecordId, Step};
 use tests::sim::ledger::{Expectations, OPERATOR, Start};
+use tests::sim::scenario::Heavy;
 use tests::sim::subject::Subject;
 
 pub(crate) const P: Process = Process { worker: 0, life: 0 };
@@ -25,11 +26,22 @@ impl Hand {
     }
 
     pub(crate) fn starting(start: Start, clean: bool) -> Self {
+        Self::with(start, clean, None)
+    }
+
+    /// A run in which loads differ.
+    pub(crate) fn heavy(heavy: Heavy) -> Self {
+        Self::with(Start::TrimHorizon, false, Some(heavy))
+    }
+
+    fn with(start: Start, clean: bool, heavy: Option<Heavy>) -> Self {
         let expect = Expectations {
             wall_zero: UNIX_EPOCH,
             start,
             clean,
             still: clean,
+            heavy,
+            quiet: Duration::from_secs(120),
             lease_max: Duration::from_secs(10),
             overlap: Duration::ZERO,
             shard_requests: 50,
@@ -246,6 +258,7 @@ pub(crate) fn row(owner: Option<Process>, epoch: u64, checkpoint: Checkpoint) ->
         incarnation: owner.map(name),
         epoch,
         checkpoint,
+        given_to: None,
     }
 }
 

@@ -14,7 +14,8 @@ use crate::model::{
     Checkpoint, ChildShard, Epoch, HashKeyRange, PendingCheckpoint, Shard, ShardId,
 };
 use crate::port::{
-    CommitError, Grant, Ownership, OwnershipControl, OwnershipRun, OwnershipStart, Right, Standing,
+    CommitError, Grant, Meter, Ownership, OwnershipControl, OwnershipRun, OwnershipStart, Right,
+    Standing,
 };
 
 /// Grants that may wait for their worker. No test has more shards.
@@ -251,6 +252,7 @@ impl Leases {
             checkpoint: lease.checkpoint.clone(),
             pending: lease.pending.clone(),
             standing,
+            meter: Meter::default(),
             right: Box::new(FixedRight {
                 leases: all.clone(),
                 shard: shard.clone(),

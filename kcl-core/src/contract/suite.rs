@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use crate::env::Env;
 use crate::event::Events;
 use crate::model::{Batch, Position, Record, SequenceNumber, ShardId, StreamName};
-use crate::port::{Feed, FeedError, OpenFeed, RecordSource};
+use crate::port::{Feed, FeedError, Meter, OpenFeed, RecordSource};
 
 /// What the suite needs of a stream that a source reads: one shard, empty at first.
 #[async_trait]
@@ -97,6 +97,7 @@ impl Suite<'_> {
             from,
             env: self.fixture.env(),
             events: Events::default(),
+            meter: Meter::default(),
         };
         Reading {
             feed: self.source.open(request),

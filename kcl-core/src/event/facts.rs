@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::SystemTime;
 
 use crate::error::{Error, ErrorKind};
-use crate::model::{Checkpoint, Record, SequenceNumber, ShardId};
+use crate::model::{Checkpoint, Record, SequenceNumber, ShardId, WorkerId};
 use crate::port::CommitError;
 
 /// A place where records may be missing, because the stream keeps them no longer.
@@ -58,9 +58,13 @@ pub struct Plan {
     pub target: usize,
     /// Leases by which `leases_max` of this worker is below an even share.
     pub spillover: usize,
+    /// Bytes per second that this worker reads; nothing if it does not balance by load, or another does not.
+    pub load: Option<u64>,
+    /// Bytes per second that it would read if all read the same for their capacity, as far as single shards allow.
+    pub fair_load: Option<u64>,
     /// Leases that this worker takes now.
     pub taking: usize,
-    /// Leases that this worker hands over from now on: another has fewer, or their stream was removed.
+    /// Leases that this worker hands over from now on, for whatever reason.
     pub giving_up: usize,
     /// Workers that this worker declares dead, if they still stand still.
     pub evicting: usize,
@@ -136,6 +140,35 @@ pub enum TakeReason {
     Stray,
 }
 
+/// Why a lease is handed over.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum HandOverReason {
+    /// This worker holds more leases than its share.
+    Count,
+    /// Its stream was removed from those that this worker reads.
+    StreamRemoved,
+    /// This worker reads more than its share, or the other much less.
+    Load {
+        /// Bytes per second that go with the lease.
+        load: u64,
+        /// Who is to take it.
+        to: WorkerId,
+        /// The lease that comes back for it, if two are exchanged.
+        in_return: Option<ShardId>,
+    },
+    /// The other worker handed over a larger one for it.
+    InReturn {
+        /// Who is to take it.
+        to: WorkerId,
+    },
+    /// This worker cannot read the shard, while it reads others well.
+    ReaderSilent {
+        /// Who is to try.
+        to: WorkerId,
+    },
+}
+
 /// How the loss of a lease was noticed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -205,6 +238,18 @@ pub enum ReadFailure {
     Malformed,
     /// It is refused for good; another way of reading takes over.
     Refused,
+}
+
+impl ReadFailure {
+    /// Whether the service did answer, and would have told any other worker the same: for a
+    /// [`Meter`](crate::port::Meter) it is an answer then.
+    #[must_use]
+    pub const fn is_answer(self) -> bool {
+        match self {
+            Self::Throttled | Self::Iterator | Self::InUse => true,
+            Self::Unavailable | Self::Silent | Self::Malformed | Self::Refused => false,
+        }
+    }
 }
 
 /// How an attempt at records failed.

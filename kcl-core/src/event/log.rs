@@ -7,7 +7,10 @@
 
 use tracing::{debug, error, info, trace, warn};
 
-use super::{CallOutcome, Event, GiveUpReason, Origin, Plan, Refusal, StopReason, TakeReason};
+use super::{
+    CallOutcome, Event, GiveUpReason, HandOverReason, Origin, Plan, Refusal, StopReason, TakeReason,
+};
+use crate::model::ShardId;
 
 #[expect(clippy::too_many_lines, reason = "one line for each event")]
 pub(super) fn write(origin: Option<&Origin>, event: &Event) {
@@ -65,8 +68,9 @@ pub(super) fn write(origin: Option<&Origin>, event: &Event) {
             ..
         } => warn!(%shard, %error, "cannot take a lease yet"),
         Event::LeaseNotTaken { shard, .. } => debug!(%shard, "a lease was not to be had after all"),
-        Event::HandOverPlanned { shard } => {
-            info!(%shard, "lease to be handed over: another worker has fewer, or its stream is not read here any more");
+        Event::HandOverPlanned { shard, why } => hand_over(shard, why),
+        Event::ReaderSilent { shard, silent } => {
+            warn!(%shard, ?silent, "the service does not answer the reader of a shard");
         }
         Event::LeaseLost { shard, epoch, why } => warn!(%shard, %epoch, ?why, "lease lost"),
         Event::LeaseReleased { shard, epoch } => info!(%shard, %epoch, "lease released"),
@@ -269,6 +273,29 @@ fn planned(plan: &Plan) {
         debug!(?plan, "planned");
     } else {
         trace!(?plan, "planned");
+    }
+}
+
+fn hand_over(shard: &ShardId, why: &HandOverReason) {
+    match why {
+        HandOverReason::Count => info!(%shard, "lease to be handed over: another worker has fewer"),
+        HandOverReason::StreamRemoved => {
+            info!(%shard, "lease to be handed over: its stream is not read here any more");
+        }
+        HandOverReason::Load {
+            load,
+            to,
+            in_return,
+        } => {
+            let in_return = in_return.as_ref().map(ShardId::to_string);
+            info!(%shard, load, %to, in_return, "lease to be handed over: another worker reads less");
+        }
+        HandOverReason::InReturn { to } => {
+            info!(%shard, %to, "lease to be handed over: in return for a larger one");
+        }
+        HandOverReason::ReaderSilent { to } => {
+            warn!(%shard, %to, "lease to be handed over: this worker cannot read the shard, and reads others");
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 
-const COUNTERS: [(&str, Unit, &str); 24] = [
+const COUNTERS: [(&str, Unit, &str); 26] = [
     (
         "RecordsProcessed",
         Unit::Count,
@@ -45,6 +45,16 @@ const COUNTERS: [(&str, Unit, &str); 24] = [
         "LivesLost",
         Unit::Count,
         "times that life could not be proven, with all leases lost",
+    ),
+    (
+        "LeasesHandedOver",
+        Unit::Count,
+        "leases that it began to hand over, by reason",
+    ),
+    (
+        "SilentReaders",
+        Unit::Count,
+        "times that the service did not answer a reader for long",
     ),
     (
         "ProcessorFailures",
@@ -114,7 +124,7 @@ const COUNTERS: [(&str, Unit, &str); 24] = [
     ),
 ];
 
-const GAUGES: [(&str, Unit, &str); 14] = [
+const GAUGES: [(&str, Unit, &str); 16] = [
     (
         "UnservedLeases",
         Unit::Count,
@@ -176,6 +186,16 @@ const GAUGES: [(&str, Unit, &str); 14] = [
         "LeaseSpillover",
         Unit::Count,
         "leases that its maximum keeps from it, at the last look",
+    ),
+    (
+        "Load",
+        Unit::Bytes,
+        "bytes per second that it reads, at the last look",
+    ),
+    (
+        "FairLoad",
+        Unit::Bytes,
+        "bytes per second that it should read, at the last look",
     ),
 ];
 

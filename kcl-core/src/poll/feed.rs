@@ -16,7 +16,7 @@ use crate::env::Env;
 use crate::error::ErrorKind;
 use crate::event::{Event, Events, Failure, ReadCall, ReadFailure, Trimmed};
 use crate::model::{Batch, ShardId, StreamName};
-use crate::port::{BatchSender, OpenFeed};
+use crate::port::{BatchSender, Meter, OpenFeed};
 
 /// A page with so many records, or so many bytes, is as full as the service makes them.
 const FULL_RECORDS: usize = 10_000;
@@ -37,6 +37,7 @@ pub(super) struct Reader {
     /// In a row.
     failures: u32,
     events: Events,
+    meter: Meter,
     sender: BatchSender,
 }
 
@@ -70,6 +71,7 @@ impl Reader {
             from,
             env,
             events,
+            meter,
         } = request;
         let now = Instant::now();
         let full = || Pace::new(settings.calls_per_second, settings.calls_burst, now);
@@ -88,6 +90,7 @@ impl Reader {
             env,
             failures: 0,
             events,
+            meter,
             sender,
         }
     }
@@ -108,8 +111,10 @@ impl Reader {
 
     async fn open(&mut self) -> Flow {
         let (sent, wall_now) = (Instant::now(), self.env.wall());
+        self.meter.asks(sent);
         match aws::iterator(&self.client, &self.target, &self.cursor.position()).await {
             Ok(iterator) => {
+                self.meter.answered();
                 self.cursor.opened(wall_now);
                 self.horizon.reopened();
                 self.events.emit_with(|| Event::IteratorMade {
@@ -140,6 +145,9 @@ impl Reader {
         let limit = i32::try_from(self.settings.records_max).unwrap_or(i32::MAX);
         let after = self.cursor.last();
         let sent = Instant::now();
+        // INVARIANT: behind a call that failed there is room at once, because only this task takes it; so no time
+        // that a slow processor holds the feed back counts as time without an answer.
+        self.meter.asks(sent);
         match aws::page(&self.client, &self.target, &iterator, limit, after).await {
             Ok(page) => self.take(page, sent).await,
             Err(refused) => {
@@ -150,6 +158,7 @@ impl Reader {
     }
 
     async fn take(&mut self, page: Page, sent: Instant) -> Flow {
+        self.meter.answered();
         self.backoff.reset(Instant::now());
         self.failures = 0;
         let Page { mut batch, next } = page;
@@ -200,8 +209,10 @@ impl Reader {
         };
         loop {
             sleep_until(self.pace.take(Instant::now())).await;
+            self.meter.asks(Instant::now());
             match aws::first_at(&self.client, &self.target, &anchor).await {
                 Ok(first @ Some(_)) => {
+                    self.meter.answered();
                     let shard = &self.target.shard;
                     if let Some(trimmed) = Trimmed::find(shard, &anchor, first.as_ref()) {
                         self.events.emit(&Event::RecordsTrimmed(trimmed));
@@ -211,6 +222,7 @@ impl Reader {
                 }
                 // It is looked for again later: what was read meanwhile is judged then as well.
                 Ok(None) => {
+                    self.meter.answered();
                     tracing::debug!("the service does not say whether records were trimmed");
                     return;
                 }
@@ -249,6 +261,9 @@ impl Reader {
             Refused::Throttled(error) => (error, ReadFailure::Throttled, good),
             Refused::Later(error) => (error, ReadFailure::Unavailable, good),
         };
+        if why.is_answer() {
+            self.meter.answered();
+        }
         let now = Instant::now();
         let pause = self.backoff.after_failure(now, &mut self.rng);
         self.failures = self.failures.saturating_add(1);

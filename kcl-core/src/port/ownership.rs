@@ -14,6 +14,7 @@ use crate::event::Events;
 use crate::model::{
     ApplicationName, Checkpoint, ChildShard, Epoch, PendingCheckpoint, Shard, ShardId, WorkerId,
 };
+use crate::port::Meter;
 use crate::streams::StreamTracker;
 
 /// Decides which shards this worker may read.
@@ -109,6 +110,8 @@ pub struct Grant {
     pub pending: Option<PendingCheckpoint>,
     /// How the grant stands now. A closed channel means [`Standing::Lost`].
     pub standing: watch::Receiver<Standing>,
+    /// Counts what is read by this grant, for whoever made it.
+    pub meter: Meter,
     /// The pen: the only writer of this shard's row while the grant lasts.
     pub right: Box<dyn Right>,
 }

@@ -11,6 +11,7 @@ use crate::env::Env;
 use crate::error::{Error, Problem};
 use crate::event::Events;
 use crate::model::{Batch, Position, ShardId, StreamName};
+use crate::port::Meter;
 
 /// Opens feeds. One value serves all shards of a worker.
 pub trait RecordSource: Send + Sync + 'static {
@@ -38,6 +39,8 @@ pub struct OpenFeed {
     pub env: Env,
     /// Where to tell what happens.
     pub events: Events,
+    /// Where to count what the service was asked and what it answered.
+    pub meter: Meter,
 }
 
 /// Why a feed ended before its shard did.

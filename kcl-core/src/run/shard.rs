@@ -34,7 +34,7 @@ use crate::error::{Error, ErrorKind};
 use crate::event::{self, CallOutcome, Events};
 use crate::model::{Batch, Checkpoint, ChildShard, HashKeyRange, ShardId};
 use crate::port::{
-    CheckpointRequest, Checkpointer, CommitError, FeedError, Grant, OpenFeed, RecordSource,
+    CheckpointRequest, Checkpointer, CommitError, FeedError, Grant, Meter, OpenFeed, RecordSource,
     ShardContext, Standing,
 };
 use crate::settings::Settings;
@@ -67,6 +67,7 @@ pub(crate) async fn run(
         checkpoint,
         pending,
         standing,
+        meter,
         right,
     } = grant;
     let handler = match &shared.door {
@@ -99,6 +100,7 @@ pub(crate) async fn run(
         stop: Some(stop),
         in_hand: None,
         feed: None,
+        meter,
         range: shard.range,
         unreadable: Unreadable::default(),
         pen: Pen {
@@ -136,6 +138,7 @@ struct ShardTask {
     /// Nothing once the worker has said it.
     stop: Option<oneshot::Receiver<()>>,
     feed: Option<Intake>,
+    meter: Meter,
     /// What the shard takes in.
     range: HashKeyRange,
     /// In a worker of several streams: the service's refusals, and when to try again.
@@ -235,6 +238,7 @@ impl ShardTask {
         match batch {
             Ok(mut batch) => {
                 self.unreadable = Unreadable::default();
+                self.meter.read(batch.bytes());
                 // The one place where the shards that an answer names get the stream they are of.
                 let shard = &self.context.shard;
                 let children = batch.children.take();
@@ -296,6 +300,7 @@ impl ShardTask {
             Action::OpenFeed(after) => self.open_feed(&after),
             Action::CloseFeed => {
                 self.feed = None;
+                self.meter.stops();
                 self.unreadable.no_retry();
             }
             Action::Call(call) => self.call(call),
@@ -339,6 +344,7 @@ impl ShardTask {
                 from,
                 env: self.shared.env.clone(),
                 events: events.clone(),
+                meter: self.meter.clone(),
             });
             let decoder = Decoder::new(&self.shared.settings.decode, self.range);
             Intake::new(shard.clone(), feed, decoder, events.clone())

@@ -24,6 +24,9 @@ pub(super) struct Failed {
 
 impl Reader {
     pub(super) fn tell_failure(&mut self, failed: &Failed) {
+        if failed.why.is_answer() {
+            self.meter.answered();
+        }
         self.failures = self.failures.saturating_add(1);
         self.events.emit(&Told::ReadFailed {
             shard: self.shard.clone(),

@@ -34,6 +34,7 @@ impl Reader {
             from,
             env: self.env.clone(),
             events: self.events.clone(),
+            meter: self.meter.clone(),
         });
         let mut wanted = self.switch.wanted();
         if let Some(flow) = self.news(News::Wanted(wanted), None).await {

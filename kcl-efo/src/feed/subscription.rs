@@ -135,6 +135,10 @@ impl Reader {
         if matches!(event, Event::Received(_)) && is_taken {
             self.heard();
         }
+        if *event == Event::Alive {
+            // The service speaks; that there is no room is no silence of it.
+            self.meter.answered();
+        }
         let failed = failed?;
         let is_final = *next == Action::Fail;
         // The worker tells of what ends the feed.
@@ -157,6 +161,7 @@ impl Reader {
         open: &mut Option<Open>,
     ) -> Step {
         let (sent, asked) = (Instant::now(), self.env.wall());
+        self.meter.asks(sent);
         let pause = self.shared.settings.subscription.retry_pause_min;
         self.close_until(sent + pause);
         let progress = Progress::default();
@@ -210,6 +215,8 @@ impl Reader {
 
     async fn listen(&mut self, session: &Session, open: &mut Option<Open>) -> Step {
         let began = Instant::now();
+        // Something comes every few seconds, if only that there is nothing.
+        self.meter.asks(began);
         let Some(open) = open else {
             return self.pause(session).await;
         };

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use crate::support::{Notes, Wire, emulated, open, put, read};
+use crate::support::{Notes, Wire, emulated, open, open_metered, put, read};
 use kcl_core::Polling;
 use kcl_core::error::ErrorKind;
 use kcl_core::event::{Event, ReadFailure};
 use kcl_core::model::Position;
-use kcl_core::port::FeedError;
+use kcl_core::port::{FeedError, Meter};
 use kcl_efo::{FanOut, FanOutSettings, MemorySettings, Retrieval};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -72,13 +72,15 @@ async fn a_slow_processor_is_no_silence_and_its_subscription_is_let_go() {
         ..FanOutSettings::default()
     };
     let source = FanOut::new(&wire.sdk_config(), "app").with_settings(settings);
-    let mut feed = open(&source, Position::TrimHorizon, &notes);
+    let meter = Meter::default();
+    let mut feed = open_metered(&source, Position::TrimHorizon, &notes, &meter);
     let mut expected = vec![put(&client, "first").await];
     sleep(5 * SECOND).await;
     assert_eq!(service.subscriptions(), 1);
     for number in 0..10 {
         expected.push(put(&client, &number.to_string()).await);
         sleep(60 * SECOND).await;
+        assert_eq!(meter.reading().asking_since, None, "it asks for nothing");
     }
     assert_eq!(
         service.subscriptions(),
@@ -89,6 +91,55 @@ async fn a_slow_processor_is_no_silence_and_its_subscription_is_let_go() {
     sleep(20 * SECOND).await;
     assert_eq!(notes.failures(), [], "a slow processor is no failure");
     assert_eq!(wire.calls("SubscribeToShard").len(), 2);
+}
+
+/// For how long the meter says that nothing answers.
+fn unanswered(meter: &Meter) -> Duration {
+    let since = meter.reading().asking_since;
+    since.map_or(Duration::ZERO, |since| since.elapsed())
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_meter_tells_a_service_that_is_silent_from_one_that_is_idle_or_refuses() {
+    let (service, client) = emulated(1).await;
+    let (notes, wire, meter) = (Notes::default(), Wire::new(&service), Meter::default());
+    let source = FanOut::new(&wire.sdk_config(), "app");
+    let mut feed = open_metered(&source, Position::TrimHorizon, &notes, &meter);
+    put(&client, "one").await;
+    read(&mut feed, 1).await;
+    for _ in 0..100 {
+        sleep(6 * SECOND).await;
+        let unanswered = unanswered(&meter);
+        assert!(
+            unanswered <= 6 * SECOND,
+            "idle is not silent: {unanswered:?}"
+        );
+    }
+    // It stands still, is replaced after a while, and is not accepted again.
+    wire.silence();
+    wire.refuse("SubscribeToShard", Some("InternalFailure"));
+    sleep(300 * SECOND).await;
+    let silent = unanswered(&meter);
+    assert!(
+        silent >= 295 * SECOND,
+        "no failure is an answer: {silent:?}"
+    );
+    for answer in ["ResourceInUseException", "LimitExceededException"] {
+        wire.refuse("SubscribeToShard", Some("InternalFailure"));
+        sleep(300 * SECOND).await;
+        let silent = unanswered(&meter);
+        assert!(silent >= 200 * SECOND, "{silent:?}");
+        wire.refuse("SubscribeToShard", Some(answer));
+        sleep(60 * SECOND).await;
+        let refused = unanswered(&meter);
+        assert!(refused <= 31 * SECOND, "{answer}: {refused:?}");
+    }
+    wire.refuse("SubscribeToShard", None);
+    put(&client, "two").await;
+    read(&mut feed, 1).await;
+    sleep(6 * SECOND).await;
+    assert!(unanswered(&meter) <= 6 * SECOND);
+    assert!(meter.reading().answers > 100);
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,7 +9,7 @@ use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::primitives::Blob;
 use kcl_core::event::{Event, Events, Origin, ReadFailure};
 use kcl_core::model::Position;
-use kcl_core::port::{Feed, OpenFeed};
+use kcl_core::port::{Feed, Meter, OpenFeed};
 use kcl_core::{ApplicationName, Env, RecordSource, SequenceNumber, ShardId, StreamName, WorkerId};
 use kinesis_emulator::{Clock, Service, Settings};
 use tokio::time::timeout;
@@ -122,12 +122,22 @@ pub(crate) fn env(service: &Service) -> Env {
 }
 
 pub(crate) fn open(source: &dyn RecordSource, from: Position, notes: &Notes) -> Feed {
+    open_metered(source, from, notes, &Meter::default())
+}
+
+pub(crate) fn open_metered(
+    source: &dyn RecordSource,
+    from: Position,
+    notes: &Notes,
+    meter: &Meter,
+) -> Feed {
     source.open(OpenFeed {
         stream: stream(),
         shard: shard(),
         from,
         env: Env::system(),
         events: notes.events(),
+        meter: meter.clone(),
     })
 }
 

@@ -240,6 +240,7 @@ async fn a_worker_whose_processor_stands_still_holds_up_no_other_shard() {
         from: model::Position::TrimHorizon,
         env: Env::system(),
         events: event::Events::default(),
+        meter: port::Meter::default(),
     });
     let put_to = async |client: &Client, hash: u128| {
         let put = client

@@ -45,7 +45,7 @@ pub(crate) fn row(item: &Item, at: Option<SystemTime>) -> Result<Option<Row>, Er
         // Who says nothing of when it lived is not counted by the KCL either.
         (Some(ENTITY_REPORT), _) => Ok(report(item, KEY).map(Row::Report)),
         (Some(ENTITY_WORKER), Some(key)) => Ok(Some(Row::Native(key.to_owned()))),
-        (Some("LEASE") | None, _) => lease(item, at).map(Row::Lease).map(Some),
+        (Some("LEASE") | None, _) => lease(item, at).map(|row| Some(Row::Lease(Box::new(row)))),
         (Some(_), _) => Ok(None),
     }
 }

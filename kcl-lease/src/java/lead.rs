@@ -282,7 +282,7 @@ impl Lead {
         let mut leases = Vec::new();
         for row in self.common.table.scan(Freshness::Consistent).await? {
             match row {
-                Row::Lease(row) => leases.push(row),
+                Row::Lease(row) => leases.push(*row),
                 Row::Report(row) => reports.push(row),
                 Row::Native(key) => return Err(StoreError::Fatal(native(&key))),
                 Row::Lock(_) | Row::Version(_) => {}

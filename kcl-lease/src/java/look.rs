@@ -200,7 +200,7 @@ pub(crate) fn leases(rows: Vec<Row>, fleet: JavaFleet) -> Result<Vec<JavaRow>, E
     let mut leases = Vec::new();
     for row in rows {
         match (row, fleet) {
-            (Row::Lease(row), _) => leases.push(row),
+            (Row::Lease(row), _) => leases.push(*row),
             (Row::Native(key), _) => return Err(native(&key)),
             (Row::Version(Version::Led), JavaFleet::V2)
             | (Row::Version(Version::Taking), JavaFleet::V3) => return Err(wrong_fleet(fleet)),

@@ -27,7 +27,7 @@ use super::tenure::Common;
 use super::view::Observer;
 use crate::holdings::Phase;
 use crate::leases::{Clients, table_name_problem};
-use crate::ownership::outcome;
+use crate::ownership::{ended_early, outcome};
 use crate::shards::{KinesisShards, ShardList as _};
 use crate::store::{Freshness, StoreError};
 
@@ -299,14 +299,13 @@ impl OwnershipControl for Control {
     async fn failed(&mut self) -> Error {
         loop {
             match self.tasks.join_next().await {
-                Some(ended) => match outcome(ended) {
-                    Ok(()) => tracing::debug!("a task of the leases ended"),
-                    Err(error) => {
-                        // Nothing can be taken or found any more: hold on to nothing.
-                        self.tasks.abort_all();
-                        return error;
-                    }
-                },
+                // Who leads gives that up, and ends, as soon as the worker leaves.
+                Some(Ok(Ok(()))) if *self.phase.borrow() != Phase::Sharing => {}
+                Some(ended) => {
+                    // Nothing can be taken or found any more: hold on to nothing.
+                    self.tasks.abort_all();
+                    return ended_early(ended);
+                }
                 None => return std::future::pending().await,
             }
         }
@@ -330,5 +329,35 @@ impl OwnershipControl for Control {
         });
         self.tasks.shutdown().await;
         ended
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn control(
+        phase: Phase,
+        task: impl Future<Output = Result<(), Error>> + Send + 'static,
+    ) -> Control {
+        let mut tasks = JoinSet::new();
+        tasks.spawn(task);
+        tasks.spawn(std::future::pending());
+        Control {
+            patience: Duration::from_secs(1),
+            phase: watch::Sender::new(phase),
+            tasks,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_that_ends_unasked_ends_the_worker_even_without_an_error() {
+        let error = control(Phase::Sharing, async { Ok(()) }).failed().await;
+        assert_eq!(error.kind(), ErrorKind::Internal);
+        assert!(error.to_string().contains("ended although"), "{error}");
+
+        let mut leaving = control(Phase::Leaving, async { Ok(()) });
+        let waited = timeout(Duration::from_secs(60), leaving.failed()).await;
+        assert!(waited.is_err(), "who leads ends when the worker leaves");
     }
 }

@@ -89,7 +89,7 @@ pub(crate) enum Version {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Row {
     /// Of a shard.
-    Lease(JavaRow),
+    Lease(Box<JavaRow>),
     /// Of the leader's lock.
     Lock(LockRow),
     /// Of a worker.

@@ -113,7 +113,7 @@ impl<L: ShardList> Sync<L> {
         let mut leases = BTreeMap::new();
         for row in self.table.scan(Freshness::Consistent).await? {
             match row {
-                Row::Lease(row) => drop(leases.insert(row.lease.shard.clone(), row)),
+                Row::Lease(row) => drop(leases.insert(row.lease.shard.clone(), *row)),
                 Row::Native(key) => return Err(StoreError::Fatal(native(&key))),
                 Row::Lock(_) | Row::Report(_) | Row::Version(_) => {}
             }

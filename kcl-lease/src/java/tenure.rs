@@ -12,7 +12,7 @@
 use std::sync::Arc;
 
 use kcl_core::model::{Epoch, HashKeyRange, Shard, WorkerId};
-use kcl_core::port::{CommitError, Grant, Standing};
+use kcl_core::port::{CommitError, Grant, Meter, Standing};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
@@ -223,6 +223,7 @@ impl Tenure {
             checkpoint: self.pen.row().lease.checkpoint.clone(),
             pending: self.pen.row().lease.pending.clone(),
             standing: stands,
+            meter: Meter::default(),
             right: Box::new(JavaRight {
                 shard: shard.id.clone(),
                 asks,

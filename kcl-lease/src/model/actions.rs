@@ -1,6 +1,6 @@
 //! What can happen next.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::plan::classes::Reads;
 use crate::plan::lineage::{self, Known, Start};
 use crate::plan::view::{Seen, View};
 use crate::plan::{self, Me};
-use crate::row::{Incarnation, LeaseRow as Row, WorkerKey, WorkerRow};
+use crate::row::{Capacity, Incarnation, LeaseRow as Row, WorkerKey, WorkerRow};
 
 /// What becomes of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -185,24 +185,26 @@ impl Game {
                 leaving: false,
                 lease_time: TICK * u32::from(LEASE),
                 leases_max: None,
+                capacity: Some(Capacity::ONE),
+                load: None,
                 serves: None,
             };
             let since = now - TICK * u32::from(watched.age);
             view.workers.insert(key(life), Seen { row, since });
         }
-        let held = local
-            .grants
-            .iter()
-            .enumerate()
-            .filter_map(|(shard, grant)| {
-                let grant = (*grant)?;
-                Some((id(shard), grant.standing == Standing::HandOver))
-            });
+        let held = local.grants.iter().enumerate();
+        let held = held.filter_map(|(shard, grant)| {
+            let grant = (*grant)?;
+            Some((id(shard), grant.standing == Standing::HandOver))
+        });
         let me_planning = Me {
             key: key(me),
             held: held.collect(),
             taking: true,
             leases_max: None,
+            capacity: Capacity::ONE,
+            own: None,
+            silent: BTreeSet::new(),
             reads: Reads::Single,
             watch: None,
             foreign_patience: TICK * 100,

@@ -13,8 +13,9 @@ use kcl_core::model::{ShardId, StreamName};
 use super::Me;
 use super::balance::{self, Load};
 use super::expiry::{Hold, Life};
+use super::moved::Homes;
 use super::view::View;
-use crate::row::{StreamSet, WorkerKey, WorkerRow};
+use crate::row::{Capacity, StreamSet, WorkerKey, WorkerRow};
 
 /// What a worker reads.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -65,6 +66,11 @@ impl<'a> Readers<'a> {
         Self(reads)
     }
 
+    /// Whether this worker reads it.
+    pub(crate) fn reads(&self, key: &WorkerKey, stream: Option<&StreamName>) -> bool {
+        self.0.get(key).is_some_and(|reads| reads.covers(stream))
+    }
+
     /// Whether any worker with a row reads it, whether it lives or not.
     pub(crate) fn is_served(&self, stream: Option<&StreamName>) -> bool {
         self.0.values().any(|reads| reads.covers(stream))
@@ -99,7 +105,7 @@ impl<'a> Readers<'a> {
 }
 
 type Lives = BTreeMap<WorkerKey, Life>;
-type Loads = BTreeMap<WorkerKey, Load>;
+pub(crate) type Loads = BTreeMap<WorkerKey, Load>;
 
 /// The leases that the same workers can read, by their number and names.
 type Classes<'a> = BTreeMap<(usize, Vec<&'a WorkerKey>), Class<'a>>;
@@ -129,19 +135,37 @@ pub(crate) struct Shares {
     pub(crate) free: usize,
     /// Leases of streams that nobody reads: they stay as they are.
     pub(crate) unserved: usize,
+    /// Whether all that share know of leases that are given to somebody.
+    pub(crate) is_modern: bool,
+    /// What each worker that shares has in all.
+    pub(crate) loads: Loads,
+    /// What was shared out, class by class.
+    pub(crate) classes: Vec<Shared>,
+}
+
+/// A class as it was shared out.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    /// What each of its workers has of it.
+    pub(crate) loads: Loads,
+    /// What counts as whose.
+    pub(crate) homes: Homes,
 }
 
 /// Shares everything out.
 pub(crate) fn share(
     readers: &Readers<'_>,
     me: &Me,
+    view: &View,
     lives: &Lives,
     holds: &BTreeMap<ShardId, Hold>,
 ) -> Shares {
-    let mut loads = all_loads(lives, holds);
+    let is_modern = is_modern(lives);
+    let mut loads = all_loads(lives, holds, is_modern);
     let held = loads.iter().map(|(key, load)| (key.clone(), load.all));
     let mut shares = Shares {
         held: held.collect(),
+        is_modern,
         ..Shares::default()
     };
     // What this worker does not read any more goes, whoever may want it.
@@ -162,11 +186,25 @@ pub(crate) fn share(
                 load.held += 1;
             }
         }
-        for (key, target) in share_class(&class, &in_class, me, lives, &mut shares) {
-            if let Some(load) = loads.get_mut(&key) {
+        let total = class.to_share(lives);
+        let homes = if is_modern {
+            let of_class = class.holds.iter().map(|(shard, _)| *shard);
+            Homes::find(view, (holds, of_class), &in_class, total)
+        } else {
+            Homes::at_holders(&in_class, total)
+        };
+        let shared = Shared {
+            loads: in_class,
+            homes,
+        };
+        shares.leases += total;
+        share_class(&class, &shared, me, &mut shares);
+        for (key, target) in &shared.homes.targets {
+            if let Some(load) = loads.get_mut(key) {
                 load.base += target;
             }
         }
+        shares.classes.push(shared);
         for (shard, _) in &class.holds {
             let to = shares.offers.get(*shard);
             if let Some(load) = to.and_then(|to| loads.get_mut(to)) {
@@ -174,17 +212,35 @@ pub(crate) fn share(
             }
         }
     }
+    shares.loads = loads;
     shares
 }
 
+/// Whether all that share know of capacities and of leases that are given to somebody. While one does not, all share
+/// as it does, so that all come to the same plan.
+fn is_modern(lives: &Lives) -> bool {
+    lives.values().all(|life| match life {
+        Life::Sharing { capacity, .. } => capacity.is_some(),
+        Life::Leaving { .. } | Life::Idle { .. } | Life::Still => true,
+    })
+}
+
 /// The workers that share, with all that they have.
-fn all_loads(lives: &Lives, holds: &BTreeMap<ShardId, Hold>) -> Loads {
+fn all_loads(lives: &Lives, holds: &BTreeMap<ShardId, Hold>, is_modern: bool) -> Loads {
     let mut loads = Loads::new();
     for (key, life) in lives {
-        if let Life::Sharing { leases_max, .. } = life {
+        if let Life::Sharing {
+            leases_max,
+            capacity,
+            ..
+        } = life
+        {
             let load = Load {
+                held: 0,
+                base: 0,
+                all: 0,
                 max: *leases_max,
-                ..Load::default()
+                capacity: capacity.filter(|_| is_modern).unwrap_or(Capacity::ONE),
             };
             loads.insert(key.clone(), load);
         }
@@ -229,43 +285,46 @@ fn classes<'a>(
     classes
 }
 
-/// Shares out one class. Answers how many leases of it each of its workers should have.
-fn share_class(
-    class: &Class<'_>,
-    loads: &Loads,
-    me: &Me,
-    lives: &Lives,
-    shares: &mut Shares,
-) -> BTreeMap<WorkerKey, usize> {
-    let count =
-        |is: &dyn Fn(&Hold) -> bool| class.holds.iter().filter(|(_, hold)| is(hold)).count();
-    // What nobody here can get is not to be shared out.
-    let total = count(&|hold| match hold {
-        Hold::By(key) => !matches!(lives.get(key), Some(Life::Idle { .. })),
-        Hold::ByForeign => false,
-        Hold::Free | Hold::ByDead(_) | Hold::Stray => true,
-    });
-    let targets = balance::targets(loads, total);
+impl Class<'_> {
+    /// How many leases are to be shared out: not what nobody here can get.
+    fn to_share(&self, lives: &Lives) -> usize {
+        let to_share = self.holds.iter().filter(|(_, hold)| match hold {
+            Hold::By(key) => !matches!(lives.get(key), Some(Life::Idle { .. })),
+            Hold::ByForeign => false,
+            Hold::Free | Hold::ByDead(_) | Hold::Stray => true,
+        });
+        to_share.count()
+    }
+}
+
+/// Shares out one class: who should take what is free, and what this worker should give up.
+fn share_class(class: &Class<'_>, shared: &Shared, me: &Me, shares: &mut Shares) {
+    let Shared { loads, homes } = shared;
     let free = class.holds.iter().filter(|(_, hold)| hold.is_free());
     let free: BTreeSet<&ShardId> = free.map(|(shard, _)| *shard).collect();
-    let offers = balance::deal(&free, loads, &targets);
-    shares.leases += total;
     shares.free += free.len();
-    if let (Some(target), Some(load)) = (targets.get(&me.key), loads.get(&me.key)) {
+    let in_common = free
+        .iter()
+        .filter(|shard| !homes.offers.contains_key(**shard));
+    let in_common = in_common.copied().collect();
+    let offers = balance::deal(&in_common, &homes.counts, &homes.targets);
+    if let Some(load) = homes.counts.get(&me.key) {
         let held = me.held.iter();
         let held = held.filter(|(shard, _)| class.streams.contains(&shard.stream()));
         let held = held.map(|(shard, leaving)| (shard.clone(), *leaving));
-        let keeps = balance::keeps(&me.key, loads, &targets);
+        let keeps = balance::keeps(&me.key, &homes.counts, &homes.targets);
+        let keeps = homes.real(&me.key, keeps, loads);
         shares
             .give_up
             .extend(balance::give_up(&held.collect(), keeps));
-        let strays = count(&|hold| *hold == Hold::Stray);
+        let strays = class.holds.iter().filter(|(_, hold)| **hold == Hold::Stray);
         let offered = offers.values().filter(|to| **to == me.key).count();
-        shares.expecting |= load.held + strays + offered < *target;
-        shares.target += target;
+        let target = homes.target(&me.key);
+        shares.expecting |= load.held + strays.count() + offered < target;
+        shares.target += homes.real(&me.key, target, loads);
     }
     shares.offers.extend(offers);
-    targets
+    shares.offers.extend(homes.offers.clone());
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::Me;
 use super::view::{Seen, View};
-use crate::row::{LeaseRow, WorkerKey};
+use crate::row::{Capacity, LeaseRow, WorkerKey};
 
 /// How a worker stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub(crate) enum Life {
     /// It lives and takes its share. Counts as dead at the given time if it stands still.
     Sharing {
         leases_max: Option<u32>,
+        /// Nothing for a worker of an older version.
+        capacity: Option<Capacity>,
         still_at: Option<Instant>,
     },
     /// It lives and wants no more. What it has will come free.
@@ -76,6 +78,7 @@ pub(crate) fn lives(view: &View, me: &Me, now: Instant) -> BTreeMap<WorkerKey, L
         } else {
             Life::Sharing {
                 leases_max: seen.row.leases_max,
+                capacity: seen.row.capacity,
                 still_at: Some(still_at),
             }
         };
@@ -84,6 +87,7 @@ pub(crate) fn lives(view: &View, me: &Me, now: Instant) -> BTreeMap<WorkerKey, L
     let mine = if me.taking {
         Life::Sharing {
             leases_max: me.leases_max,
+            capacity: Some(me.capacity),
             still_at: None,
         }
     } else {

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::classes::Reads;
 use super::view::{Observer, Seen, View};
 use super::{Me, Plan, plan};
-use crate::row::{Incarnation, LeaseRow, Owner, Row, WorkerKey, WorkerRow};
+use crate::row::{Capacity, Incarnation, LeaseRow, Owner, Row, WorkerKey, WorkerRow};
 
 const LEASE_TIME: Duration = Duration::from_secs(10);
 
@@ -79,6 +79,8 @@ impl Fleet {
                 leaving: member.leaving,
                 lease_time: LEASE_TIME,
                 leases_max: member.leases_max,
+                capacity: Some(Capacity::ONE),
+                load: None,
                 serves: match &member.reads {
                     Reads::Single | Reads::Unknown => None,
                     Reads::Several(set) => Some(set.key().clone()),
@@ -113,6 +115,9 @@ impl Fleet {
                 held: member.held.clone(),
                 taking: !member.leaving,
                 leases_max: member.leases_max,
+                capacity: Capacity::ONE,
+                own: None,
+                silent: BTreeSet::new(),
                 reads: member.reads.clone(),
                 watch: None,
                 foreign_patience: LEASE_TIME,
@@ -289,6 +294,9 @@ fn me(n: u64) -> Me {
         held: BTreeMap::new(),
         taking: true,
         leases_max: None,
+        capacity: Capacity::ONE,
+        own: None,
+        silent: BTreeSet::new(),
         reads: Reads::Single,
         watch: None,
         foreign_patience: LEASE_TIME,
@@ -419,6 +427,8 @@ fn a_counter_that_moved_is_counted_anew() {
             leaving: false,
             lease_time: LEASE_TIME,
             leases_max: None,
+            capacity: None,
+            load: None,
             serves: None,
         })
     };

@@ -158,6 +158,7 @@ mod tests {
             term: 1,
             looks,
             bell,
+            mark: None,
         }
     }
 
@@ -168,6 +169,8 @@ mod tests {
             leaving: false,
             lease_time: LEASE,
             leases_max: None,
+            capacity: None,
+            load: None,
             serves: None,
         }
     }

@@ -24,13 +24,13 @@ use kcl_core::planted;
 
 use self::codec::{
     BELL, CHECKPOINT, CHILDREN, COUNTER, ENTITY, ENTITY_WATCH, INCARNATION, Item, KEY, LEAVING,
-    LOOKS, OWNER, PENDING, PENDING_STATE, PENDING_SUBSEQUENCE, SERVES, SUBSEQUENCE, SWITCHES,
-    WATCH_KEY, number, text,
+    LOAD, LOOKS, MARK, OWNER, PENDING, PENDING_STATE, PENDING_SUBSEQUENCE, SERVES, SUBSEQUENCE,
+    SWITCHES, WATCH_KEY, number, text,
 };
 use self::expression::Words;
 use crate::row::{
-    Fence, LeaseRow, Progress, Row, StartRow, StreamSet, StreamSetKey, WatchRow, WorkerKey,
-    WorkerRow, whole_millis,
+    Fence, LeaseRow, Parting, Progress, Row, StartRow, StreamSet, StreamSetKey, WatchRow,
+    WorkerKey, WorkerRow, whole_millis,
 };
 use crate::store::{Freshness, LeaseStore, Outcome, StoreError, Take};
 
@@ -234,14 +234,15 @@ impl DynamoTable {
         }
     }
 
-    /// Adds one to a number of the row of the watch.
+    /// Adds one to a number of the row of the watch, `beside` what else is to change.
     async fn count_up(
         &self,
         attribute: &'static str,
         condition: String,
+        beside: String,
         mut words: Words,
     ) -> Result<Outcome<WatchRow>, StoreError> {
-        let change = format!("ADD {}", words.pair(attribute, number(1_u64)));
+        let change = format!("{beside}ADD {}", words.pair(attribute, number(1_u64)));
         let update = Update {
             key: text(WATCH_KEY),
             condition,
@@ -337,6 +338,13 @@ fn pending_is(words: &mut Words, from: Option<&PendingCheckpoint>) -> String {
     } else {
         format!("{same} AND {same_subsequence} AND {same_state}")
     }
+}
+
+/// Sets the load beside other attributes, if it is known.
+fn and_load(words: &mut Words, load: Option<u64>) -> String {
+    load.map_or_else(String::new, |load| {
+        format!(", {}", words.equals(LOAD, codec::load(load)))
+    })
 }
 
 /// All attributes of a pending checkpoint, to be removed.
@@ -452,6 +460,7 @@ impl LeaseStore for DynamoTable {
         fence: &Fence,
         from: &Checkpoint,
         to: &Checkpoint,
+        load: Option<u64>,
     ) -> Result<Outcome<LeaseRow>, StoreError> {
         let mut words = Words::default();
         let holds = if planted!(CommitsWithoutFence) {
@@ -467,10 +476,11 @@ impl LeaseStore for DynamoTable {
         let condition = format!("{holds} AND {follows}");
         let (value, subsequence) = codec::checkpoint_parts(to);
         let change = format!(
-            "SET {}, {}, {} REMOVE {}",
+            "SET {}, {}, {}{} REMOVE {}",
             words.equals(CHECKPOINT, value),
             words.equals(SUBSEQUENCE, number(subsequence)),
             words.equals(SWITCHES, number(0_u64)),
+            and_load(&mut words, load),
             no_pending(&mut words),
         );
         self.fenced(&fence.shard, condition, change, words).await
@@ -541,7 +551,11 @@ impl LeaseStore for DynamoTable {
         self.fenced(&fence.shard, condition, change, words).await
     }
 
-    async fn release(&self, fence: &Fence) -> Result<Outcome<LeaseRow>, StoreError> {
+    async fn release(
+        &self,
+        fence: &Fence,
+        parting: &Parting,
+    ) -> Result<Outcome<LeaseRow>, StoreError> {
         let mut words = Words::default();
         let condition = if planted!(ReleasesWithoutFence) {
             anything(&mut words)
@@ -554,11 +568,19 @@ impl LeaseStore for DynamoTable {
         } else {
             String::new()
         };
+        let mut set = vec![words.equals(COUNTER, number(fence.epoch.next().get()))];
+        let mut remove = vec![words.name(OWNER), words.name(INCARNATION)];
+        for (attribute, value) in codec::moved_parts(parting.moved.as_ref()) {
+            match value {
+                Some(value) => set.push(words.equals(attribute, value)),
+                None => remove.push(words.name(attribute)),
+            }
+        }
         let change = format!(
-            "SET {erased}{} REMOVE {}, {}",
-            words.equals(COUNTER, number(fence.epoch.next().get())),
-            words.name(OWNER),
-            words.name(INCARNATION),
+            "SET {erased}{}{} REMOVE {}",
+            set.join(", "),
+            and_load(&mut words, parting.load),
+            remove.join(", "),
         );
         self.fenced(&fence.shard, condition, change, words).await
     }
@@ -594,6 +616,7 @@ impl LeaseStore for DynamoTable {
         key: &WorkerKey,
         counter: u64,
         leaving: bool,
+        load: Option<u64>,
         serves: Option<&StreamSetKey>,
     ) -> Result<Outcome<WorkerRow>, StoreError> {
         let mut words = Words::default();
@@ -606,6 +629,10 @@ impl LeaseStore for DynamoTable {
         if let Some(serves) = serves {
             change += &format!(", {}", words.equals(SERVES, text(serves.as_str())));
         }
+        change += &match load {
+            Some(_) => and_load(&mut words, load),
+            None => format!(" REMOVE {}", words.name(LOAD)),
+        };
         let key = text(key.row_key());
         let update = Update {
             key,
@@ -691,16 +718,24 @@ impl LeaseStore for DynamoTable {
         }
     }
 
-    async fn keep_watch(&self, term: u64) -> Result<Outcome<WatchRow>, StoreError> {
+    async fn keep_watch(
+        &self,
+        term: u64,
+        mark: Option<u64>,
+    ) -> Result<Outcome<WatchRow>, StoreError> {
         let mut words = Words::default();
         let condition = words.equals(COUNTER, number(term));
-        self.count_up(LOOKS, condition, words).await
+        let mark = match mark {
+            Some(mark) => format!("SET {} ", words.equals(MARK, number(mark))),
+            None => format!("REMOVE {} ", words.name(MARK)),
+        };
+        self.count_up(LOOKS, condition, mark, words).await
     }
 
     async fn ring(&self) -> Result<(), StoreError> {
         let mut words = Words::default();
         let condition = format!("attribute_exists({})", words.name(KEY));
-        match self.count_up(BELL, condition, words).await? {
+        match self.count_up(BELL, condition, String::new(), words).await? {
             // Refused: there is no watch, and nobody who would hear it.
             Outcome::Applied(()) | Outcome::Refused(_) => Ok(()),
         }

@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use kcl_core::model::{ApplicationName, Checkpoint, ShardId, StreamName};
 
 use crate::row::{
-    Fence, LeaseRow, Progress, Row, StartRow, StreamSet, StreamSetKey, WatchRow, WorkerKey,
-    WorkerRow, whole_millis,
+    Fence, LeaseRow, Parting, Progress, Row, StartRow, StreamSet, StreamSetKey, WatchRow,
+    WorkerKey, WorkerRow, whole_millis,
 };
 use crate::store::{Freshness, LeaseStore, Outcome, StoreError, Take};
 
@@ -155,12 +155,14 @@ impl LeaseStore for MemoryTable {
         fence: &Fence,
         from: &Checkpoint,
         to: &Checkpoint,
+        load: Option<u64>,
     ) -> Result<Outcome<LeaseRow>, StoreError> {
         Ok(without_row(self.change_lease(
             &fence.shard,
             |row| row.is_fenced_by(fence) && row.checkpoint == *from,
             |row| {
                 row.checkpoint = to.clone();
+                row.load = load.or(row.load);
                 row.pending = None;
                 row.switches = 0;
             },
@@ -206,13 +208,19 @@ impl LeaseStore for MemoryTable {
         )))
     }
 
-    async fn release(&self, fence: &Fence) -> Result<Outcome<LeaseRow>, StoreError> {
+    async fn release(
+        &self,
+        fence: &Fence,
+        parting: &Parting,
+    ) -> Result<Outcome<LeaseRow>, StoreError> {
         Ok(without_row(self.change_lease(
             &fence.shard,
             |row| row.is_fenced_by(fence),
             |row| {
                 row.owner = None;
                 row.counter += 1;
+                row.load = parting.load.or(row.load);
+                row.moved = parting.moved.clone().map(Box::new);
             },
         )))
     }
@@ -248,12 +256,14 @@ impl LeaseStore for MemoryTable {
         key: &WorkerKey,
         counter: u64,
         leaving: bool,
+        load: Option<u64>,
         serves: Option<&StreamSetKey>,
     ) -> Result<Outcome<WorkerRow>, StoreError> {
         match self.rows().workers.get_mut(key) {
             Some(row) if row.counter == counter => {
                 row.counter += 1;
                 row.leaving = leaving;
+                row.load = load;
                 if let Some(serves) = serves {
                     row.serves = Some(serves.clone());
                 }
@@ -301,21 +311,28 @@ impl LeaseStore for MemoryTable {
             return Ok(Outcome::Refused(watch.clone()));
         }
         let before = watch.take();
+        let mark = before.as_ref().and_then(|row| row.mark);
         let (term, looks, bell) = before.map_or((0, 0, 0), |row| (row.term, row.looks, row.bell));
         let row = WatchRow {
             owner: to.clone(),
             term: term + 1,
             looks,
             bell: bell + 1,
+            mark,
         };
         *watch = Some(row.clone());
         Ok(Outcome::Applied(row))
     }
 
-    async fn keep_watch(&self, term: u64) -> Result<Outcome<WatchRow>, StoreError> {
+    async fn keep_watch(
+        &self,
+        term: u64,
+        mark: Option<u64>,
+    ) -> Result<Outcome<WatchRow>, StoreError> {
         match &mut self.rows().watch {
             Some(row) if row.term == term => {
                 row.looks += 1;
+                row.mark = mark;
                 Ok(Outcome::Applied(()))
             }
             other => Ok(Outcome::Refused(other.clone())),

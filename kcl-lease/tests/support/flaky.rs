@@ -11,8 +11,8 @@ use async_trait::async_trait;
 use kcl_core::error::{Error, ErrorKind};
 use kcl_core::model::{Checkpoint, ShardId, StreamName};
 use kcl_lease::{
-    Fence, Freshness, LeaseRow, LeaseStore, MemoryTable, Outcome, Progress, Row, StoreError,
-    StreamSet, StreamSetKey, Take, WatchRow, WorkerKey, WorkerRow,
+    Fence, Freshness, LeaseRow, LeaseStore, MemoryTable, Outcome, Parting, Progress, Row,
+    StoreError, StreamSet, StreamSetKey, Take, WatchRow, WorkerKey, WorkerRow,
 };
 use tokio::time::Instant;
 
@@ -59,20 +59,20 @@ pub struct Flaky {
 enum Write {
     Create(LeaseRow),
     Take(Take),
-    Commit(Fence, Checkpoint, Checkpoint),
+    Commit(Fence, Checkpoint, Checkpoint, Option<u64>),
     Prepare(Fence, Progress, Progress),
     Finish(Fence, Checkpoint, BTreeSet<ShardId>),
-    Release(Fence),
+    Release(Fence, Parting),
     Remove(ShardId, u64),
     Join(WorkerRow),
-    Renew(WorkerKey, u64, bool, Option<StreamSetKey>),
+    Renew(WorkerKey, u64, bool, Option<u64>, Option<StreamSetKey>),
     Leave(WorkerKey),
     Evict(WorkerKey, Option<u64>),
     FixStart(Option<StreamName>, SystemTime),
     AddStreams(StreamSet),
     RemoveStreams(StreamSetKey),
     ClaimWatch(Option<WatchRow>, WorkerKey),
-    KeepWatch(u64),
+    KeepWatch(u64, Option<u64>),
     Ring,
 }
 
@@ -97,7 +97,7 @@ impl Write {
             Self::Commit(..) => "commit",
             Self::Prepare(..) => "prepare",
             Self::Finish(..) => "finish",
-            Self::Release(_) => "release",
+            Self::Release(..) => "release",
             Self::Remove(..) => "remove",
             Self::Join(_) => "join",
             Self::Renew(..) => "renew",
@@ -107,7 +107,7 @@ impl Write {
             Self::AddStreams(_) => "add_streams",
             Self::RemoveStreams(_) => "remove_streams",
             Self::ClaimWatch(..) => "claim_watch",
-            Self::KeepWatch(_) => "keep_watch",
+            Self::KeepWatch(..) => "keep_watch",
             Self::Ring => "ring",
         }
     }
@@ -223,18 +223,20 @@ impl Network {
         let reply = match write {
             Write::Create(row) => Reply::Lease(table.create_lease(&row).await?),
             Write::Take(take) => Reply::Taken(table.take(&take).await?),
-            Write::Commit(fence, from, to) => Reply::Lease(table.commit(&fence, &from, &to).await?),
+            Write::Commit(fence, from, to, load) => {
+                Reply::Lease(table.commit(&fence, &from, &to, load).await?)
+            }
             Write::Prepare(fence, from, to) => {
                 Reply::Lease(table.prepare(&fence, &from, &to).await?)
             }
             Write::Finish(fence, from, ids) => {
                 Reply::Lease(table.finish(&fence, &from, &ids).await?)
             }
-            Write::Release(fence) => Reply::Lease(table.release(&fence).await?),
+            Write::Release(fence, parting) => Reply::Lease(table.release(&fence, &parting).await?),
             Write::Remove(id, counter) => Reply::Lease(table.remove_ended(&id, counter).await?),
             Write::Join(row) => Reply::Worker(table.join(&row).await?),
-            Write::Renew(key, counter, leaving, serves) => {
-                let renewed = table.renew(&key, counter, leaving, serves.as_ref());
+            Write::Renew(key, counter, leaving, load, serves) => {
+                let renewed = table.renew(&key, counter, leaving, load, serves.as_ref());
                 Reply::Worker(renewed.await?)
             }
             Write::Leave(key) => {
@@ -253,7 +255,7 @@ impl Network {
             Write::ClaimWatch(seen, to) => {
                 Reply::Claimed(table.claim_watch(seen.as_ref(), &to).await?)
             }
-            Write::KeepWatch(term) => Reply::Kept(table.keep_watch(term).await?),
+            Write::KeepWatch(term, mark) => Reply::Kept(table.keep_watch(term, mark).await?),
             Write::Ring => {
                 table.ring().await?;
                 Reply::Rung
@@ -460,8 +462,9 @@ impl LeaseStore for Flaky {
         fence: &Fence,
         from: &Checkpoint,
         to: &Checkpoint,
+        load: Option<u64>,
     ) -> Result<Outcome<LeaseRow>, StoreError> {
-        self.lease(Write::Commit(fence.clone(), from.clone(), to.clone()))
+        self.lease(Write::Commit(fence.clone(), from.clone(), to.clone(), load))
             .await
     }
 
@@ -485,8 +488,13 @@ impl LeaseStore for Flaky {
             .await
     }
 
-    async fn release(&self, fence: &Fence) -> Result<Outcome<LeaseRow>, StoreError> {
-        self.lease(Write::Release(fence.clone())).await
+    async fn release(
+        &self,
+        fence: &Fence,
+        parting: &Parting,
+    ) -> Result<Outcome<LeaseRow>, StoreError> {
+        self.lease(Write::Release(fence.clone(), parting.clone()))
+            .await
     }
 
     async fn remove_ended(
@@ -506,9 +514,10 @@ impl LeaseStore for Flaky {
         key: &WorkerKey,
         counter: u64,
         leaving: bool,
+        load: Option<u64>,
         serves: Option<&StreamSetKey>,
     ) -> Result<Outcome<WorkerRow>, StoreError> {
-        let write = Write::Renew(key.clone(), counter, leaving, serves.cloned());
+        let write = Write::Renew(key.clone(), counter, leaving, load, serves.cloned());
         self.worker(write).await
     }
 
@@ -573,8 +582,12 @@ impl LeaseStore for Flaky {
         Ok(outcome)
     }
 
-    async fn keep_watch(&self, term: u64) -> Result<Outcome<WatchRow>, StoreError> {
-        let Reply::Kept(outcome) = self.send(Write::KeepWatch(term)).await? else {
+    async fn keep_watch(
+        &self,
+        term: u64,
+        mark: Option<u64>,
+    ) -> Result<Outcome<WatchRow>, StoreError> {
+        let Reply::Kept(outcome) = self.send(Write::KeepWatch(term, mark)).await? else {
             panic!("not the answer to this write");
         };
         Ok(outcome)

@@ -64,6 +64,10 @@ pub struct World {
     pub history: Arc<Mutex<Vec<(Duration, Event)>>>,
     pub settings: LeaseSettings,
     pub initial: InitialPosition,
+    /// Bytes of each delivery; nothing where it does not matter.
+    pub bytes: Arc<Mutex<BTreeMap<ShardId, usize>>>,
+    /// The readers that the service does not answer.
+    pub unanswered: Arc<Mutex<BTreeSet<(String, ShardId)>>>,
     /// What every worker told, in order.
     pub observed: Arc<Mutex<Vec<(String, kcl_core::Event)>>>,
     began: Instant,
@@ -86,6 +90,8 @@ impl World {
             streams: FakeStreams::default(),
             network: Network::new(seed, faults),
             history: Arc::default(),
+            bytes: Arc::default(),
+            unanswered: Arc::default(),
             observed: Arc::default(),
             settings: LeaseSettings::default(),
             initial: InitialPosition::TrimHorizon,
@@ -364,6 +370,19 @@ async fn read_all(
     while readers.join_next().await.is_some() {}
 }
 
+/// Asks the service once, and tells whether it answered.
+fn asked(world: &World, worker: &str, grant: &Grant) -> bool {
+    grant.meter.asks(Instant::now());
+    let reader = (worker.to_owned(), grant.shard.id.clone());
+    let is_answered = !world.unanswered.lock().unwrap().contains(&reader);
+    if is_answered {
+        grant.meter.answered();
+        let bytes = world.bytes.lock().unwrap().get(&grant.shard.id).copied();
+        grant.meter.read(bytes.unwrap_or(0));
+    }
+    is_answered
+}
+
 /// Reads one shard: a delivery every 100 ms, a commit after every fifth, until it is closed.
 async fn read(world: World, worker: String, mut grant: Grant, stopped: watch::Receiver<bool>) {
     let (shard, epoch) = (grant.shard.id.clone(), grant.epoch.get());
@@ -392,6 +411,10 @@ async fn read(world: World, worker: String, mut grant: Grant, stopped: watch::Re
                 world.note(Event::GaveBack { shard, epoch });
             }
             return;
+        }
+        if !asked(&world, &worker, &grant) {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            continue;
         }
         done += 1;
         let delivered = Event::Delivered {

@@ -8,6 +8,7 @@ mod budget;
 mod delivery;
 mod gap;
 mod leftover;
+mod load;
 mod pace;
 mod rest;
 mod service;
@@ -126,6 +127,8 @@ const RULES: &[(Rule, Check)] = &[
     (Rule::L, rest::everything_is_durable),
     (Rule::L, rest::leases_stand_still),
     (Rule::L, rest::shares_are_even),
+    (Rule::L, load::what_was_given_stays_for_a_while),
+    (Rule::L, load::loads_are_as_even_as_one_move_can_make_them),
     (Rule::L, rest::exits_are_clean),
     (Rule::L, pace::nothing_lies_idle_for_long),
     (Rule::L, pace::nothing_waits_for_long),

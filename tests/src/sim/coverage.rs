@@ -27,6 +27,7 @@ pub const MUST_SEE: &[&str] = &[
     "state: empty shard ended",
     "state: free lease taken",
     "state: lease released",
+    "state: lease taken for its load",
     "state: old row read",
     "state: shard finished",
     "state: takeover from the dead",
@@ -314,6 +315,7 @@ impl Coverage {
         } else if after.epoch != before.epoch {
             self.saw(match (&before.incarnation, &after.incarnation) {
                 (Some(_), Some(_)) => "state: takeover from the dead",
+                (None, Some(_)) if after.was_given() => "state: lease taken for its load",
                 (None, Some(_)) => "state: free lease taken",
                 (_, None) => "state: lease released",
             });

@@ -50,6 +50,16 @@ pub struct LeaseRow {
     pub epoch: u64,
     /// What is durable.
     pub checkpoint: Checkpoint,
+    /// The incarnation that its last holder gave it to, if to one in particular: for its load.
+    pub given_to: Option<String>,
+}
+
+impl LeaseRow {
+    /// Whether it is held by the one that it was given to.
+    #[must_use]
+    pub fn was_given(&self) -> bool {
+        self.incarnation.is_some() && self.incarnation == self.given_to
+    }
 }
 
 impl LeaseRow {

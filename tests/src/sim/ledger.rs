@@ -14,6 +14,7 @@ use std::time::{Duration, SystemTime};
 use kcl_core::model::{Checkpoint, SequenceNumber, ShardId};
 
 use super::history::{Call, Ending, Event, InstanceId, LeaseRow, Process, RecordId, Step};
+use super::scenario::Heavy;
 use super::subject::Subject;
 
 pub use kinds::{
@@ -34,6 +35,10 @@ pub struct Expectations {
     pub clean: bool,
     /// Nothing happens to the fleet or the stream in this run either: no lease moves once settled.
     pub still: bool,
+    /// What weighs how much, if loads differ.
+    pub heavy: Option<Heavy>,
+    /// When production stops.
+    pub quiet: Duration,
     /// The longest lease time of the fleet, by the slowest clock of it.
     pub lease_max: Duration,
     /// For how long after the loss of a lease calls may start, because clocks are further apart than the library
@@ -490,6 +495,8 @@ impl Ledger {
             }
             if before.is_none_or(|before| before.epoch != row.epoch) {
                 of.moved = Some(self.now);
+                let taker = row.incarnation.clone().filter(|_| row.was_given());
+                of.given = taker.map(|taker| (taker, self.now));
                 if let Some(incarnation) = &row.incarnation {
                     let grant = GrantLedger {
                         incarnation: incarnation.clone(),

@@ -5,10 +5,12 @@
 
 mod circumstances;
 mod draw;
+mod heavy;
 
 use std::time::Duration;
 
 use super::clock::Rate;
+pub use self::heavy::Heavy;
 use super::ledger::Start;
 use super::moment::Moment;
 use super::strike::Strike;
@@ -77,6 +79,8 @@ pub struct Plan {
     pub incidents: Vec<Planned>,
     /// How many shards a second stream has at first, if every worker reads two.
     pub second: Option<u8>,
+    /// What weighs how much, if keys and workers differ; else every record is small, and every worker like the others.
+    pub heavy: Option<Heavy>,
     /// How the services break their word: never, unless a test of the rules wants it.
     pub sabotage: Option<Sabotage>,
 }

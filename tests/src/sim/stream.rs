@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::control::Control;
 use super::history::{Event, History, RecordId};
+use super::scenario::Heavy;
 
 /// No more open shards than this: the point is reshards of reshards, not many shards.
 const OPEN_MAX: usize = 7;
@@ -35,6 +36,7 @@ pub struct Stream {
     control: Control,
     history: History,
     name: String,
+    heavy: Option<Heavy>,
     /// Whether it is one of two.
     is_of_two: bool,
     /// The other one.
@@ -46,8 +48,9 @@ pub struct Stream {
 impl Stream {
     /// A stream of this name; it is not made yet.
     #[must_use]
-    pub fn new(control: Control, history: History, name: &str) -> Self {
+    pub fn new(control: Control, history: History, name: &str, heavy: Option<Heavy>) -> Self {
         Self {
+            heavy,
             control,
             history,
             name: name.to_owned(),
@@ -136,14 +139,20 @@ impl Stream {
     ) -> Result<(), String> {
         let mut next: RecordId = 0;
         while Instant::now() < until {
+            let is_steady = self.heavy.is_some();
             let count = match rng.u8(..100) {
-                0 => rng.u32(100..300),
+                0 if !is_steady => rng.u32(100..300),
                 _ => rng.u32(1..6),
             };
-            let keys: Vec<u32> = (0..count).map(|_| rng.u32(..keys)).collect();
+            let key = |id| match is_steady {
+                true => id % keys,
+                false => rng.u32(..keys),
+            };
+            let keys: Vec<u32> = (next..next + count).map(key).collect();
             let stream = self.at_turn(next % 2 == 1);
             next = stream.put(next, &keys, &mut rng).await?;
-            let pause = if rng.u8(..200) == 0 { 20_000 } else { 0 };
+            let is_pause = rng.u8(..200) == 0 && !is_steady;
+            let pause = if is_pause { 20_000 } else { 0 };
             let wait = every.mul_f64(0.5 + rng.f64()) + Duration::from_millis(pause);
             sleep_until(until.min(Instant::now() + wait)).await;
         }
@@ -154,7 +163,9 @@ impl Stream {
     async fn put(&self, first: RecordId, keys: &[u32], rng: &mut Rng) -> Result<RecordId, String> {
         let record = |(id, key): (RecordId, &u32)| {
             let mut data = id.to_le_bytes().to_vec();
-            data.resize(4 + rng.usize(..60), b'.');
+            let bytes = rng.usize(..60);
+            let bytes = self.heavy.map_or(bytes, |heavy| heavy.bytes(*key));
+            data.resize(4 + bytes, b'.');
             json!({ "Data": STANDARD.encode_to_string(data), "PartitionKey": format!("key-{key}") })
         };
         let records: Vec<Value> = (first..).zip(keys).map(record).collect();

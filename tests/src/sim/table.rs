@@ -88,6 +88,7 @@ fn read(item: &Item) -> Option<Row> {
         incarnation: text(item, "leaseOwnerIncarnation").map(str::to_owned),
         epoch: number(item, "leaseCounter")?,
         checkpoint: checkpoint(item)?,
+        given_to: text(item, "movedTo").and_then(|key| Some(key.rsplit_once('/')?.1.to_owned())),
     }))
 }
 

@@ -31,7 +31,7 @@ use super::history::{Event, History, Leftovers, Notice, Process, Step};
 use super::ledger::Start;
 use super::net::{Line, Net};
 use super::processor::Processors;
-use super::scenario::Retrieval;
+use super::scenario::{Heavy, Retrieval};
 use super::world::{APPLICATION, SECOND, STREAM, initial_position, settle};
 
 /// How long a worker that ended by itself stays down.
@@ -99,6 +99,8 @@ pub struct Supervisor {
     pub read_timeout: Option<Duration>,
     /// Where the application starts.
     pub start: Start,
+    /// How much it can do, where loads differ.
+    pub capacity: Option<f64>,
     /// Whether it reads the second stream as well.
     pub reads_two: bool,
 }
@@ -287,6 +289,8 @@ impl Supervisor {
             duration: takes(self.lease_time),
             sync_interval: takes(self.sync_every),
             start_timeout: takes(LeaseSettings::default().start_timeout),
+            capacity: self.capacity.unwrap_or(1.0),
+            load_patience: self.capacity.map(|_| Heavy::PATIENCE),
             ..LeaseSettings::default()
         };
         let history = self.history.clone();

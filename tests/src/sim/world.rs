@@ -60,6 +60,8 @@ impl World {
             start: plan.start,
             clean: plan.kind != Kind::Chaos,
             still: plan.kind == Kind::Still,
+            heavy: plan.heavy,
+            quiet: plan.quiet,
             lease_max: longest(&plan),
             overlap: overlap(&plan),
             shard_requests: shard_requests(&plan),
@@ -80,7 +82,7 @@ impl World {
         };
         let service = Arc::new(Service::new(settings));
         let control = Control::new(service.clone());
-        let mut stream = Stream::new(control, history.clone(), STREAM);
+        let mut stream = Stream::new(control, history.clone(), STREAM, plan.heavy);
         let mut streams = vec![STREAM];
         if plan.second.is_some() {
             stream = stream.with_second(SECOND);
@@ -202,6 +204,7 @@ impl World {
                 drain: self.plan.drain,
                 read_timeout: self.plan.read_timeout,
                 start: self.plan.start,
+                capacity: self.plan.heavy.map(|heavy| heavy.capacity(worker)),
                 reads_two: self.plan.second.is_some(),
             };
             fleet.spawn(supervisor.run(first, receiver));

@@ -72,6 +72,7 @@ fn flat() -> impl Strategy<Value = Load> {
         base: 0,
         all: held,
         max,
+        capacity: Capacity::ONE,
     })
 }
 
@@ -143,6 +144,68 @@ proptest! {
             let load = loads[&key];
             prop_assert!(load.held + dealt <= targets[&key]);
             prop_assert!(load.max.is_none_or(|max| load.all + dealt <= max as usize));
+        }
+    }
+}
+
+fn wide() -> impl Strategy<Value = Load> {
+    (hilly(), 0.1_f64..8.0).prop_map(|(load, capacity)| Load {
+        capacity: Capacity::new(capacity),
+        ..load
+    })
+}
+
+#[test]
+fn who_can_do_twice_as_much_gets_twice_as_much() {
+    let of = [2.0, 1.0, 1.0].map(|capacity| Load {
+        held: 0,
+        base: 0,
+        all: 0,
+        max: None,
+        capacity: Capacity::new(capacity),
+    });
+    let loads = loads(&of);
+    let targets = targets(&loads, 8);
+    assert_eq!(targets.values().collect::<Vec<_>>(), [&4, &2, &2]);
+    let free: Vec<ShardId> = (0..8).map(|n| ShardId::new(format!("s-{n}"))).collect();
+    let offers = deal(&free.iter().collect(), &loads, &targets);
+    for (key, share) in targets {
+        assert_eq!(offers.values().filter(|to| **to == key).count(), share);
+    }
+}
+
+proptest! {
+    #[test]
+    fn shares_go_by_capacity_and_add_up(
+        of in prop::collection::vec(wide(), 1..12), total in 0_usize..300,
+    ) {
+        let loads = loads(&of);
+        let (targets, bounds) = (targets(&loads, total), bounds(&loads, total));
+        let room: usize = loads.values().map(|load| load.room().min(total)).sum();
+        prop_assert_eq!(targets.values().sum::<usize>(), total.min(room));
+        // Who has room has as much for its capacity as anyone, give or take one lease.
+        for (key, load) in &loads {
+            prop_assert!(targets[key] <= load.room() && targets[key] <= bounds[key]);
+            let more = (load.base + targets[key] + 1) as f64 / load.capacity.factor();
+            for (other, theirs) in loads.iter().filter(|_| targets[key] < load.room()) {
+                let has = (theirs.base + targets[other]) as f64 / theirs.capacity.factor();
+                prop_assert!(targets[other] == 0 || has <= more + 1e-6, "{:?} {:?}", loads, targets);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_settled_stays_with_any_capacity(
+        of in prop::collection::vec(wide(), 1..12), total in 0_usize..300,
+    ) {
+        let mut loads = loads(&of);
+        let first = targets(&loads, total);
+        for (key, load) in &mut loads {
+            load.held = first[key];
+        }
+        prop_assert_eq!(&targets(&loads, total), &first);
+        for (key, target) in &first {
+            prop_assert_eq!(keeps(key, &loads, &first), *target);
         }
     }
 }

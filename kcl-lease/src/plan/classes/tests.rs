@@ -252,6 +252,9 @@ fn a_worker_whose_row_of_streams_is_missing_is_given_nothing_and_keeps_what_it_h
         leases_max: None,
         reads: reads([0]),
         watch: None,
+        capacity: Capacity::ONE,
+        own: None,
+        silent: BTreeSet::new(),
         foreign_patience: Duration::from_secs(10),
     };
     let plan = crate::plan::plan(&view, &me, fleet.now);
@@ -274,6 +277,9 @@ fn who_keeps_the_watch_asks_for_new_shards_and_the_first_reader_for_what_it_does
                 leases_max: None,
                 reads: fleet.workers[&key(n)].reads.clone(),
                 watch: keeper.map(key),
+                capacity: Capacity::ONE,
+                own: None,
+                silent: BTreeSet::new(),
                 foreign_patience: Duration::from_secs(10),
             };
             crate::plan::plan(&view, &me, fleet.now).syncs

@@ -18,8 +18,8 @@ use kcl_core::model::{
 pub(crate) use self::key::{lease_key, start_key};
 use self::key::{parse_lease_key, parse_start_key};
 use crate::row::{
-    Incarnation, LeaseRow, Owner, Row, StartRow, StreamSet, StreamSetKey, WatchRow, WorkerKey,
-    WorkerRow,
+    Capacity, InReturn, Incarnation, LeaseRow, Moved, Owner, Row, StartRow, StreamSet,
+    StreamSetKey, WatchRow, WorkerKey, WorkerRow,
 };
 
 /// The key of every row.
@@ -44,7 +44,15 @@ const RANGE_END: &str = "endingHashKey";
 pub(crate) const ENTITY: &str = "entityType";
 pub(crate) const LOOKS: &str = "looks";
 pub(crate) const BELL: &str = "bell";
+pub(crate) const MARK: &str = "mark";
 pub(crate) const LEAVING: &str = "leaving";
+/// What is read of a shard or by a worker, in KiB per second with decimals: the KCL's name and unit.
+pub(crate) const LOAD: &str = "throughputKBps";
+const MOVED_FROM: &str = "movedFrom";
+const MOVED_TO: &str = "movedTo";
+const MOVED_IN_RETURN: &str = "movedInReturn";
+const MOVED_IN_RETURN_FROM: &str = "movedInReturnFrom";
+const CAPACITY: &str = "capacityThousandths";
 const LEASE_TIME: &str = "leaseTimeMillis";
 const LEASES_MAX: &str = "leasesMax";
 /// Of a worker: the key of its set of streams. Of a set: the names in it.
@@ -64,6 +72,8 @@ const COUNTER_MAX: u64 = 1 << 50;
 const MILLIS_MAX: u64 = 253_402_300_799_999;
 /// The longest lease time that is believed.
 const LEASE_TIME_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+/// No load is larger: a tebibyte per second.
+const LOAD_MAX: u64 = 1 << 40;
 /// Parents or children of one shard: two each by the service, with room for what it may do later.
 const RELATIVES_MAX: usize = 16;
 
@@ -114,6 +124,31 @@ pub(crate) fn millis(time: SystemTime) -> AttributeValue {
     number(since.as_millis().min(u128::from(MILLIS_MAX)))
 }
 
+/// A load of so many bytes per second.
+pub(crate) fn load(bytes: u64) -> AttributeValue {
+    let bytes = bytes.min(LOAD_MAX);
+    // Six decimals of a thousand-and-twenty-fourth tell each byte apart.
+    let micros = u128::from(bytes % 1024) * 1_000_000 / 1024;
+    AttributeValue::N(format!("{}.{micros:06}", bytes / 1024))
+}
+
+/// The attributes that say where a lease moved, each with its value or none.
+pub(crate) fn moved_parts(moved: Option<&Moved>) -> [(&'static str, Option<AttributeValue>); 4] {
+    let in_return = moved.and_then(|moved| moved.in_return.as_ref());
+    [
+        (MOVED_FROM, moved.map(|moved| text(moved.from.row_key()))),
+        (MOVED_TO, moved.map(|moved| text(moved.to.row_key()))),
+        (
+            MOVED_IN_RETURN,
+            in_return.map(|back| text(lease_key(&back.shard))),
+        ),
+        (
+            MOVED_IN_RETURN_FROM,
+            in_return.map(|back| text(back.from.row_key())),
+        ),
+    ]
+}
+
 /// The item of a lease row.
 pub(crate) fn lease_item(row: &LeaseRow) -> Item {
     let (checkpoint, subsequence) = checkpoint_parts(&row.checkpoint);
@@ -156,6 +191,10 @@ pub(crate) fn lease_item(row: &LeaseRow) -> Item {
         RANGE_END,
         row.range.map(|range| text(range.end.to_string())),
     );
+    put(LOAD, row.load.map(load));
+    for (name, value) in moved_parts(row.moved.as_deref()) {
+        put(name, value);
+    }
     item
 }
 
@@ -170,6 +209,12 @@ pub(crate) fn worker_item(row: &WorkerRow) -> Item {
     ]);
     if let Some(leases_max) = row.leases_max {
         item.insert(LEASES_MAX.to_owned(), number(leases_max));
+    }
+    if let Some(capacity) = row.capacity {
+        item.insert(CAPACITY.to_owned(), number(capacity.thousandths()));
+    }
+    if let Some(bytes) = row.load {
+        item.insert(LOAD.to_owned(), load(bytes));
     }
     if let Some(serves) = &row.serves {
         item.insert(SERVES.to_owned(), text(serves.as_str()));
@@ -299,6 +344,8 @@ impl<'a> Reader<'a> {
             parents: self.shard_ids(PARENTS, &shard)?,
             children: self.shard_ids(CHILDREN, &shard)?,
             range: self.range()?,
+            load: self.load(),
+            moved: self.moved().map(Box::new),
             shard,
         })
     }
@@ -322,6 +369,13 @@ impl<'a> Reader<'a> {
                 Some(max) => u32::try_from(max).ok(),
                 None => None,
             },
+            capacity: match self.number(CAPACITY, u64::from(u32::MAX))? {
+                Some(thousandths) => u32::try_from(thousandths)
+                    .ok()
+                    .and_then(Capacity::from_thousandths),
+                None => None,
+            },
+            load: self.load(),
             serves: match self.text(SERVES)? {
                 Some(key) => Some(
                     StreamSetKey::parse(key)
@@ -366,6 +420,41 @@ impl<'a> Reader<'a> {
             term: self.counter()?,
             looks: count(LOOKS)?,
             bell: count(BELL)?,
+            mark: self.number(MARK, LOAD_MAX)?,
+        })
+    }
+
+    /// A hint, which the KCL writes as well: what cannot be read is not known.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it is within 0 and 2^40"
+    )]
+    fn load(&self) -> Option<u64> {
+        let Some(AttributeValue::N(text)) = self.item.get(LOAD) else {
+            return None;
+        };
+        let bytes = text.parse::<f64>().ok()? * 1024.0;
+        let is_sensible = (0.0..=1_099_511_627_776.0).contains(&bytes);
+        is_sensible.then(|| bytes.round() as u64)
+    }
+
+    /// A hint as well: a lease that moved nowhere in particular is shared like any other.
+    fn moved(&self) -> Option<Moved> {
+        let key = |name| match self.item.get(name) {
+            Some(AttributeValue::S(text)) => WorkerKey::parse(text),
+            Some(_) | None => None,
+        };
+        let back = match self.item.get(MOVED_IN_RETURN) {
+            Some(AttributeValue::S(text)) => parse_lease_key(text),
+            Some(_) | None => None,
+        };
+        let in_return = back.zip(key(MOVED_IN_RETURN_FROM));
+        let in_return = in_return.map(|(shard, from)| InReturn { shard, from });
+        Some(Moved {
+            from: key(MOVED_FROM)?,
+            to: key(MOVED_TO)?,
+            in_return,
         })
     }
 

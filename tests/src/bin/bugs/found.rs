@@ -39,7 +39,6 @@ pub(crate) const FOUND: &[(Bug, u64)] = &[
     (Bug::ReadsChildOfOneParent, 1),
     (Bug::TakesBeforeEviction, 1),
     (Bug::NeverRings, 2),
-    (Bug::PlannerDiesSilently, 67),
     (Bug::NeverClaimsWatch, 12),
     (Bug::GivesNothingUp, 1),
     (Bug::GivesTooMuchUp, 1),

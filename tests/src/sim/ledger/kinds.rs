@@ -54,6 +54,8 @@ pub struct ShardLedger {
     pub grants: BTreeMap<u64, GrantLedger>,
     /// When the row last changed hands.
     pub moved: Option<Duration>,
+    /// Who took it for its load, and when, if that was the last that happened to it.
+    pub given: Option<(String, Duration)>,
     /// When records of it were last delivered.
     pub delivered: Option<Duration>,
     /// How many of its records, from the first one, were delivered.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-use super::{Blow, Cut, Incident, Kind, Plan, Planned, Retrieval, Side, Temper, Weather};
+use super::{Blow, Cut, Heavy, Incident, Kind, Plan, Planned, Retrieval, Side, Temper, Weather};
 use crate::sim::clock::Rate;
 use crate::sim::ledger::Start;
 use crate::sim::moment::Moment;
@@ -50,6 +50,7 @@ impl Plan {
             sync_every: Duration::from_secs(60),
             drain: (Duration::from_secs(20), Duration::from_secs(30)),
             incidents: Vec::new(),
+            heavy: heavy(seed, length),
             second: None,
             sabotage: None,
         };
@@ -62,6 +63,12 @@ impl Plan {
             // LATEST is fixed by the worker's wall clock: a clock that is ahead starts ahead.
             plan.skew.iter_mut().for_each(|skew| *skew = 0);
         }
+        if plan.heavy.is_some() {
+            plan.heal = Heavy::heal(length);
+            plan.keys = Heavy::KEYS;
+            plan.produce_every = Heavy::EVERY;
+            plan.shards += 2;
+        }
         plan.incidents = incidents(&mut rng, &plan);
         // ORDER: from generators of their own, so that what is added here changes nothing above.
         plan.draw_circumstances(&mut Rng::with_seed(seed ^ 0xc10c_c10c));
@@ -72,12 +79,19 @@ impl Plan {
     }
 }
 
+/// In some runs loads differ. Drawn apart from everything else, so that the other plans stay as they are.
+fn heavy(seed: u64, length: Duration) -> Option<Heavy> {
+    let mut rng = Rng::with_seed(seed ^ 0x4ea7_10ad);
+    let is_drawn = rng.u8(..5) == 0 && length >= Duration::from_secs(600);
+    is_drawn.then(|| Heavy::draw(&mut rng))
+}
+
 /// Some fleets read two streams. Drawn apart from everything else, so that the other plans stay as they are, with
 /// a number that leaves the seeds alone that are noted in `bin/bugs/found.rs`; and only where nothing has to be
 /// known of when each stream starts.
 fn second(plan: &Plan) -> Option<u8> {
     let mut rng = Rng::with_seed(plan.seed ^ 0x0002_57e4_0a5e);
-    let is_drawn = rng.u8(..4) == 0 && plan.start == Start::TrimHorizon;
+    let is_drawn = rng.u8(..4) == 0 && plan.start == Start::TrimHorizon && plan.heavy.is_none();
     is_drawn.then(|| rng.u8(1..5))
 }
 

@@ -66,6 +66,8 @@ prop_compose! {
         children in ids(),
         range in prop::option::of(any::<(u128, u128)>()),
         pending in pendings(),
+        load in prop::option::of(0..=LOAD_MAX),
+        moved in moves(),
     ) -> LeaseRow {
         let range = range.map(|(start, end)| HashKeyRange { start, end });
         let shard = match stream {
@@ -74,8 +76,28 @@ prop_compose! {
         };
         let siblings = |ids: BTreeSet<String>| ids.iter().map(|id| shard.sibling(id)).collect();
         let (parents, children) = (siblings(parents), siblings(children));
-        LeaseRow { shard, owner, counter, checkpoint, pending, switches, parents, children, range }
+        LeaseRow { shard, owner, counter, checkpoint, pending, switches, parents, children, range, load, moved: moved.map(Box::new) }
     }
+}
+
+fn moves() -> impl Strategy<Value = Option<Moved>> {
+    let key = |name: String| WorkerKey {
+        worker: WorkerId::new(name).unwrap(),
+        incarnation: Incarnation::parse("1f").unwrap(),
+    };
+    let ends = (
+        "[!-~]{1,40}",
+        "[!-~]{1,40}",
+        prop::option::of("[a-z0-9-]{1,20}"),
+    );
+    prop::option::of(ends.prop_map(move |(from, to, in_return)| Moved {
+        from: key(from),
+        to: key(to),
+        in_return: in_return.map(|shard| InReturn {
+            shard: ShardId::new(shard),
+            from: key("first".to_owned()),
+        }),
+    }))
 }
 
 prop_compose! {
@@ -86,12 +108,15 @@ prop_compose! {
         leaving: bool,
         millis in 0_u64..86_400_000,
         leases_max: Option<u32>,
+        capacity in prop::option::of(1_u32..),
+        load in prop::option::of(0..=LOAD_MAX),
         serves in prop::option::of(sets()),
     ) -> WorkerRow {
         let incarnation = Incarnation::random(&mut fastrand::Rng::with_seed(seed));
         let key = WorkerKey { worker: WorkerId::new(name).unwrap(), incarnation };
+        let capacity = capacity.and_then(Capacity::from_thousandths);
         let (lease_time, serves) = (Duration::from_millis(millis), serves.map(|set| set.key().clone()));
-        WorkerRow { key, counter, leaving, lease_time, leases_max, serves }
+        WorkerRow { key, counter, leaving, lease_time, leases_max, capacity, load, serves }
     }
 }
 
