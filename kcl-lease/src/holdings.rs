@@ -356,7 +356,9 @@ impl Holdings {
 
     /// Remembers a row as a right wrote it.
     pub(crate) fn wrote(&self, row: LeaseRow) {
-        self.inner().written.push(row);
+        let mut inner = self.inner();
+        inner.known.see(&row);
+        inner.written.push(row);
     }
 
     /// What rights wrote since the last call.
@@ -382,16 +384,26 @@ impl Holdings {
 
     /// Tells of leases that somebody deleted. An error if nothing is left: the worker cannot go on.
     pub(crate) fn tell_vanished(&self, vanished: &Vanished) -> Result<(), Error> {
-        let shards = vanished.leases.iter().map(|(shard, _)| shard);
+        let shards = vanished.leases.iter().map(|gone| &gone.shard);
         self.inner().known.forget(shards);
         if planted!(HidesVanishedLeases) {
             return Ok(());
         }
-        for (shard, checkpoint) in &vanished.leases {
+        for gone in &vanished.leases {
             self.events.emit(&Event::LeaseVanished {
-                shard: shard.clone(),
-                checkpoint: checkpoint.clone(),
+                shard: gone.shard.clone(),
+                checkpoint: gone.checkpoint.clone(),
             });
+            // The row that is made in its place counts from 0: to `seen` it would pass for an old read, and where
+            // there is nothing to write nobody would notice that another worker reads the shard.
+            let held = self
+                .inner()
+                .grants
+                .get(&gone.shard)
+                .map(|it| it.fence.clone());
+            if let Some(fence) = held.filter(|held| held.epoch.get() >= gone.counter) {
+                self.lose(&fence, LossReason::Vanished);
+            }
         }
         if vanished.is_all {
             return Err(Error::new(

@@ -8,7 +8,7 @@
 
 mod balancing;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -34,7 +34,7 @@ use crate::plan::view::{Observer, View};
 use crate::plan::watch::{Duty, Watching};
 use crate::plan::{self, Me, Pick, Plan};
 use crate::right::{LeaseRight, Retry};
-use crate::row::{Fence, LeaseRow, Parting, WorkerKey};
+use crate::row::{Fence, LeaseRow, Parting, Row, WorkerKey};
 use crate::settings::LeaseSettings;
 use crate::store::{Freshness, LeaseStore, Outcome, StoreError, Take};
 use crate::trouble::Trouble;
@@ -239,13 +239,6 @@ impl<S: LeaseStore> Planner<S> {
         (freshness, is_rung): (Freshness, bool),
     ) -> Result<Instant, StoreError> {
         let view = self.look(freshness).await?;
-        if freshness == Freshness::Consistent {
-            let row = |shard: &ShardId| view.leases.get(shard).map(|seen| &seen.row);
-            let replaced = self.holdings.known().replaced(row);
-            self.holdings
-                .tell_vanished(&replaced)
-                .map_err(StoreError::Fatal)?;
-        }
         self.holdings
             .saw(view.leases.values().map(|seen| &seen.row));
         for seen in view.leases.values() {
@@ -291,10 +284,24 @@ impl<S: LeaseStore> Planner<S> {
     }
 
     async fn look(&mut self, freshness: Freshness) -> Result<View, StoreError> {
+        // ORDER: what is known before the rows, so that the rows cannot be older.
+        let known = (freshness == Freshness::Consistent).then(|| self.holdings.known());
         let rows = self.store.scan(freshness).await?;
         let after = Instant::now();
         for row in self.holdings.take_written() {
             self.observer.wrote(row, after);
+        }
+        if let Some(known) = known {
+            let leases = rows.iter().filter_map(|row| match row {
+                Row::Lease(row) => Some((&row.shard, row)),
+                Row::Worker(_) | Row::Start(_) | Row::Watch(_) | Row::Streams(_) => None,
+            });
+            let leases: BTreeMap<_, _> = leases.collect();
+            let replaced = known.replaced(|shard| leases.get(shard).copied());
+            self.observer.vanished(&replaced);
+            self.holdings
+                .tell_vanished(&replaced)
+                .map_err(StoreError::Fatal)?;
         }
         Ok(self.observer.observe(rows, after))
     }

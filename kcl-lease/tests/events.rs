@@ -182,3 +182,29 @@ async fn a_lease_that_an_operator_deletes_is_told_once_and_read_anew() {
     assert_eq!(created.count(), 2, "{lines:?}");
     assert_eq!(world.shares().await.values().sum::<usize>(), 4);
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_held_a_lease_that_an_operator_deletes_knows_that_it_is_lost() {
+    let mut world = World::new(16, 4, 0);
+    world.settings.sync_interval = SECOND * 5;
+    // Without records there is no commit that would be refused.
+    for shard in world.stream.open_shards() {
+        let mut unanswered = world.unanswered.lock().unwrap();
+        unanswered.insert(("a".to_owned(), shard.id.clone()));
+    }
+    let _a = world.start("a").await;
+    sleep(SECOND * 5).await;
+    let shard = world.stream.open_shards()[2].id.clone();
+    world.network.delete_lease(&shard);
+    sleep(SECOND * 10).await;
+    let lines = told(&world, "a");
+    let begins = lines.iter().position(|line| line == "vanished s2");
+    let after = &lines[begins.unwrap()..][..4];
+    let expected = [
+        "vanished s2",
+        "lost s2/1 Vanished",
+        "created s2 TRIM_HORIZON",
+        "took s2/1 Free",
+    ];
+    assert_eq!(after, expected, "{lines:?}");
+}

@@ -179,6 +179,8 @@ pub enum LossReason {
     Fenced,
     /// This worker could not prove its life in time, or was declared dead.
     LifeOver,
+    /// Somebody deleted it.
+    Vanished,
 }
 
 /// How the reading of a shard ended.

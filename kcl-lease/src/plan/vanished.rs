@@ -22,11 +22,19 @@ struct Last {
     checkpoint: Checkpoint,
 }
 
+/// A lease that is gone, as it was last known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Gone {
+    pub(crate) shard: ShardId,
+    /// Whoever held it then, or has been granted it since, holds nothing.
+    pub(crate) counter: u64,
+    pub(crate) checkpoint: Checkpoint,
+}
+
 /// What is gone.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Vanished {
-    /// The shards, and how far each was known to be.
-    pub(crate) leases: Vec<(ShardId, Checkpoint)>,
+    pub(crate) leases: Vec<Gone>,
     /// Whether nothing is left of what was known: the table itself was replaced.
     pub(crate) is_all: bool,
 }
@@ -74,7 +82,11 @@ impl Known {
     fn judge(&self, is_gone: impl Fn(&ShardId, &Last) -> bool) -> Vanished {
         let gone = self.0.iter().filter(|(shard, last)| is_gone(shard, last));
         let leases: Vec<_> = gone
-            .map(|(shard, last)| (shard.clone(), last.checkpoint.clone()))
+            .map(|(shard, last)| Gone {
+                shard: shard.clone(),
+                counter: last.counter,
+                checkpoint: last.checkpoint.clone(),
+            })
             .collect();
         Vanished {
             is_all: !leases.is_empty() && leases.len() == self.0.len(),
@@ -135,7 +147,7 @@ mod tests {
         let rows = rows.iter().map(|row| (row.shard.clone(), row.clone()));
         let listed = listed.iter().map(|name| (ShardId::new(name), shard(name)));
         let gone = known.vanished(&rows.collect(), &listed.collect());
-        let names = gone.leases.iter().map(|(shard, _)| shard.to_string());
+        let names = gone.leases.iter().map(|gone| gone.shard.to_string());
         (names.collect(), gone.is_all)
     }
 

@@ -10,6 +10,7 @@ use kcl_core::model::ShardId;
 use tokio::time::Instant;
 
 use super::Plan;
+use super::vanished::Vanished;
 use crate::row::{LeaseRow, Row, StreamSet, StreamSetKey, WorkerKey, WorkerRow};
 
 /// A row, and since when it was seen with its counter.
@@ -140,6 +141,13 @@ impl Observer {
     /// Remembers what a write of our own made of a row.
     pub(crate) fn wrote(&mut self, row: LeaseRow, now: Instant) {
         self.written.insert(row.shard.clone(), (row, now));
+    }
+
+    /// What was written to leases that somebody has deleted since is no longer so.
+    pub(crate) fn vanished(&mut self, vanished: &Vanished) {
+        for gone in &vanished.leases {
+            self.written.remove(&gone.shard);
+        }
     }
 
     /// Remembers a worker row that a refused eviction brought.

@@ -66,7 +66,7 @@ pub fn must_strike(with_rare: bool) -> Vec<String> {
     let moments = moments.map(|(strike, moment)| cell(strike, moment));
     let pushes = PushFault::ALL.into_iter();
     let pushes = pushes.flat_map(|fault| PUSH_MOMENTS.map(|moment| (fault, moment)));
-    let pushes = pushes.filter(|(fault, moment)| can_befall(*fault, *moment));
+    let pushes = pushes.filter(|(fault, moment)| with_rare && can_befall(*fault, *moment));
     moments
         .chain(requests.map(|(fate, subject)| fate_cell(fate, subject)))
         .chain(pushes.map(|(fault, moment)| push_cell(fault, moment)))
@@ -79,8 +79,17 @@ fn push_cell(fault: PushFault, moment: Moment) -> String {
 }
 
 /// Whether such a fault can befall a subscription in such a moment at all.
-const fn can_befall(_fault: PushFault, _moment: Moment) -> bool {
-    true
+const fn can_befall(fault: PushFault, moment: Moment) -> bool {
+    match fault {
+        // It strikes with the last frame, whenever that comes, and does not wait for anything.
+        PushFault::LateEnd => !matches!(moment, Moment::Frozen),
+        PushFault::Silent
+        | PushFault::Reset
+        | PushFault::Cut
+        | PushFault::Corrupt
+        | PushFault::Closed
+        | PushFault::Late => true,
+    }
 }
 
 /// Whether such a fault can strike in such a moment at all.

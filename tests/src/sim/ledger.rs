@@ -299,7 +299,7 @@ impl Ledger {
             Event::Finished => self.finished = true,
             Event::Told { notice, .. } => self.told(notice),
             Event::DayPassed { by } => self.day_passed(*by),
-            Event::TableDeleted => self.deleted(None, 0),
+            Event::TableDeleted => self.table_deleted(),
             Event::Acknowledged { .. }
             | Event::Left { .. }
             | Event::Judged { .. }
@@ -474,14 +474,12 @@ impl Ledger {
         }
         if by == OPERATOR && after.is_none() {
             // The row of a shard that the stream has forgotten is no longer missed by anybody.
-            let is_missed =
-                before.is_some_and(|row| !row.checkpoint.is_end()) && of.loss.forgotten.is_none();
+            let missed =
+                before.filter(|row| !row.checkpoint.is_end() && of.loss.forgotten.is_none());
             let with_all = self.deletions.last();
             let with_all = with_all.is_some_and(|it| it.shard.is_none() && it.at == self.now);
-            let zero = self.expect.wall_zero;
-            let covered = before.and_then(|row| of.covered(&row.checkpoint, zero));
-            if is_missed && !with_all {
-                self.deleted(Some(shard.clone()), covered.unwrap_or_default().0);
+            if let Some(row) = missed.filter(|_| !with_all) {
+                self.lease_deleted(shard, row);
             }
             self.row_deleted(shard);
         }

@@ -9,8 +9,8 @@ mod heavy;
 
 use std::time::Duration;
 
-use super::clock::Rate;
 pub use self::heavy::Heavy;
+use super::clock::Rate;
 use super::ledger::Start;
 use super::moment::Moment;
 use super::strike::Strike;
@@ -227,6 +227,27 @@ pub enum Incident {
     TableDeleted,
     /// All sleep for a day and an hour: whatever is in the stream is no longer kept.
     Day,
+}
+
+/// What an operator does, or has to do, comes so long before everything is well again: the fleet has to notice it,
+/// through whatever else disturbs it, and he has to act on what it tells.
+const OPERATOR_NEEDS: Duration = Duration::from_secs(120);
+
+impl Incident {
+    /// How long before everything is well again this happens at the latest.
+    #[must_use]
+    pub const fn needs(&self) -> Duration {
+        match self {
+            Self::RowDeleted | Self::TableDeleted | Self::Day => OPERATOR_NEEDS,
+            Self::Worker { .. }
+            | Self::Outage { .. }
+            | Self::Theft { .. }
+            | Self::Burial { .. }
+            | Self::Split(_)
+            | Self::Merge(_)
+            | Self::Storm { .. } => Duration::ZERO,
+        }
+    }
 }
 
 /// Something that happens to one worker.

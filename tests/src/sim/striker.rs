@@ -51,12 +51,13 @@ impl Striker {
         let mut whom = None;
         if let Some(moment) = planned.when {
             let told = self.history.lie_in_wait(moment, None);
-            match timeout_at(until, told).await {
+            let latest = until - planned.incident.needs();
+            match timeout_at(latest, told).await {
                 Ok(process) => whom = process.ok(),
                 Err(_elapsed) => return Ok(()),
             }
             // What freezes thaws before the end of all incidents.
-            if Instant::now() >= until {
+            if Instant::now() >= latest {
                 return Ok(());
             }
         }

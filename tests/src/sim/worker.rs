@@ -290,7 +290,7 @@ impl Supervisor {
             sync_interval: takes(self.sync_every),
             start_timeout: takes(LeaseSettings::default().start_timeout),
             capacity: self.capacity.unwrap_or(1.0),
-            load_patience: self.capacity.map(|_| Heavy::PATIENCE),
+            load_patience: self.capacity.map(|_| takes(Heavy::PATIENCE)),
             ..LeaseSettings::default()
         };
         let history = self.history.clone();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use kcl_core::model::{Checkpoint, ShardId};
 
 use super::{Ledger, RecordLedger, ShardLedger};
-use crate::sim::history::{Notice, Process};
+use crate::sim::history::{LeaseRow, Notice, Process};
 
 /// What is lost of a shard.
 #[derive(Clone, Debug, Default)]
@@ -37,7 +37,7 @@ pub struct Deletion {
     pub shard: Option<ShardId>,
     /// From where on that shard was not read.
     pub from: usize,
-    /// Who ran undisturbed long before and ever since, and so has to notice.
+    /// Who looked, ran undisturbed long before and ever since, and so has to notice.
     pub witnesses: BTreeSet<Process>,
     /// Whether the application was told.
     pub is_told: bool,
@@ -114,8 +114,24 @@ impl Ledger {
         }
     }
 
-    /// An operator deletes the lease of this shard, which was read so far, or all.
-    pub(super) fn deleted(&mut self, shard: Option<ShardId>, from: usize) {
+    /// An operator deletes the whole table.
+    pub(super) fn table_deleted(&mut self) {
+        self.deleted(None, 0, |_| true);
+    }
+
+    /// An operator deletes this lease. Who holds it has to notice, and who keeps the watch. The others may not have
+    /// looked since long before, and then find nothing amiss in one that was made anew.
+    pub(super) fn lease_deleted(&mut self, shard: &ShardId, row: &LeaseRow) {
+        let zero = self.expect.wall_zero;
+        let of = self.shards.get(shard);
+        let covered = of.and_then(|of| of.covered(&row.checkpoint, zero));
+        let (from, _) = covered.unwrap_or_default();
+        let (holder, keeper) = (self.holder(row), self.watch_keeper());
+        let looks = |process| [holder, keeper].contains(&Some(process));
+        self.deleted(Some(shard.clone()), from, looks);
+    }
+
+    fn deleted(&mut self, shard: Option<ShardId>, from: usize, looks: impl Fn(Process) -> bool) {
         let now = self.now;
         let has_looked = |process: &Process| {
             let known = self.processes.get(process);
@@ -129,7 +145,7 @@ impl Ledger {
             at: now,
             shard,
             from,
-            witnesses: witnesses.collect(),
+            witnesses: witnesses.filter(|process| looks(*process)).collect(),
             is_told: false,
         });
         self.abandon_unseen();

@@ -82,15 +82,16 @@ impl fmt::Display for PushFault {
 }
 
 /// When a fault does most harm to a subscription.
-pub const PUSH_MOMENTS: [Moment; 7] = [
+pub const PUSH_MOMENTS: [Moment; 5] = [
     Moment::Commits,
-    Moment::Finishes,
     Moment::Processes,
-    Moment::Stops,
     Moment::Drains,
     Moment::Lags,
     Moment::Frozen,
 ];
+
+/// The service ends a subscription after five minutes.
+const SUBSCRIBED_FOR: Duration = Duration::from_secs(300);
 
 /// The longest time that pushes are held up: some of a lease, and more than one.
 const LATE_MAX: u64 = 30_000;
@@ -341,9 +342,12 @@ fn draw(rng: &mut Rng, rate: u64) -> Option<(PushFault, Instant, Option<Moment>)
         | PushFault::Closed
         | PushFault::Late => Duration::from_millis(rng.u64(..most)),
     };
-    let lies_in_wait = rng.bool();
-    let moment = *rng.choice(&PUSH_MOMENTS).expect("seven");
-    let when = Some(moment).filter(|_| lies_in_wait);
+    let moment = *rng.choice(&PUSH_MOMENTS).expect("five");
+    let lies_in_wait = fault != PushFault::LateEnd && rng.bool();
+    let (after, when) = match lies_in_wait {
+        true => (SUBSCRIBED_FOR, Some(moment)),
+        false => (after, None),
+    };
     is_struck.then(|| (fault, Instant::now() + after, when))
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use fastrand::Rng;
 
 use super::draw::ms;
-use super::{Blow, Cut, Incident, Kind, Plan, Planned, Retrieval, Side};
+use super::{Blow, Cut, Incident, Kind, OPERATOR_NEEDS, Plan, Planned, Retrieval, Side};
 use crate::sim::clock::Rate;
 use crate::sim::ledger::Start;
 use crate::sim::moment::Moment;
@@ -94,7 +94,7 @@ impl Plan {
         if self.kind != Kind::Chaos {
             return;
         }
-        let last = self.heal.saturating_sub(Duration::from_secs(90));
+        let last = self.heal.saturating_sub(OPERATOR_NEEDS);
         if last <= Duration::from_secs(60) {
             return;
         }
