@@ -35,7 +35,8 @@ pub(crate) struct Gone {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Vanished {
     pub(crate) leases: Vec<Gone>,
-    /// Whether nothing is left of what was known: the table itself was replaced.
+    /// Whether nothing is left of what was known: the table itself was replaced. A lease that nobody had taken
+    /// says nothing: made anew, it is as it was.
     pub(crate) is_all: bool,
 }
 
@@ -80,6 +81,9 @@ impl Known {
     }
 
     fn judge(&self, is_gone: impl Fn(&ShardId, &Last) -> bool) -> Vanished {
+        let is_fresh = |last: &Last| last.counter == 0;
+        let stays = |(shard, last): (&ShardId, &Last)| !is_gone(shard, last) && !is_fresh(last);
+        let stays = self.0.iter().any(stays);
         let gone = self.0.iter().filter(|(shard, last)| is_gone(shard, last));
         let leases: Vec<_> = gone
             .map(|(shard, last)| Gone {
@@ -89,7 +93,7 @@ impl Known {
             })
             .collect();
         Vanished {
-            is_all: !leases.is_empty() && leases.len() == self.0.len(),
+            is_all: !leases.is_empty() && !stays,
             leases,
         }
     }
@@ -170,6 +174,19 @@ mod tests {
                 "{rows:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_table_is_gone_although_leases_that_nobody_had_taken_look_as_they_did() {
+        let known = known(&[row("a", 3), row("b", 0)]);
+        let all = ["a", "b"];
+        let made_again = [row("a", 0), row("b", 0)];
+        assert_eq!(
+            judged(&known, &made_again, &all),
+            (vec!["a".to_owned()], true)
+        );
+        let as_it_was = [row("a", 3), row("b", 0)];
+        assert_eq!(judged(&known, &as_it_was, &all), (Vec::new(), false));
     }
 
     #[test]
