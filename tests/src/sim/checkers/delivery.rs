@@ -272,12 +272,10 @@ pub(super) fn parents_are_finished_first(ledger: &Ledger, event: &Event) -> Verd
         if deleted.is_some_and(|at| ledger.now < at + THEFT_UNNOTICED) {
             continue;
         }
-        // Nobody can finish what is gone: it was told, or never begun, or an operator deleted it. Whether that
-        // is told is a rule of its own.
-        let gone = known.row.is_none()
-            && (known.loss.is_told_forgotten
-                || known.loss.deleted.is_some()
-                || (known.loss.forgotten.is_some() && known.first.is_none()));
+        // Nobody can finish what is gone: it was told, or never begun, or an operator deleted it.
+        let forgotten = known.loss.is_told_forgotten
+            || (known.loss.forgotten.is_some() && known.first.is_none());
+        let gone = known.is_abandoned() || (known.row.is_none() && forgotten);
         if !known.ended && !unread && !gone {
             return Err(format!(
                 "{shard} is delivered before its parent {parent} is finished"

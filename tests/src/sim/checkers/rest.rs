@@ -32,7 +32,7 @@ fn unread(ledger: &Ledger, of: &ShardLedger) -> bool {
 /// children had theirs.
 fn is_over(of: &ShardLedger) -> bool {
     let is_told = of.loss.is_told_forgotten || of.first.is_none();
-    of.row.is_none() && (of.loss.abandoned.is_some() || (of.loss.forgotten.is_some() && is_told))
+    of.is_abandoned() || (of.row.is_none() && of.loss.forgotten.is_some() && is_told)
 }
 
 /// S1: at the end, every record from the start on is processed.

@@ -23,8 +23,8 @@ pub struct ShardLoss {
     pub is_told_forgotten: bool,
     /// When an operator deleted its lease.
     pub deleted: Option<Duration>,
-    /// From where on it may never be read, because its lease is not made again: its children have one. The
-    /// application was told, or nobody was there to see it.
+    /// From where on it may never be read, because its lease was deleted and is not made again. Whether the
+    /// application has to be told is a rule of its own.
     pub abandoned: Option<usize>,
 }
 
@@ -35,8 +35,6 @@ pub struct Deletion {
     pub at: Duration,
     /// The lease of which shard; nothing for the whole table.
     pub shard: Option<ShardId>,
-    /// From where on that shard was not read.
-    pub from: usize,
     /// Who looked, ran undisturbed long before and ever since, and so has to notice.
     pub witnesses: BTreeSet<Process>,
     /// Whether the application was told.
@@ -57,8 +55,18 @@ impl ShardLedger {
                 .iter()
                 .any(|(from, to)| (*from..*to).contains(&place))
         };
-        let is_abandoned = loss.abandoned.is_some_and(|from| place >= from) && self.row.is_none();
-        is_abandoned || (place < loss.trimmed && (place < loss.unnoticed || is_named()))
+        let is_abandoned = loss.abandoned.is_some_and(|from| place >= from);
+        (is_abandoned && self.is_abandoned())
+            || (place < loss.trimmed && (place < loss.unnoticed || is_named()))
+    }
+}
+
+impl ShardLedger {
+    /// Whether its lease was deleted and is not made again. Closed shards alone: their children may have leases
+    /// by then.
+    #[must_use]
+    pub fn is_abandoned(&self) -> bool {
+        self.loss.abandoned.is_some() && self.row.is_none() && self.closed.is_some()
     }
 }
 
@@ -93,16 +101,8 @@ impl Ledger {
                 of.loss.named.push((from, of.records.len()));
                 of.loss.is_told_forgotten = true;
             }
-            Notice::Vanished { shard, checkpoint } => {
+            Notice::Vanished { shard, .. } => {
                 self.tell(|it| it.shard.is_none() || it.shard.as_ref() == Some(shard));
-                let zero = self.expect.wall_zero;
-                let Some(of) = self.shards.get_mut(shard) else {
-                    return;
-                };
-                let (from, _) = of.covered(checkpoint, zero).unwrap_or_default();
-                if of.closed.is_some() {
-                    of.loss.abandoned = Some(from);
-                }
             }
             Notice::TableGone => self.tell(|_| true),
         }
@@ -116,22 +116,23 @@ impl Ledger {
 
     /// An operator deletes the whole table.
     pub(super) fn table_deleted(&mut self) {
-        self.deleted(None, 0, |_| true);
+        self.deleted(None, |_| true);
     }
 
     /// An operator deletes this lease. Who holds it has to notice, and who keeps the watch. The others may not have
     /// looked since long before, and then find nothing amiss in one that was made anew.
     pub(super) fn lease_deleted(&mut self, shard: &ShardId, row: &LeaseRow) {
         let zero = self.expect.wall_zero;
-        let of = self.shards.get(shard);
-        let covered = of.and_then(|of| of.covered(&row.checkpoint, zero));
-        let (from, _) = covered.unwrap_or_default();
+        if let Some(of) = self.shards.get_mut(shard) {
+            let (from, _) = of.covered(&row.checkpoint, zero).unwrap_or_default();
+            of.loss.abandoned = Some(from);
+        }
         let (holder, keeper) = (self.holder(row), self.watch_keeper());
         let looks = |process| [holder, keeper].contains(&Some(process));
-        self.deleted(Some(shard.clone()), from, looks);
+        self.deleted(Some(shard.clone()), looks);
     }
 
-    fn deleted(&mut self, shard: Option<ShardId>, from: usize, looks: impl Fn(Process) -> bool) {
+    fn deleted(&mut self, shard: Option<ShardId>, looks: impl Fn(Process) -> bool) {
         let now = self.now;
         let has_looked = |process: &Process| {
             let known = self.processes.get(process);
@@ -144,22 +145,9 @@ impl Ledger {
         self.deletions.push(Deletion {
             at: now,
             shard,
-            from,
             witnesses: witnesses.filter(|process| looks(*process)).collect(),
             is_told: false,
         });
-        self.abandon_unseen();
-    }
-
-    /// What was deleted and has no witness, or no more, cannot be told.
-    fn abandon_unseen(&mut self) {
-        let is_unseen = |it: &&Deletion| it.witnesses.is_empty() && !it.is_told;
-        for deletion in self.deletions.iter().filter(is_unseen) {
-            let shard = deletion.shard.as_ref();
-            if let Some(of) = shard.and_then(|shard| self.shards.get_mut(shard)) {
-                of.loss.abandoned.get_or_insert(deletion.from);
-            }
-        }
     }
 
     /// The row of a shard is gone by an operator's hand: nothing that it said holds any more.
@@ -179,7 +167,6 @@ impl Ledger {
         for deletion in &mut self.deletions {
             deletion.witnesses.remove(&process);
         }
-        self.abandon_unseen();
     }
 
     pub(super) fn day_passed(&mut self, by: Duration) {
