@@ -18,6 +18,9 @@ use crate::model::{Record, SequenceNumber, ShardId};
 /// The largest payload of an invocation, in bytes: 6 MiB. It counts the whole event, payloads in base64.
 pub const PAYLOAD_BYTES_MAX: usize = 6 * 1024 * 1024;
 
+/// The longest ARN of an event source, in characters.
+const ARN_CHARS_MAX: usize = 10_000;
+
 const NAME: &str = "aws:kinesis:record";
 const SOURCE: &str = "aws:kinesis";
 const VERSION: &str = "1.0";
@@ -42,9 +45,15 @@ impl EventSource {
     /// ```
     ///
     /// # Errors
-    /// Of kind [`Invalid`](ErrorKind::Invalid) if it is not the ARN of a stream or of a consumer.
+    /// Of kind [`Invalid`](ErrorKind::Invalid) if it is not the ARN of a stream or of a consumer, or has more than 10,000
+    /// characters.
     pub fn new(arn: impl Into<String>) -> Result<Self, Error> {
         let arn = arn.into();
+        if arn.chars().count() > ARN_CHARS_MAX {
+            let message =
+                format!("an ARN of more than {ARN_CHARS_MAX} characters is none of a stream");
+            return Err(Error::new(ErrorKind::Invalid, message).with_hint(ARN_HINT));
+        }
         let mut parts = arn.splitn(6, ':');
         let parts: [&str; 6] = std::array::from_fn(|_| parts.next().unwrap_or_default());
         let ["arn", partition, "kinesis", region, account, resource] = parts else {
@@ -95,11 +104,11 @@ fn not_an_arn(arn: &str) -> Error {
         ErrorKind::Invalid,
         format!("{arn:?} is not the ARN of a stream"),
     )
-    .with_hint(
-        "it looks like arn:aws:kinesis:eu-west-1:123456789012:stream/orders, for a consumer with \
-         /consumer/name:1700000000 behind it",
-    )
+    .with_hint(ARN_HINT)
 }
+
+const ARN_HINT: &str = "it looks like arn:aws:kinesis:eu-west-1:123456789012:stream/orders, for a consumer with \
+                        /consumer/name:1700000000 behind it";
 
 /// The event as the type of `aws_lambda_events`. Payloads are copied once, because that type owns them.
 #[must_use]
