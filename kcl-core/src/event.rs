@@ -394,6 +394,10 @@ pub enum Event {
         outcome: CallOutcome,
         /// How long it took.
         took: Duration,
+        /// How long ago the last of the records that a handler was called with had arrived in the stream when the call
+        /// ended, by the service's clock and this machine's. Nothing for calls without records, for calls that did not come
+        /// to all of theirs, and for calls of anything else.
+        age: Option<Duration>,
     },
     /// The processor returned an error or panicked, and is gone.
     ProcessorFailed {

@@ -42,6 +42,25 @@ use crate::model::ShardId;
 #[derive(Debug, Default)]
 pub struct MetricsObserver {
     described: OnceLock<()>,
+    counts_events: bool,
+}
+
+impl MetricsObserver {
+    /// Counts as well what Lambda counts of an event source mapping, under its names: `PolledEventCount`,
+    /// `FilteredOutEventCount`, `InvokedEventCount`, `FailedInvokeEventCount` and `DroppedEventCount`. Default: no, as with
+    /// Lambda, whose mappings do so if their `MetricsConfig` has `EventCount`.
+    #[must_use]
+    pub const fn with_event_count(mut self) -> Self {
+        self.counts_events = true;
+        self
+    }
+
+    /// Counts records under a name of Lambda's, if that is wanted.
+    fn count_events(&self, name: &'static str, origin: &Origin, shard: &ShardId, records: usize) {
+        if self.counts_events {
+            counter!(name, of_shard(origin, PROCESS, shard)).increment(records as u64);
+        }
+    }
 }
 
 const PROCESS: &str = "ProcessTask";
@@ -95,7 +114,13 @@ impl Observer for MetricsObserver {
                 let name = "KinesisDataFetcher.getShardIterator";
                 succeeded(name, true, Some(*took), of_shard(origin, PROCESS, shard));
             }
-            Event::PageRead { shard, took, .. } => {
+            Event::PageRead {
+                shard,
+                took,
+                records,
+                ..
+            } => {
+                self.count_events("PolledEventCount", origin, shard, *records);
                 let name = "KinesisDataFetcher.getRecords";
                 succeeded(name, true, Some(*took), of_shard(origin, PROCESS, shard));
             }
@@ -136,6 +161,7 @@ impl Observer for MetricsObserver {
                 succeeded("SubscribeToShard", true, Some(*took), labels);
             }
             Event::EventRead { shard, records, .. } => {
+                self.count_events("PolledEventCount", origin, shard, *records);
                 let labels = of_shard(origin, PROCESS, shard);
                 counter!("SubscribeToShardEvent.Records", labels).increment(*records as u64);
             }
@@ -143,7 +169,13 @@ impl Observer for MetricsObserver {
                 let polls = u8::from(*to == Retrieval::Polling);
                 gauge!("FallenBack", of_shard(origin, PROCESS, shard)).set(f64::from(polls));
             }
-            Event::RecordsDelivered { shard, lag, .. } => {
+            Event::RecordsDelivered {
+                shard,
+                lag,
+                records,
+                ..
+            } => {
+                self.count_events("InvokedEventCount", origin, shard, *records);
                 if let Some(lag) = lag {
                     let labels = of_shard(origin, PROCESS, shard);
                     gauge!("MillisBehindLatest", labels).set(millis(*lag));
@@ -164,8 +196,15 @@ impl Observer for MetricsObserver {
                 call,
                 outcome,
                 took,
+                age,
                 ..
-            } => returned(origin, shard, *call, *outcome, *took),
+            } => {
+                returned(origin, shard, *call, *outcome, *took);
+                if let Some(age) = age {
+                    histogram!("IteratorAge", of_shard(origin, PROCESS, shard))
+                        .record(millis(*age));
+                }
+            }
             Event::CheckpointMade { shard, took, .. }
             | Event::CheckpointPrepared { shard, took, .. } => {
                 let labels = of_shard(origin, PROCESS, shard);
@@ -186,11 +225,13 @@ impl Observer for MetricsObserver {
                 counter!("ProcessorFailures", of_shard(origin, PROCESS, shard)).increment(1);
             }
             Event::BatchFailed { shard, records, .. } => {
+                self.count_events("FailedInvokeEventCount", origin, shard, *records);
                 let labels = || of_shard(origin, PROCESS, shard);
                 counter!("BatchFailures", labels()).increment(1);
                 counter!("RecordsFailed", labels()).increment(*records as u64);
             }
             Event::RecordsGivenUp { shard, records, .. } => {
+                self.count_events("DroppedEventCount", origin, shard, *records);
                 let labels = of_shard(origin, PROCESS, shard);
                 counter!("RecordsGivenUp", labels).increment(*records as u64);
             }
@@ -202,6 +243,7 @@ impl Observer for MetricsObserver {
                 counter!("DestinationFailures", of_shard(origin, PROCESS, shard)).increment(1);
             }
             Event::RecordsFiltered { shard, records, .. } => {
+                self.count_events("FilteredOutEventCount", origin, shard, *records);
                 let labels = of_shard(origin, PROCESS, shard);
                 counter!("RecordsFiltered", labels).increment(*records as u64);
             }

@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails by panicking")]
 
-use std::collections::BTreeMap;
+#[path = "metrics/book.rs"]
+mod book;
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,115 +14,14 @@ use kcl_core::event::{
 };
 use kcl_core::*;
 use metrics::{
-    Counter, CounterFn, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder,
-    SharedString, Unit, with_local_recorder,
+    Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit,
+    with_local_recorder,
 };
 use tokio::time::sleep;
 
+use book::Book;
+
 const SECOND: Duration = Duration::from_secs(1);
-
-/// Keeps every value that was recorded, by name and labels.
-#[derive(Clone, Default)]
-struct Book {
-    values: Arc<Mutex<BTreeMap<String, Vec<f64>>>>,
-    units: Arc<Mutex<BTreeMap<String, Unit>>>,
-}
-
-struct Line {
-    book: Book,
-    key: String,
-}
-
-impl Book {
-    fn line(&self, key: &Key) -> Arc<Line> {
-        let labels: Vec<_> = key
-            .labels()
-            .filter(|label| label.key() != "StreamId")
-            .map(metrics::Label::value)
-            .collect();
-        let key = format!("{} {}", key.name(), labels.join(" "));
-        let book = self.clone();
-        Arc::new(Line { book, key })
-    }
-
-    fn described(&self, key: &KeyName, unit: Option<Unit>) {
-        let mut units = self.units.lock().unwrap();
-        units.insert(key.as_str().to_owned(), unit.unwrap());
-    }
-
-    fn values(&self, key: &str) -> Vec<f64> {
-        let values = self.values.lock().unwrap();
-        values.get(key).cloned().unwrap_or_default()
-    }
-
-    fn sum(&self, key: &str) -> f64 {
-        self.values(key).iter().sum()
-    }
-}
-
-impl Line {
-    fn note(&self, value: f64) {
-        let mut values = self.book.values.lock().unwrap();
-        values.entry(self.key.clone()).or_default().push(value);
-    }
-}
-
-impl CounterFn for Line {
-    #[expect(clippy::cast_precision_loss, reason = "small numbers")]
-    fn increment(&self, value: u64) {
-        self.note(value as f64);
-    }
-
-    fn absolute(&self, _: u64) {
-        panic!("no counter is set");
-    }
-}
-
-impl GaugeFn for Line {
-    fn increment(&self, value: f64) {
-        self.note(value);
-    }
-
-    fn decrement(&self, value: f64) {
-        self.note(-value);
-    }
-
-    fn set(&self, value: f64) {
-        self.note(value);
-    }
-}
-
-impl HistogramFn for Line {
-    fn record(&self, value: f64) {
-        self.note(value);
-    }
-}
-
-impl Recorder for Book {
-    fn describe_counter(&self, key: KeyName, unit: Option<Unit>, _: SharedString) {
-        self.described(&key, unit);
-    }
-
-    fn describe_gauge(&self, key: KeyName, unit: Option<Unit>, _: SharedString) {
-        self.described(&key, unit);
-    }
-
-    fn describe_histogram(&self, key: KeyName, unit: Option<Unit>, _: SharedString) {
-        self.described(&key, unit);
-    }
-
-    fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
-        Counter::from_arc(self.line(key))
-    }
-
-    fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
-        Gauge::from_arc(self.line(key))
-    }
-
-    fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
-        Histogram::from_arc(self.line(key))
-    }
-}
 
 /// Takes a quarter of a second, and fails at its second batch, once for all processors of a test.
 #[derive(Clone, Default)]
@@ -207,15 +108,14 @@ fn leases_and_checkpoints_are_counted_exactly() {
 #[test]
 fn every_metric_has_a_unit() {
     let book = recorded();
-    let units = book.units.lock().unwrap().clone();
-    let used = book.values.lock().unwrap();
-    for key in used.keys() {
+    let units = book.units();
+    for key in book.keys() {
         let name = key.split(' ').next().unwrap();
         assert!(units.contains_key(name), "{name} is not described");
     }
     assert_eq!(units["DataBytesProcessed"], Unit::Bytes);
     assert_eq!(units["MillisBehindLatest"], Unit::Milliseconds);
-    assert_eq!(units.len(), 59);
+    assert_eq!(units.len(), 65);
 }
 
 #[test]

@@ -13,6 +13,7 @@ use super::{Front, Given, WorkerBuilder};
 use crate::error::Problem;
 use crate::lambda::mapping::Mapping;
 use crate::lambda::on_failure::Documents;
+use crate::model::InitialPosition;
 use crate::run::door::Filter;
 use crate::run::lambda::{Function, InProcess, LambdaDoor, Processes};
 
@@ -23,7 +24,8 @@ impl WorkerBuilder {
     ///
     /// The mapping says what [`Settings`](crate::Settings) say elsewhere under `handler` and `failure`, but for
     /// `handler.unsettled_records_max`, `handler.unsettled_bytes_max` and `failure.call_max`, which limits the mapping's
-    /// failure destination. A mapping is of one stream, so this is not for a worker of several.
+    /// failure destination. A mapping is of one stream, so this is not for a worker of several. It cannot start at a time
+    /// that is yet to come.
     ///
     /// ```
     /// use aws_lambda_events::event::kinesis::KinesisEvent;
@@ -107,6 +109,12 @@ impl WorkerBuilder {
             Runs::Processes => mapping.function.problems(),
         });
         problems.extend(other_stream(mapping, &self.streams));
+        if let Some(InitialPosition::AtTimestamp(time)) = self.initial_position
+            && time > self.env.wall()
+        {
+            let rule = "is yet to come, which a mapping cannot start at; give a time that has been";
+            problems.push(Problem::new("initial_position", rule));
+        }
         if self.destination.is_some() {
             let rule =
                 "is the mapping's with a Lambda function; give it by Mapping::with_on_failure";

@@ -4,7 +4,7 @@
 //! document that Lambda sends to a process. Both say the same, save that the type's own JSON has the time of arrival as a
 //! string, and Lambda as a number.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use aws_lambda_events::encodings::SecondTimestamp;
 use aws_lambda_events::event::kinesis::{KinesisEvent, KinesisEventRecord, KinesisRecord};
@@ -17,6 +17,9 @@ use crate::model::{Record, SequenceNumber, ShardId};
 
 /// The largest payload of an invocation, in bytes: 6 MiB. It counts the whole event, payloads in base64.
 pub const PAYLOAD_BYTES_MAX: usize = 6 * 1024 * 1024;
+
+/// The longest ARN of an event source, in characters.
+const ARN_CHARS_MAX: usize = 10_000;
 
 const NAME: &str = "aws:kinesis:record";
 const SOURCE: &str = "aws:kinesis";
@@ -42,9 +45,15 @@ impl EventSource {
     /// ```
     ///
     /// # Errors
-    /// Of kind [`Invalid`](ErrorKind::Invalid) if it is not the ARN of a stream or of a consumer.
+    /// Of kind [`Invalid`](ErrorKind::Invalid) if it is not the ARN of a stream or of a consumer, or has more than 10,000
+    /// characters.
     pub fn new(arn: impl Into<String>) -> Result<Self, Error> {
         let arn = arn.into();
+        if arn.chars().count() > ARN_CHARS_MAX {
+            let message =
+                format!("an ARN of more than {ARN_CHARS_MAX} characters is none of a stream");
+            return Err(Error::new(ErrorKind::Invalid, message).with_hint(ARN_HINT));
+        }
         let mut parts = arn.splitn(6, ':');
         let parts: [&str; 6] = std::array::from_fn(|_| parts.next().unwrap_or_default());
         let ["arn", partition, "kinesis", region, account, resource] = parts else {
@@ -95,11 +104,11 @@ fn not_an_arn(arn: &str) -> Error {
         ErrorKind::Invalid,
         format!("{arn:?} is not the ARN of a stream"),
     )
-    .with_hint(
-        "it looks like arn:aws:kinesis:eu-west-1:123456789012:stream/orders, for a consumer with \
-         /consumer/name:1700000000 behind it",
-    )
+    .with_hint(ARN_HINT)
 }
+
+const ARN_HINT: &str = "it looks like arn:aws:kinesis:eu-west-1:123456789012:stream/orders, for a consumer with \
+                        /consumer/name:1700000000 behind it";
 
 /// The event as the type of `aws_lambda_events`. Payloads are copied once, because that type owns them.
 #[must_use]
@@ -257,15 +266,19 @@ fn own_len(record: &Record) -> usize {
 /// How many bytes [`seconds`] take: the shortest number that is this millisecond. It is asked of every record, so it is
 /// not written to be counted.
 fn time_len(time: SystemTime) -> usize {
-    let millis = DateTime::<Utc>::from(time).timestamp_millis();
-    let (whole, part) = (millis.unsigned_abs() / 1_000, millis.unsigned_abs() % 1_000);
+    let (away, is_before) = match time.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(since) => (since, false),
+        // Rounded down, as a date is: before 1970 that is away from it.
+        Err(before) => (before.duration() + Duration::from_nanos(999_999), true),
+    };
+    let (whole, part) = (away.as_secs(), away.subsec_millis());
     let digits = whole.checked_ilog10().map_or(1, |log| log as usize + 1);
     let decimals = match part {
         _ if part % 100 == 0 => 1,
         _ if part % 10 == 0 => 2,
         _ => 3,
     };
-    usize::from(millis < 0) + digits + 1 + decimals
+    usize::from(is_before) + digits + 1 + decimals
 }
 
 /// A random UUID, as text.
@@ -283,7 +296,8 @@ pub(crate) fn uuid(rng: &mut fastrand::Rng) -> String {
 }
 
 fn event_id(shard: &ShardId, record: &Record) -> String {
-    format!("{}:{}", shard.name(), record.sequence_number)
+    // One allocation, as there is one for each record.
+    [shard.name(), record.sequence_number.as_str()].join(":")
 }
 
 fn base64(data: &[u8]) -> String {
@@ -312,8 +326,6 @@ pub(super) fn to_json(value: &impl Serialize) -> Bytes {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use serde_json::{Value, json as value};
 
     use super::*;

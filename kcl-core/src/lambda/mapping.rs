@@ -154,6 +154,7 @@ pub struct Mapping {
     pub(crate) on_failure: Option<Arc<dyn OnFailure>>,
     pub(crate) payload: Payload,
     pub(crate) age_condition: Option<String>,
+    pub(crate) too_large_condition: Option<String>,
     pub(crate) id: String,
 }
 
@@ -169,6 +170,7 @@ impl Mapping {
             on_failure: None,
             payload: Payload::default(),
             age_condition: None,
+            too_large_condition: None,
             id: "00000000-0000-0000-0000-000000000000".to_owned(),
         }
     }
@@ -206,6 +208,14 @@ impl Mapping {
     #[must_use]
     pub fn with_age_condition(mut self, word: impl Into<String>) -> Self {
         self.age_condition = Some(word.into());
+        self
+    }
+
+    /// The word those documents have for a record that fits into no invocation. Default: `RequestEntityTooLarge`, which is
+    /// ours: AWS's is not documented.
+    #[must_use]
+    pub fn with_too_large_condition(mut self, word: impl Into<String>) -> Self {
+        self.too_large_condition = Some(word.into());
         self
     }
 

@@ -68,11 +68,19 @@ impl Documents {
     fn message(&self, failed: &FailedBatch) -> Option<OnFailureMessage> {
         let mapping = &self.mapping;
         let about = &failed.document;
-        let condition = match (about.reason, &mapping.age_condition) {
-            (GiveUpReason::AttemptsExhausted, _) => Condition::RetryAttemptsExhausted,
-            (GiveUpReason::RecordAgeExceeded, None) => Condition::RecordAgeExceeded,
-            (GiveUpReason::RecordAgeExceeded, Some(word)) => Condition::Named(word.clone()),
-            (GiveUpReason::RecordTooLarge, _) => Condition::RequestEntityTooLarge,
+        let named = |word: &Option<String>, otherwise| match word {
+            Some(word) => Condition::Named(word.clone()),
+            None => otherwise,
+        };
+        let condition = match about.reason {
+            GiveUpReason::AttemptsExhausted => Condition::RetryAttemptsExhausted,
+            GiveUpReason::RecordAgeExceeded => {
+                named(&mapping.age_condition, Condition::RecordAgeExceeded)
+            }
+            GiveUpReason::RecordTooLarge => named(
+                &mapping.too_large_condition,
+                Condition::RequestEntityTooLarge,
+            ),
         };
         let given_up = GivenUp {
             request_id: self.id(),

@@ -3,7 +3,7 @@
 
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 
-const COUNTERS: [(&str, Unit, &str); 26] = [
+const COUNTERS: [(&str, Unit, &str); 31] = [
     (
         "RecordsProcessed",
         Unit::Count,
@@ -96,6 +96,31 @@ const COUNTERS: [(&str, Unit, &str); 26] = [
         "CallsRunningLong",
         Unit::Count,
         "minutes for which a call of a handler has not come back",
+    ),
+    (
+        "PolledEventCount",
+        Unit::Count,
+        "records that were read from the stream",
+    ),
+    (
+        "FilteredOutEventCount",
+        Unit::Count,
+        "records that the filter dropped",
+    ),
+    (
+        "InvokedEventCount",
+        Unit::Count,
+        "records that a function was invoked with, each time",
+    ),
+    (
+        "FailedInvokeEventCount",
+        Unit::Count,
+        "records with which an invocation failed, each time",
+    ),
+    (
+        "DroppedEventCount",
+        Unit::Count,
+        "records for which a limit of attempts or age was reached",
     ),
     (
         "RecordsTrimmed",
@@ -199,7 +224,7 @@ const GAUGES: [(&str, Unit, &str); 16] = [
     ),
 ];
 
-const HISTOGRAMS: [(&str, Unit, &str); 17] = [
+const HISTOGRAMS: [(&str, Unit, &str); 18] = [
     (
         "Success",
         Unit::Count,
@@ -224,6 +249,11 @@ const HISTOGRAMS: [(&str, Unit, &str); 17] = [
         "RecordProcessor.processRecords.Time",
         Unit::Milliseconds,
         "process_records, or a call of a handler",
+    ),
+    (
+        "IteratorAge",
+        Unit::Milliseconds,
+        "how old the last record of a call of a handler was when the call ended",
     ),
     (
         "FailureDestination.send.Time",

@@ -3,12 +3,15 @@
 use std::cmp::Ordering;
 use std::fmt;
 
-/// A text that is not a decimal number of at most 128 digits.
+/// By the service's own pattern: a digit that is not 0, and up to 128 behind it.
+const DIGITS_MAX: usize = 129;
+
+/// A text that is not a decimal number of at most 129 digits.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a sequence number: it must be 1 to 128 decimal digits")]
+#[error("{0:?} is not a sequence number: it must be 1 to 129 decimal digits")]
 pub struct InvalidSequenceNumber(String);
 
-/// A sequence number: a decimal number of up to 128 digits, ordered by value.
+/// A sequence number: a decimal number of up to 129 digits, ordered by value.
 ///
 /// It is kept as text without leading zeros, so that the text that came from the service is moved
 /// in without a copy and a comparison costs one length check and one `memcmp`.
@@ -19,10 +22,10 @@ impl SequenceNumber {
     /// Takes a sequence number from its text.
     ///
     /// # Errors
-    /// If the text is empty, longer than 128 characters, or has anything but digits.
+    /// If the text is empty, longer than 129 characters, or has anything but digits.
     pub fn new(text: impl Into<String>) -> Result<Self, InvalidSequenceNumber> {
         let mut text: String = text.into();
-        if text.is_empty() || text.len() > 128 || !text.bytes().all(|b| b.is_ascii_digit()) {
+        if text.is_empty() || text.len() > DIGITS_MAX || !text.bytes().all(|b| b.is_ascii_digit()) {
             return Err(InvalidSequenceNumber(text));
         }
         let zeros = text
@@ -95,7 +98,7 @@ mod tests {
 
     #[test]
     fn what_is_not_a_number_is_refused() {
-        for bad in ["", "-1", "1a", "TRIM_HORIZON", &"9".repeat(129)] {
+        for bad in ["", "-1", "1a", "TRIM_HORIZON", &"9".repeat(130)] {
             assert!(SequenceNumber::new(bad).is_err(), "{bad}");
         }
     }

@@ -11,7 +11,51 @@ use kcl_core::lambda::mapping::MappingSettings;
 use kcl_core::lambda::on_failure::OnFailureMessage;
 use serde_json::json;
 
-use crate::stage::{ARN, SECOND, Seen, does_nothing, fails_on_bad, mapping, run, source_of};
+use crate::stage::{
+    ARN, SECOND, Seen, does_nothing, fails_on_bad, finish, mapping, run, source_of,
+};
+use crate::suite::{Case, case};
+
+pub(crate) fn cases() -> Vec<Case> {
+    vec![
+        case!(
+            [
+                "6.6 fields",
+                "6.6 condition",
+                "6.6 metadata",
+                "6.6 requestId",
+                "6.1 DestinationConfig"
+            ],
+            the_document_says_what_happened
+        ),
+        case!(
+            ["6.6 payload", "6.6 object key", "6.6 condition for age"],
+            an_object_has_the_event_and_a_name
+        ),
+        case!(["6.6 payload"], the_event_can_be_a_text),
+        case!(
+            ["6.6 metadata"],
+            a_document_of_ten_thousand_records_fits_into_a_message
+        ),
+        case!(
+            ["6.3 too large a record", "6.6 never invoked"],
+            what_fits_nowhere_never_reaches_the_function
+        ),
+        case!(["6.3 too large a record"], the_word_for_it_can_be_chosen),
+        case!(
+            ["6.6 never invoked", "6.1 MaximumRecordAgeInSeconds"],
+            what_is_too_old_never_reaches_the_function
+        ),
+        case!(
+            ["6.4.5", "6.1 DestinationConfig"],
+            a_destination_that_fails_gets_it_again
+        ),
+        case!(
+            ["6.4.5", "6.1 DestinationConfig"],
+            without_a_destination_records_are_skipped_loudly
+        ),
+    ]
+}
 
 fn once() -> MappingSettings {
     MappingSettings {
@@ -20,8 +64,7 @@ fn once() -> MappingSettings {
     }
 }
 
-/// 6.6, all fields.
-#[tokio::test(start_paused = true)]
+/// All fields, and no other.
 async fn the_document_says_what_happened() {
     let run = run(&["one", "bad"], mapping(once()), fails_on_bad).await;
     let mut document = run.documents[0].clone();
@@ -52,8 +95,7 @@ async fn the_document_says_what_happened() {
     assert_eq!(document, expected);
 }
 
-/// 6.6, S3: with the event in it, under the name Lambda gives it. 6.10: the word for age is an option.
-#[tokio::test(start_paused = true)]
+/// For a bucket: with the event in it, under the name Lambda gives it. The word for age is an option.
 async fn an_object_has_the_event_and_a_name() {
     let settings = MappingSettings {
         maximum_record_age: Some(60 * SECOND),
@@ -74,8 +116,42 @@ async fn an_object_has_the_event_and_a_name() {
     );
 }
 
-/// 6.6: no response without an invocation. 6.3 and 6.10: a record too large for any invocation is given up unseen.
-#[tokio::test(start_paused = true)]
+async fn the_event_can_be_a_text() {
+    let mapping = mapping(once()).with_payload(Payload::Text);
+    let run = run(&["bad"], mapping, fails_on_bad).await;
+    let payload = run.documents[0]["payload"].as_str().unwrap();
+    let payload: serde_json::Value = serde_json::from_str(payload).unwrap();
+    assert_eq!(payload["Records"][0]["kinesis"]["data"], "YmFk");
+}
+
+/// Of a topic, 256 KB: it has the place of the records and nothing of them.
+async fn a_document_of_ten_thousand_records_fits_into_a_message() {
+    let settings = MappingSettings {
+        batch_size: 10_000,
+        batching_window: 300 * SECOND,
+        ..once()
+    };
+    let run = run(&["bad"; 10_000], mapping(settings), fails_on_bad).await;
+    let document = &run.documents[0];
+    let place = &document["KinesisBatchInfo"];
+    assert_eq!(place["batchSize"], 10_000);
+    assert_eq!(
+        (&place["startSequenceNumber"], &place["endSequenceNumber"]),
+        (&json!("1"), &json!("10000")),
+        "both are in it"
+    );
+    assert_eq!(document.get("payload"), None);
+    assert!(document.to_string().len() < 4_096, "{document}");
+}
+
+async fn the_word_for_it_can_be_chosen() {
+    let mapping = mapping(once()).with_too_large_condition("PayloadTooLarge");
+    let run = run(&[&"x".repeat(4_800_000)], mapping, does_nothing).await;
+    let condition = &run.documents[0]["requestContext"]["condition"];
+    assert_eq!((run.calls.len(), condition), (0, &json!("PayloadTooLarge")));
+}
+
+/// There is no response then.
 async fn what_fits_nowhere_never_reaches_the_function() {
     let large = "x".repeat(4_800_000);
     let run = run(&["one", &large, "three"], mapping(once()), does_nothing).await;
@@ -91,8 +167,7 @@ async fn what_fits_nowhere_never_reaches_the_function() {
     assert_eq!(run.finished, 1);
 }
 
-/// 6.6: records that were too old when they came.
-#[tokio::test(start_paused = true)]
+/// Records that were too old when they came.
 async fn what_is_too_old_never_reaches_the_function() {
     let settings = MappingSettings {
         maximum_record_age: Some(60 * SECOND),
@@ -108,12 +183,7 @@ async fn what_is_too_old_never_reaches_the_function() {
             does_nothing,
         )
         .with_env(kcl_core::Env::simulated(move || now, 1));
-    worker
-        .build()
-        .unwrap()
-        .run(std::future::pending())
-        .await
-        .unwrap();
+    finish(worker).await;
     let run = seen.now();
     assert_eq!(run.calls.len(), 0);
     let document = &run.documents[0];
@@ -122,8 +192,7 @@ async fn what_is_too_old_never_reaches_the_function() {
     assert_eq!(document.get("responseContext"), None);
 }
 
-/// 6.4.5, with a destination: nothing is processed before it has the document.
-#[tokio::test(start_paused = true)]
+/// Nothing is processed before it has the document.
 async fn a_destination_that_fails_gets_it_again() {
     let (seen, leases) = (Seen::default(), FixedOwnership::new(["s"]));
     let sends = Arc::new(AtomicUsize::new(0));
@@ -140,17 +209,11 @@ async fn a_destination_that_fails_gets_it_again() {
             std::future::ready(Err::<(), lambda_runtime::Error>("as told".into()))
         }),
     );
-    let report = worker
-        .build()
-        .unwrap()
-        .run(std::future::pending())
-        .await
-        .unwrap();
+    let report = finish(worker).await;
     assert_eq!((report.finished, sends.load(Ordering::Relaxed)), (1, 5));
 }
 
-/// 6.4.5, without a destination: skipped, and told.
-#[tokio::test(start_paused = true)]
+/// Skipped, and told.
 async fn without_a_destination_records_are_skipped_loudly() {
     let (seen, leases) = (Seen::default(), FixedOwnership::new(["s"]));
     let told = Arc::new(AtomicUsize::new(0));
@@ -177,11 +240,6 @@ async fn without_a_destination_records_are_skipped_loudly() {
                 counted.fetch_add(*records, Ordering::Relaxed);
             }
         });
-    let report = worker
-        .build()
-        .unwrap()
-        .run(std::future::pending())
-        .await
-        .unwrap();
+    let report = finish(worker).await;
     assert_eq!((report.finished, told.load(Ordering::Relaxed)), (1, 2));
 }

@@ -1,88 +1,146 @@
 //! 6.1, what can be set: ranges, defaults, and what does not go together.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use aws_lambda_events::event::kinesis::KinesisEvent;
 use kcl_core::contract::FixedOwnership;
-use kcl_core::lambda::filter::FilterCriteria;
+use kcl_core::lambda::event::EventSource;
 use kcl_core::lambda::mapping::MappingSettings;
 use kcl_core::*;
 use lambda_runtime::{LambdaEvent, service_fn};
 
-use crate::stage::{SECOND, Seen, does_nothing, mapping, source_of};
+use crate::stage::{ARN, SECOND, Seen, does_nothing, mapping, source_of};
+use crate::suite::{Case, case};
+
+pub(crate) fn cases() -> Vec<Case> {
+    let mut cases: Vec<_> = RANGES.into_iter().map(range).collect();
+    cases.extend([
+        case!(
+            [
+                "6.1 BatchSize",
+                "6.1 MaximumBatchingWindowInSeconds",
+                "6.1 ParallelizationFactor",
+                "6.1 BisectBatchOnFunctionError",
+                "6.1 MaximumRetryAttempts",
+                "6.1 MaximumRecordAgeInSeconds",
+                "6.1 TumblingWindowInSeconds",
+                "6.1 FunctionResponseTypes"
+            ],
+            the_defaults_are_those_of_the_service
+        ),
+        case!(
+            ["6.1 BatchSize", "6.1 ParallelizationFactor"],
+            what_is_wrong_is_said_before_anything_runs
+        ),
+        case!(
+            ["6.1 EventSourceArn"],
+            what_is_no_arn_of_a_stream_is_refused
+        ),
+        case!(["6.1 EventSourceArn"], a_mapping_is_not_for_several_streams),
+        case!(
+            ["6.1 EventSourceArn"],
+            a_mapping_is_of_the_stream_that_is_read
+        ),
+        case!(
+            ["6.1 StartingPosition"],
+            a_time_that_is_yet_to_come_is_refused
+        ),
+        case!(
+            [
+                "6.1 KMSKeyArn",
+                "6.1 DestinationConfig",
+                "6.1 LoggingConfig, ScalingConfig, ProvisionedPollerConfig"
+            ],
+            what_there_is_not_is_not_taken_in_silence
+        ),
+    ]);
+    cases
+}
 
 type Change = fn(&mut MappingSettings);
 
-/// 6.1, row by row: the largest and the smallest that are allowed, and what lies beyond.
-#[test]
-fn every_setting_has_the_range_of_the_service() {
-    let rows: [(&str, &[Change], &[Change]); 6] = [
-        (
-            "6.1 BatchSize",
-            &[|s| s.batch_size = 1, |s| s.batch_size = 10_000],
-            &[|s| s.batch_size = 0, |s| s.batch_size = 10_001],
-        ),
-        (
-            "6.1 MaximumBatchingWindowInSeconds",
-            &[
-                |s| s.batching_window = Duration::ZERO,
-                |s| s.batching_window = 300 * SECOND,
-            ],
-            &[|s| s.batching_window = 301 * SECOND],
-        ),
-        (
-            "6.1 ParallelizationFactor",
-            &[
-                |s| s.parallelization_factor = 1,
-                |s| s.parallelization_factor = 10,
-            ],
-            &[
-                |s| s.parallelization_factor = 0,
-                |s| s.parallelization_factor = 11,
-            ],
-        ),
-        (
-            "6.1 MaximumRetryAttempts",
-            &[
-                |s| s.maximum_retry_attempts = Some(0),
-                |s| s.maximum_retry_attempts = Some(10_000),
-            ],
-            &[|s| s.maximum_retry_attempts = Some(10_001)],
-        ),
-        (
-            "6.1 MaximumRecordAgeInSeconds",
-            &[
-                |s| s.maximum_record_age = Some(60 * SECOND),
-                |s| s.maximum_record_age = Some(604_800 * SECOND),
-            ],
-            &[
-                |s| s.maximum_record_age = Some(59 * SECOND),
-                |s| s.maximum_record_age = Some(604_801 * SECOND),
-            ],
-        ),
-        (
-            "6.4.6 pauses",
-            &[|s| s.retry_delay_max = s.retry_delay_min],
-            &[
-                |s| s.retry_delay_min = Duration::ZERO,
-                |s| s.retry_delay_max = Duration::ZERO,
-            ],
-        ),
-    ];
-    for (row, good, bad) in rows {
+/// The largest and the smallest that are allowed, and what lies beyond.
+const RANGES: [(&[&str], &[Change], &[Change]); 7] = [
+    (
+        &["6.1 BatchSize"],
+        &[|s| s.batch_size = 1, |s| s.batch_size = 10_000],
+        &[|s| s.batch_size = 0, |s| s.batch_size = 10_001],
+    ),
+    (
+        &["6.1 MaximumBatchingWindowInSeconds"],
+        &[
+            |s| s.batching_window = Duration::ZERO,
+            |s| s.batching_window = 300 * SECOND,
+        ],
+        &[|s| s.batching_window = 301 * SECOND],
+    ),
+    (
+        &["6.1 ParallelizationFactor"],
+        &[
+            |s| s.parallelization_factor = 1,
+            |s| s.parallelization_factor = 10,
+        ],
+        &[
+            |s| s.parallelization_factor = 0,
+            |s| s.parallelization_factor = 11,
+        ],
+    ),
+    (
+        &["6.1 MaximumRetryAttempts"],
+        &[
+            |s| s.maximum_retry_attempts = Some(0),
+            |s| s.maximum_retry_attempts = Some(10_000),
+        ],
+        &[|s| s.maximum_retry_attempts = Some(10_001)],
+    ),
+    (
+        &["6.1 MaximumRecordAgeInSeconds"],
+        &[
+            |s| s.maximum_record_age = Some(60 * SECOND),
+            |s| s.maximum_record_age = Some(604_800 * SECOND),
+        ],
+        &[
+            |s| s.maximum_record_age = Some(59 * SECOND),
+            |s| s.maximum_record_age = Some(604_801 * SECOND),
+        ],
+    ),
+    (
+        &["6.4.6"],
+        &[|s| s.retry_delay_max = s.retry_delay_min],
+        &[
+            |s| s.retry_delay_min = Duration::ZERO,
+            |s| s.retry_delay_max = Duration::ZERO,
+        ],
+    ),
+    (
+        &["6.1 TumblingWindowInSeconds"],
+        &[
+            |s| s.tumbling_window = None,
+            |s| s.tumbling_window = Some(900 * SECOND),
+        ],
+        &[|s| s.tumbling_window = Some(901 * SECOND)],
+    ),
+];
+
+fn range(
+    (rows, good, bad): (
+        &'static [&'static str],
+        &'static [Change],
+        &'static [Change],
+    ),
+) -> Case {
+    Case::new(rows, "the range of the service", async move || {
         let problems = |change: &Change| {
             let mut settings = MappingSettings::default();
             change(&mut settings);
             settings.problems().len()
         };
-        assert!(good.iter().all(|change| problems(change) == 0), "{row}");
-        assert!(bad.iter().all(|change| problems(change) == 1), "{row}");
-    }
+        assert!(good.iter().all(|change| problems(change) == 0));
+        assert!(bad.iter().all(|change| problems(change) == 1));
+    })
 }
 
-/// 6.1, the column of defaults.
-#[test]
-fn the_defaults_are_those_of_the_service() {
+async fn the_defaults_are_those_of_the_service() {
     let settings = MappingSettings::default();
     assert_eq!(
         (settings.batch_size, settings.batching_window),
@@ -103,8 +161,7 @@ fn error(settings: MappingSettings, change: impl FnOnce(WorkerBuilder) -> Worker
     change(worker).build().unwrap_err().to_string()
 }
 
-#[test]
-fn what_is_wrong_is_said_before_anything_runs() {
+async fn what_is_wrong_is_said_before_anything_runs() {
     let wrong = MappingSettings {
         batch_size: 0,
         parallelization_factor: 11,
@@ -136,8 +193,7 @@ fn what_is_wrong_is_said_before_anything_runs() {
 }
 
 /// A mapping has one event source, which its events and documents name.
-#[test]
-fn a_mapping_is_not_for_several_streams() {
+async fn a_mapping_is_not_for_several_streams() {
     let mapping = mapping(MappingSettings::default());
     let error = Worker::builder_for_streams("app", Streams::new())
         .with_source(source_of(&[]))
@@ -154,8 +210,7 @@ fn a_mapping_is_not_for_several_streams() {
 }
 
 /// Or its events would say that they are of another stream than they are.
-#[test]
-fn a_mapping_is_of_the_stream_that_is_read() {
+async fn a_mapping_is_of_the_stream_that_is_read() {
     let nothing = |_: LambdaEvent<KinesisEvent>| async { Ok::<(), lambda_runtime::Error>(()) };
     let built = |stream: &str| {
         Worker::builder("app", stream)
@@ -172,46 +227,58 @@ fn a_mapping_is_of_the_stream_that_is_read() {
     );
 }
 
-/// 6.1 FilterCriteria, 6.8: refused when the mapping is made.
-#[test]
-fn patterns_that_cannot_be_used_are_refused() {
-    let long = format!(r#"{{"data": {{"a": ["{}"]}}}}"#, "x".repeat(4_096));
-    let rows = [
-        (
-            "6.8: a pattern for data that is no JSON",
-            r#"{"data": ["text"]}"#,
-        ),
-        (
-            "6.8: only data can be asked about",
-            r#"{"partitionKey": ["k"]}"#,
-        ),
-        (
-            "6.1: a pattern of more than 4,096 characters",
-            long.as_str(),
-        ),
-        (
-            "6.8: wildcards are for event buses",
-            r#"{"data": {"a": [{"wildcard": "x*"}]}}"#,
-        ),
-    ];
-    for (row, pattern) in rows {
-        assert_eq!(
-            FilterCriteria::new([pattern]).unwrap_err().kind(),
-            ErrorKind::Invalid,
-            "{row}"
-        );
+async fn what_is_no_arn_of_a_stream_is_refused() {
+    let long = format!("{ARN}{}", "x".repeat(10_000));
+    for arn in ["", "orders", "arn:aws:sqs:us-east-1:1:orders", &long] {
+        let error = EventSource::new(arn).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        let hint = error.hint().unwrap_or_default();
+        assert!(hint.contains("stream/orders"), "{error}: {hint}");
     }
-    let one = r#"{"data": {"a": [1]}}"#;
-    assert!(FilterCriteria::new([one; 10]).is_ok());
-    assert!(FilterCriteria::new([one; 11]).is_err(), "6.1: ten by quota");
-    assert!(
-        FilterCriteria::with_metadata([r#"{"partitionKey": ["k"]}"#]).is_ok(),
-        "6.8: an extension"
-    );
+    let longest = format!("{ARN}{}", "x".repeat(10_000 - ARN.len()));
+    assert!(EventSource::new(longest).is_ok());
 }
 
-#[test]
-fn every_setting_is_documented() {
+/// The wall clock of these workers stands at the beginning of 1970.
+async fn a_time_that_is_yet_to_come_is_refused() {
+    let start = |second: u32| {
+        let time = SystemTime::UNIX_EPOCH + second * SECOND;
+        let (seen, leases) = (Seen::default(), FixedOwnership::new(["s"]));
+        let mapping = mapping(MappingSettings::default());
+        seen.worker(&source_of(&[]), &leases, mapping, does_nothing)
+            .with_initial_position(InitialPosition::AtTimestamp(time))
+            .build()
+    };
+    assert!(start(0).is_ok());
+    let said = start(1).unwrap_err().to_string();
+    assert!(said.contains("initial_position: is yet to come"), "{said}");
+}
+
+/// No such setting is there, and what is written down for one is an error that names it. `docs/lambda.md` says what stands
+/// in its place.
+async fn what_there_is_not_is_not_taken_in_silence() {
+    let rows = [
+        ("KMSKeyArn", "kms_key_arn"),
+        ("OnSuccess", "on_success"),
+        ("LoggingConfig", "logging_config"),
+        ("ScalingConfig", "scaling_config"),
+        ("ProvisionedPollerConfig", "provisioned_poller_config"),
+    ];
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/lambda.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    for (name, setting) in rows {
+        let settings = serde_json::json!({ setting: "x" });
+        let error = serde_json::from_value::<MappingSettings>(settings).unwrap_err();
+        assert!(error.to_string().contains(setting), "{error}");
+        assert!(
+            page.contains(&format!("`{name}`")),
+            "docs/lambda.md has no {name}"
+        );
+    }
+}
+
+/// Every setting has a line in the page's table, with its default.
+pub(crate) fn every_setting_is_documented() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/lambda.md");
     let text = std::fs::read_to_string(path).unwrap();
     let settings = serde_json::to_value(MappingSettings::default()).unwrap();

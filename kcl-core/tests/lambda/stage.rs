@@ -132,21 +132,26 @@ impl Seen {
             let (seen, does) = (seen.clone(), does.clone());
             async move { seen.invoked(event, start, does.as_ref()).await }
         });
-        let documents = self.clone();
-        let mapping = mapping.with_on_failure(move |message: OnFailureMessage| {
-            let document = serde_json::from_slice(&message.document).unwrap();
-            documents.with(|run| {
-                run.documents.push(document);
-                run.keys.push(message.object_key);
-            });
-            std::future::ready(Ok(()))
-        });
+        let mapping = self.documenting(mapping);
         Worker::builder("app", "orders")
             .with_source(source.clone())
             .with_ownership(leases.clone())
             .with_worker_id("w1")
             .with_env(Env::simulated(|| SystemTime::UNIX_EPOCH, 7))
             .with_lambda(mapping, function)
+    }
+
+    /// With a destination that keeps the documents here.
+    pub(crate) fn documenting(&self, mapping: Mapping) -> Mapping {
+        let documents = self.clone();
+        mapping.with_on_failure(move |message: OnFailureMessage| {
+            let document = serde_json::from_slice(&message.document).unwrap();
+            documents.with(|run| {
+                run.documents.push(document);
+                run.keys.push(message.object_key);
+            });
+            std::future::ready(Ok(()))
+        })
     }
 
     async fn invoked(
@@ -183,7 +188,8 @@ impl Seen {
             Answer::Nothing => Ok(Value::Null),
             Answer::Says(value) => Ok(value),
             Answer::Fails => Err("as told".into()),
-            Answer::Panics => panic!("as told"),
+            // As a panic does, but for what it would print.
+            Answer::Panics => std::panic::resume_unwind(Box::new("as told")),
             Answer::Hangs => std::future::pending().await,
             Answer::Takes(time) => {
                 tokio::time::sleep(time).await;
@@ -191,6 +197,12 @@ impl Seen {
             }
         }
     }
+}
+
+/// Runs until all shards are finished.
+pub(crate) async fn finish(worker: WorkerBuilder) -> Report {
+    let worker = worker.build().unwrap();
+    worker.run(std::future::pending()).await.unwrap()
 }
 
 /// Runs until the shard with these records is finished, or a day has gone by.

@@ -1,126 +1,71 @@
 //! 6.7, tumbling windows, through the engine. Records of the scripted source arrive one millisecond after the other.
 
 use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
 
-use kcl_core::contract::{FixedOwnership, ScriptedSource};
 use kcl_core::lambda::mapping::MappingSettings;
+use kcl_core::lambda::window;
 use kcl_core::*;
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use crate::stage::{ARN, SECOND, Seen, does_nothing, mapping};
+use crate::stage::{ARN, SECOND, Seen, does_nothing, finish, mapping};
+use crate::suite::{Case, case};
+use crate::window_stage::{Call, adds, call, durable, of, put, shard};
 
-/// What a function was invoked with: start of the window in seconds, payloads, state, and its two marks.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Call {
-    window: String,
-    texts: Vec<String>,
-    sum: u64,
-    is_final: bool,
-    is_early: bool,
-    at: u64,
+pub(crate) fn cases() -> Vec<Case> {
+    vec![
+        case!(
+            [
+                "6.1 TumblingWindowInSeconds",
+                "6.7 last invocation",
+                "6.7 records of the last invocation",
+                "6.7 no later record"
+            ],
+            a_window_adds_up_and_ends_by_time
+        ),
+        case!(
+            ["6.7 bounds", "6.7 last invocation"],
+            a_record_of_a_later_window_ends_the_open_one
+        ),
+        case!(["6.7 event"], the_event_has_its_window_and_no_other_field),
+        case!(
+            [
+                "6.7 last invocation",
+                "6.7 last invocation fails",
+                "6.2 no empty batch"
+            ],
+            the_last_invocation_blocks_until_it_succeeds
+        ),
+        case!(
+            ["6.7 response", "6.7 limits"],
+            a_response_without_state_has_failed
+        ),
+        case!(["6.7 limits"], records_of_a_window_get_too_old_as_any),
+        case!(
+            ["6.7 1 MB", "6.7 too large a state"],
+            a_state_that_is_too_large_ends_the_window_early
+        ),
+        case!(["6.7 response"], a_partial_failure_goes_on_from_there),
+        case!(
+            ["6.7 at least once"],
+            who_takes_over_begins_the_window_again
+        ),
+        case!(["6.7 reshard"], children_begin_afresh),
+        case!(
+            ["6.7 late records"],
+            a_record_that_is_late_goes_into_the_open_window
+        ),
+        case!(
+            ["6.1 TumblingWindowInSeconds", "6.7 lanes"],
+            windows_have_the_range_of_the_service_and_one_lane
+        ),
+    ]
 }
 
-fn call(window: &str, texts: &[&str], sum: u64, at: u64) -> Call {
-    Call {
-        window: window.to_owned(),
-        texts: texts.iter().map(|text| (*text).to_owned()).collect(),
-        sum,
-        is_final: texts.is_empty(),
-        is_early: false,
-        at,
-    }
-}
-
-type Does = fn(&Call, usize) -> Result<Option<Value>, &'static str>;
-
-/// Adds up numbers: what the function returns if a case does not say otherwise.
-fn adds(call: &Call) -> Value {
-    let sum: u64 = call
-        .texts
-        .iter()
-        .filter_map(|text| text.parse::<u64>().ok())
-        .sum();
-    json!({"state": {"sum": call.sum + sum}})
-}
-
-#[derive(Clone, Default)]
-struct Windows(Arc<Mutex<Vec<Call>>>);
-
-impl Windows {
-    fn calls(&self) -> Vec<Call> {
-        self.0.lock().unwrap().clone()
-    }
-
-    fn worker(
-        &self,
-        source: &ScriptedSource,
-        leases: &FixedOwnership,
-        settings: MappingSettings,
-        does: Does,
-    ) -> WorkerBuilder {
-        let (calls, start) = (self.0.clone(), Instant::now());
-        let function = service_fn(move |event: LambdaEvent<Value>| {
-            let event = event.payload;
-            assert_eq!(event["eventSourceARN"], ARN);
-            assert_eq!(event["shardId"], "s");
-            let texts = event["Records"].as_array().unwrap().iter().map(|record| {
-                let number = record["kinesis"]["partitionKey"].as_str().unwrap();
-                number.to_owned()
-            });
-            let call = Call {
-                window: event["window"]["start"].as_str().unwrap()[14..19].to_owned(),
-                texts: texts.collect(),
-                sum: event["state"]["sum"].as_u64().unwrap_or(0),
-                is_final: event["isFinalInvokeForWindow"].as_bool().unwrap(),
-                is_early: event["isWindowTerminatedEarly"].as_bool().unwrap(),
-                at: start.elapsed().as_secs(),
-            };
-            let number = {
-                let mut calls = calls.lock().unwrap();
-                calls.push(call.clone());
-                calls.len()
-            };
-            std::future::ready(match does(&call, number) {
-                Ok(Some(said)) => Ok(said),
-                Ok(None) => Ok(adds(&call)),
-                Err(error) => Err(lambda_runtime::Error::from(error)),
-            })
-        });
-        let seen = Seen::default();
-        let worker = seen.worker(source, leases, mapping(settings.clone()), does_nothing);
-        worker.with_lambda(mapping(settings), function)
-    }
-}
-
-fn of(seconds: u32) -> MappingSettings {
-    MappingSettings {
-        tumbling_window: Some(SECOND * seconds),
-        ..MappingSettings::default()
-    }
-}
-
-/// Records with numbers for keys, as payloads are not looked at.
-fn put(source: &ScriptedSource, numbers: &[&str]) {
-    source.put_keyed("s", numbers.iter().map(|number| (*number, "")));
-}
-
-fn shard() -> (Windows, ScriptedSource, FixedOwnership) {
-    (
-        Windows::default(),
-        ScriptedSource::new(),
-        FixedOwnership::new(["s"]),
-    )
-}
-
-fn durable(leases: &FixedOwnership) -> String {
-    leases.checkpoint("s").unwrap().to_string()
-}
-
-/// 6.7: the state goes from one invocation to the next, the last has it and no records; 6.7 below: it ends by time, once
-/// the shard is read to its tip. Until then nothing of it is committed.
-#[tokio::test(start_paused = true)]
+/// The state goes from one invocation to the next, the last has it and no records. It ends by time, once the shard is read
+/// to its tip. Until then nothing of it is committed.
 async fn a_window_adds_up_and_ends_by_time() {
     let (windows, source, leases) = shard();
     put(&source, &["1", "2"]);
@@ -143,8 +88,7 @@ async fn a_window_adds_up_and_ends_by_time() {
     assert_eq!(windows.calls(), expected);
 }
 
-/// 6.7: half-open, aligned windows; the last invocation of one comes before the first of the next.
-#[tokio::test(start_paused = true)]
+/// Half-open, aligned windows; the last invocation of one comes before the first of the next.
 async fn a_record_of_a_later_window_ends_the_open_one() {
     let (windows, source, leases) = shard();
     let numbers: Vec<_> = (1..=1_002).map(|number| number.to_string()).collect();
@@ -158,12 +102,7 @@ async fn a_record_of_a_later_window_ends_the_open_one() {
         ..of(1)
     };
     let worker = windows.worker(&source, &leases, settings, |_, _| Ok(None));
-    worker
-        .build()
-        .unwrap()
-        .run(std::future::pending())
-        .await
-        .unwrap();
+    finish(worker).await;
     let calls = windows.calls();
     let of_window = |window: &str| -> Vec<Call> {
         calls
@@ -178,14 +117,12 @@ async fn a_record_of_a_later_window_ends_the_open_one() {
     assert_eq!(texts, 999, "the record at one second is of the next");
     let last = first.last().unwrap();
     assert_eq!((last.is_final, last.sum), (true, 999 * 1_000 / 2));
-    // 6.7: the shard's end closes its window.
+    // The shard's end closes its window.
     let last = second.last().unwrap();
     assert_eq!((last.is_final, last.sum), (true, 1_000 + 1_001 + 1_002));
     assert_eq!(durable(&leases), "SHARD_END");
 }
 
-/// 6.7: the last invocation blocks the shard until it succeeds.
-#[tokio::test(start_paused = true)]
 async fn the_last_invocation_blocks_until_it_succeeds() {
     let (windows, source, leases) = shard();
     put(&source, &["1"]);
@@ -201,19 +138,13 @@ async fn the_last_invocation_blocks_until_it_succeeds() {
             Ok(None)
         }
     });
-    let report = worker
-        .build()
-        .unwrap()
-        .run(std::future::pending())
-        .await
-        .unwrap();
+    let report = finish(worker).await;
     let calls = windows.calls();
     assert_eq!((calls.len(), report.finished), (6, 1));
     assert!(calls[1..].iter().all(|call| call.is_final && call.sum == 1));
 }
 
-/// 6.7: a response without state counts as failed, by the ordinary limits.
-#[tokio::test(start_paused = true)]
+/// By the ordinary limits.
 async fn a_response_without_state_has_failed() {
     let (windows, source, leases) = shard();
     put(&source, &["1"]);
@@ -230,12 +161,7 @@ async fn a_response_without_state_has_failed() {
         };
         Ok(Some(body))
     });
-    let report = worker
-        .build()
-        .unwrap()
-        .run(std::future::pending())
-        .await
-        .unwrap();
+    let report = finish(worker).await;
     let marks: Vec<_> = windows
         .calls()
         .iter()
@@ -249,8 +175,7 @@ async fn a_response_without_state_has_failed() {
     assert_eq!(report.finished, 1);
 }
 
-/// 6.7: state of more than 1 MB ends the window early; it goes on with a fresh one.
-#[tokio::test(start_paused = true)]
+/// And it goes on with a fresh one.
 async fn a_state_that_is_too_large_ends_the_window_early() {
     let (windows, source, leases) = shard();
     put(&source, &["1", "2"]);
@@ -263,12 +188,7 @@ async fn a_state_that_is_too_large_ends_the_window_early() {
         let large = json!({"state": {"sum": 1, "more": "x".repeat(1_100_000)}});
         Ok(Some(if number == 1 { large } else { adds(call) }))
     });
-    worker
-        .build()
-        .unwrap()
-        .run(std::future::pending())
-        .await
-        .unwrap();
+    finish(worker).await;
     let calls = windows.calls();
     let marks: Vec<_> = calls
         .iter()
@@ -284,8 +204,7 @@ async fn a_state_that_is_too_large_ends_the_window_early() {
     assert!(calls.iter().all(|call| call.window == "00:00"));
 }
 
-/// 6.7 with 6.5: reports of failures within a window; what is done of a batch is in the state.
-#[tokio::test(start_paused = true)]
+/// What is done of a batch is in the state.
 async fn a_partial_failure_goes_on_from_there() {
     let (windows, source, leases) = shard();
     put(&source, &["1", "2", "3"]);
@@ -303,12 +222,7 @@ async fn a_partial_failure_goes_on_from_there() {
             said
         }))
     });
-    worker
-        .build()
-        .unwrap()
-        .run(std::future::pending())
-        .await
-        .unwrap();
+    finish(worker).await;
     let seen: Vec<_> = windows
         .calls()
         .iter()
@@ -330,8 +244,7 @@ async fn a_partial_failure_goes_on_from_there() {
     }
 }
 
-/// 6.7: who takes over has no state, and begins the window again: with its first record.
-#[tokio::test(start_paused = true)]
+/// Who has no state: with its first record.
 async fn who_takes_over_begins_the_window_again() {
     let (windows, source, leases) = shard();
     put(&source, &["1", "2"]);
@@ -368,9 +281,123 @@ async fn who_takes_over_begins_the_window_again() {
     assert_eq!(durable(&leases), "3");
 }
 
-/// 6.1 TumblingWindowInSeconds, 6.7: not with several lanes, whose state would be whose.
-#[test]
-fn windows_have_the_range_of_the_service_and_one_lane() {
+/// Typed as the service does: the times of the window to the second, the time of arrival as a number.
+async fn the_event_has_its_window_and_no_other_field() {
+    let (_, source, leases) = shard();
+    put(&source, &["1"]);
+    source.close("s", &[]);
+    let told: Arc<Mutex<Vec<Value>>> = Arc::default();
+    let noted = told.clone();
+    let function = service_fn(move |event: LambdaEvent<Value>| {
+        noted.lock().unwrap().push(event.payload);
+        std::future::ready(Ok::<_, lambda_runtime::Error>(json!({"state": {"1": 282}})))
+    });
+    let worker = Seen::default().worker(&source, &leases, mapping(of(120)), does_nothing);
+    finish(worker.with_lambda(mapping(of(120)), function)).await;
+    let told = told.lock().unwrap();
+    let event = |records: &Value, state: Value, is_final: bool| {
+        json!({
+            "Records": records,
+            "window": {"start": "1970-01-01T00:00:00Z", "end": "1970-01-01T00:02:00Z"},
+            "state": state,
+            "shardId": "s",
+            "eventSourceARN": ARN,
+            "isFinalInvokeForWindow": is_final,
+            "isWindowTerminatedEarly": false,
+        })
+    };
+    let records = &told[0]["Records"];
+    assert_eq!(records[0]["kinesis"]["approximateArrivalTimestamp"], 0.001);
+    let expected = [
+        event(records, json!({}), false),
+        // Verbatim, though the type of `aws_lambda_events` has no numbers in it.
+        event(&json!([]), json!({"1": 282}), true),
+    ];
+    assert_eq!(*told, expected);
+}
+
+async fn records_of_a_window_get_too_old_as_any() {
+    let (windows, source, leases) = shard();
+    put(&source, &["1", "2"]);
+    source.close("s", &[]);
+    let settings = MappingSettings {
+        maximum_record_age: Some(60 * SECOND),
+        ..of(900)
+    };
+    let worker = windows.worker(&source, &leases, settings, |call, _| {
+        if call.is_final {
+            Ok(None)
+        } else {
+            Err("not these")
+        }
+    });
+    let report = finish(worker).await;
+    let calls = windows.calls();
+    let (last, before) = calls.split_last().unwrap();
+    assert!(before.iter().all(|call| call.texts == ["1", "2"]));
+    assert!(before.last().unwrap().at > 60 && last.is_final, "{calls:?}");
+    assert_eq!(
+        (last.sum, report.finished),
+        (0, 1),
+        "nothing of them is in it"
+    );
+}
+
+/// The parent's window ends with it, though its time is not over; the child's is the same window, and empty.
+async fn children_begin_afresh() {
+    let (windows, source, leases) = shard();
+    put(&source, &["1", "2"]);
+    source.close("s", &["child"]);
+    source.put_keyed("child", [("4", ""), ("8", "")]);
+    source.close("child", &[]);
+    let worker = windows.worker(&source, &leases, of(900), |_, _| Ok(None));
+    assert_eq!(finish(worker).await.finished, 2);
+    let calls = windows.calls();
+    let seen: Vec<_> = calls
+        .iter()
+        .map(|call| {
+            (
+                call.shard.as_str(),
+                call.texts.len(),
+                call.sum,
+                call.is_final,
+            )
+        })
+        .collect();
+    let expected = [
+        ("s", 2, 0, false),
+        ("s", 0, 3, true),
+        ("child", 2, 0, false),
+        ("child", 0, 12, true),
+    ];
+    assert_eq!(seen, expected);
+    assert!(calls.iter().all(|call| call.window == "00:00"));
+}
+
+/// Arrival times of a shard may go back a little.
+async fn a_record_that_is_late_goes_into_the_open_window() {
+    let record = |number: u64, second: u64| Record {
+        sequence_number: SequenceNumber::new(number.to_string()).unwrap(),
+        subsequence_number: 0,
+        partition_key: String::new(),
+        data: bytes::Bytes::new(),
+        approximate_arrival: Some(SystemTime::UNIX_EPOCH + SECOND * u32::try_from(second).unwrap()),
+    };
+    let mut windows = window::Windows::new(120 * SECOND);
+    let records = [
+        record(1, 121),
+        record(2, 119),
+        record(3, 122),
+        record(4, 240),
+    ];
+    let due = windows.due(&records, Instant::now());
+    assert_eq!(due, window::Due::Aggregate(3));
+    let end = windows.bounds().unwrap().end;
+    assert_eq!(end, SystemTime::UNIX_EPOCH + 240 * SECOND);
+}
+
+/// With several it would not be known whose the state is.
+async fn windows_have_the_range_of_the_service_and_one_lane() {
     let problems = |settings: MappingSettings| settings.problems().len();
     assert_eq!(problems(of(1)) + problems(of(900)), 0);
     assert_eq!((problems(of(0)), problems(of(901))), (1, 1));

@@ -22,25 +22,62 @@ pub(super) struct Piece {
     pub(super) attempts: u32,
 }
 
+/// Records on their way into a piece, in any order.
+pub(super) struct Taken {
+    numbers: Vec<Number>,
+    hashes: Vec<KeyHash>,
+    records: Vec<Record>,
+}
+
+impl Taken {
+    pub(super) fn with_capacity(records: usize) -> Self {
+        Self {
+            numbers: Vec::with_capacity(records),
+            hashes: Vec::with_capacity(records),
+            records: Vec::with_capacity(records),
+        }
+    }
+
+    pub(super) fn push(&mut self, number: Number, hash: KeyHash, record: Record) {
+        self.numbers.push(number);
+        self.hashes.push(hash);
+        self.records.push(record);
+    }
+
+    pub(super) const fn len(&self) -> usize {
+        self.numbers.len()
+    }
+
+    pub(super) const fn is_empty(&self) -> bool {
+        self.numbers.is_empty()
+    }
+
+    /// In the order of their numbers, which those of one key have already.
+    pub(super) fn into_piece(self) -> Piece {
+        let piece = Piece {
+            numbers: self.numbers,
+            hashes: self.hashes,
+            records: Arc::new(self.records),
+            attempts: 0,
+        };
+        if piece.numbers.is_sorted() {
+            return piece;
+        }
+        let mut all = piece.into_records();
+        all.sort_unstable_by_key(|(number, ..)| *number);
+        Piece::new(all)
+    }
+}
+
 impl Piece {
     /// Of records in order.
-    pub(super) fn new(taken: Vec<(Number, KeyHash, Record)>) -> Self {
-        let (mut numbers, mut hashes) = (Vec::new(), Vec::new());
-        let (mut records, len) = (Vec::new(), taken.len());
-        numbers.reserve_exact(len);
-        hashes.reserve_exact(len);
-        records.reserve_exact(len);
-        for (number, hash, record) in taken {
-            numbers.push(number);
-            hashes.push(hash);
-            records.push(record);
+    pub(super) fn new(all: Vec<(Number, KeyHash, Record)>) -> Self {
+        let mut taken = Taken::with_capacity(all.len());
+        for (number, hash, record) in all {
+            taken.push(number, hash, record);
         }
-        Self {
-            numbers,
-            hashes,
-            records: Arc::new(records),
-            attempts: 0,
-        }
+        debug_assert!(taken.numbers.is_sorted());
+        taken.into_piece()
     }
 
     pub(super) fn into_records(self) -> Vec<(Number, KeyHash, Record)> {

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::job::Piece;
+use super::job::{Piece, Taken};
 use super::{Weigh, record_bytes};
 use crate::decide::settlement::Number;
 use crate::model::Record;
@@ -12,10 +12,19 @@ use crate::model::Record;
 /// A key by its hash.
 pub(super) type KeyHash = u64;
 
+/// A record that waits.
+#[derive(Debug)]
+struct Waiting {
+    number: Number,
+    /// How much of a batch it takes, which is told once for each record.
+    weight: usize,
+    record: Record,
+}
+
 #[derive(Debug, Default)]
 struct Key {
     /// In the order of the shard.
-    waiting: VecDeque<(Number, Record)>,
+    waiting: VecDeque<Waiting>,
     bytes: usize,
     /// Records of it that are in a call, or failed and wait to be tried again.
     out: usize,
@@ -43,14 +52,18 @@ impl Keys {
 
     /// The newest record of the shard waits.
     pub(super) fn push(&mut self, hash: KeyHash, number: Number, record: Record) {
-        let bytes = self.weight(&record);
+        let weight = self.weight(&record);
         let key = self.keys.entry(hash).or_default();
-        key.waiting.push_back((number, record));
-        key.bytes += bytes;
+        key.waiting.push_back(Waiting {
+            number,
+            weight,
+            record,
+        });
+        key.bytes += weight;
         self.waiting += 1;
         if key.out == 0 {
             self.ready_records += 1;
-            self.ready_bytes += bytes;
+            self.ready_bytes += weight;
             if key.waiting.len() == 1 {
                 self.ready.insert(number, hash);
             }
@@ -59,9 +72,8 @@ impl Keys {
 
     /// Takes records out, the oldest first, up to these bounds; one at least. Those at `below` and beyond stay.
     pub(super) fn take(&mut self, records_max: usize, bytes_max: usize, below: Number) -> Piece {
-        let (mut taken, mut bytes) = (Vec::new(), 0);
-        let weigh = self.weigh.clone();
-        let weight = |record: &Record| weight(weigh.as_ref(), record);
+        let mut taken = Taken::with_capacity(self.ready_records.min(records_max));
+        let mut bytes = 0;
         while taken.len() < records_max
             && bytes < bytes_max
             && let Some((&oldest, &hash)) = self.ready.first_key_value()
@@ -70,18 +82,15 @@ impl Keys {
             let before = taken.len();
             self.change(hash, |key| {
                 while taken.len() < records_max
-                    && let Some((number, record)) = key.waiting.front()
-                    && *number < below
+                    && let Some(next) = key.waiting.front()
+                    && next.number < below
+                    && (taken.is_empty() || bytes + next.weight <= bytes_max)
+                    && let Some(next) = key.waiting.pop_front()
                 {
-                    let size = weight(record);
-                    if !taken.is_empty() && bytes + size > bytes_max {
-                        break;
-                    }
-                    if let Some((number, record)) = key.waiting.pop_front() {
-                        (key.bytes, bytes) = (key.bytes - size, bytes + size);
-                        key.out += 1;
-                        taken.push((number, hash, record));
-                    }
+                    key.bytes -= next.weight;
+                    bytes += next.weight;
+                    key.out += 1;
+                    taken.push(next.number, hash, next.record);
                 }
             });
             self.waiting -= taken.len() - before;
@@ -89,14 +98,14 @@ impl Keys {
                 break;
             }
         }
-        taken.sort_unstable_by_key(|(number, ..)| *number);
-        Piece::new(taken)
+        taken.into_piece()
     }
 
     /// These records are not out any more.
     pub(super) fn release(&mut self, hashes: &[KeyHash]) {
-        for hash in hashes {
-            self.change(*hash, |key| key.out -= 1);
+        // Most are neighbours of their own.
+        for of_key in hashes.chunk_by(|one, next| one == next) {
+            self.change(of_key[0], |key| key.out -= of_key.len());
         }
     }
 
@@ -104,12 +113,17 @@ impl Keys {
     pub(super) fn put_back(&mut self, piece: Piece) {
         for (number, hash, record) in piece.into_records().into_iter().rev() {
             self.waiting += 1;
-            let bytes = self.weight(&record);
+            let weight = self.weight(&record);
             self.change(hash, |key| {
                 key.out -= 1;
-                key.bytes += bytes;
-                debug_assert!(key.waiting.front().is_none_or(|(next, _)| number < *next));
-                key.waiting.push_front((number, record));
+                key.bytes += weight;
+                let next = key.waiting.front();
+                debug_assert!(next.is_none_or(|next| number < next.number));
+                key.waiting.push_front(Waiting {
+                    number,
+                    weight,
+                    record,
+                });
             });
         }
     }
@@ -118,10 +132,10 @@ impl Keys {
     pub(super) fn forget_from(&mut self, number: Number) {
         let hashes: Vec<_> = self.keys.keys().copied().collect();
         for hash in hashes {
-            let (mut forgotten, weigh) = (0, self.weigh.clone());
+            let mut forgotten = 0;
             self.change(hash, |key| {
-                while let Some((_, record)) = key.waiting.pop_back_if(|(at, _)| *at >= number) {
-                    key.bytes -= weight(weigh.as_ref(), &record);
+                while let Some(last) = key.waiting.pop_back_if(|last| last.number >= number) {
+                    key.bytes -= last.weight;
                     forgotten += 1;
                 }
             });
@@ -133,16 +147,16 @@ impl Keys {
     fn change(&mut self, hash: KeyHash, change: impl FnOnce(&mut Key)) {
         let key = self.keys.entry(hash).or_default();
         if key.out == 0
-            && let Some((oldest, _)) = key.waiting.front()
+            && let Some(oldest) = key.waiting.front()
         {
-            self.ready.remove(oldest);
+            self.ready.remove(&oldest.number);
             self.ready_records -= key.waiting.len();
             self.ready_bytes -= key.bytes;
         }
         change(key);
         match key.waiting.front() {
-            Some((oldest, _)) if key.out == 0 => {
-                self.ready.insert(*oldest, hash);
+            Some(oldest) if key.out == 0 => {
+                self.ready.insert(oldest.number, hash);
                 self.ready_records += key.waiting.len();
                 self.ready_bytes += key.bytes;
             }
@@ -152,7 +166,8 @@ impl Keys {
     }
 
     fn weight(&self, record: &Record) -> usize {
-        weight(self.weigh.as_ref(), record)
+        let weigh = self.weigh.as_ref();
+        weigh.map_or_else(|| record_bytes(record), |weigh| weigh(record))
     }
 
     /// Whether this is a record that goes into no batch.
@@ -178,9 +193,4 @@ impl Keys {
     pub(super) const fn is_empty(&self) -> bool {
         self.waiting == 0
     }
-}
-
-/// What a record takes of a batch.
-fn weight(weigh: Option<&Weigh>, record: &Record) -> usize {
-    weigh.map_or_else(|| record_bytes(record), |weigh| weigh(record))
 }

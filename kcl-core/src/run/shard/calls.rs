@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinSet};
@@ -37,6 +37,8 @@ struct Running {
     id: CallId,
     what: event::Callback,
     since: Instant,
+    /// When the last of its records arrived in the stream.
+    arrived: Option<SystemTime>,
     /// To be told as delivered when it is known how many of them were begun.
     begins: Option<Handed>,
 }
@@ -134,6 +136,7 @@ async fn returned(tasks: &mut JoinSet<Outcome>, running: &mut BTreeMap<Id, Runni
                 id: running.id,
                 what: running.what,
                 since: running.since,
+                arrived: running.arrived,
                 begins: running.begins,
                 outcome,
             };
@@ -146,11 +149,20 @@ pub(super) struct Returned {
     pub(super) id: CallId,
     what: event::Callback,
     since: Instant,
+    arrived: Option<SystemTime>,
     begins: Option<Handed>,
     pub(super) outcome: Outcome,
 }
 
 impl Returned {
+    /// When the last of its records arrived, if the handler was called with it.
+    const fn last_arrived(&self) -> Option<SystemTime> {
+        match &self.outcome {
+            Outcome::Done | Outcome::FailedFrom(..) | Outcome::FailedAt(..) => self.arrived,
+            Outcome::Stopped(..) | Outcome::NotTried(..) | Outcome::Cancelled => None,
+        }
+    }
+
     /// How many records of so many the handler has seen.
     fn begun(&self, records: usize) -> usize {
         match &self.outcome {
@@ -184,9 +196,10 @@ impl ShardTask {
             errand,
         } = call;
         let call_max = self.shared.settings.failure.call_max;
-        let mut begins = None;
+        let (mut begins, mut arrived) = (None, None);
         let (what, task) = match errand {
             Errand::Handle => {
+                arrived = records.last().and_then(|last| last.approximate_arrival);
                 if handler.brings_back() {
                     let records = records.clone();
                     begins = Some(Handed { records, lag });
@@ -225,6 +238,7 @@ impl ShardTask {
             id,
             what,
             since: Instant::now(),
+            arrived,
             begins,
         };
         self.calls.running.insert(task, running);
@@ -315,6 +329,11 @@ impl ShardTask {
             call: returned.what,
             outcome,
             took: returned.since.elapsed(),
+            // Two clocks: what arrives ahead of this machine's has no age yet.
+            age: returned.last_arrived().map(|arrived| {
+                let age = self.shared.env.wall().duration_since(arrived);
+                age.unwrap_or_default()
+            }),
         });
     }
 

@@ -42,6 +42,7 @@ impl ShardTask {
             call,
             outcome,
             took: since.elapsed(),
+            age: None,
         });
         if (call, outcome) == (event::Callback::ProcessRecords, CallOutcome::Ok) {
             events.emit_with(|| event::Event::RecordsProcessed {

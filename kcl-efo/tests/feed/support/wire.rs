@@ -1,6 +1,6 @@
 //! The way between a client and the emulator in this process, which can go silent, refuse and count.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
@@ -64,6 +64,16 @@ impl Wire {
         let state = self.state();
         let calls = state.calls.iter().filter(|(called, _)| called == operation);
         calls.map(|(_, at)| *at).collect()
+    }
+
+    /// Which operations were called.
+    pub(crate) fn operations(&self) -> BTreeSet<String> {
+        let state = self.state();
+        state
+            .calls
+            .iter()
+            .map(|(called, _)| called.clone())
+            .collect()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
