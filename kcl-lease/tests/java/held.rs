@@ -117,7 +117,9 @@ async fn writes_whose_answers_are_lost_are_applied_once_and_known() {
         "{writes} writes, {renewals} renewals"
     );
     grant.right.release().await.unwrap();
-    assert!(!fleet.row(&shard).await.contains_key("leaseOwner"));
+    // The only worker of the fleet takes a free lease again as soon as it looks.
+    let is_free = !fleet.row(&shard).await.contains_key("leaseOwner");
+    assert!(is_free || worker.next().await.epoch > grant.epoch);
 }
 
 #[tokio::test]

@@ -15,10 +15,10 @@ const MARK: &[u8] = b"\"leaseTimeMillis\":{\"N\":\"";
 
 /// What a worker with this clock means by the durations that it writes.
 pub(super) fn from_worker(rate: Rate, body: &mut SdkBody) -> bool {
-    // To whole milliseconds from what was cut down to them.
-    translate(rate, body, |time| {
-        time.mul_f64(rate.factor()) + Duration::from_micros(900)
-    })
+    // Lease times are whole seconds here; what is told was cut down to milliseconds.
+    let nearest =
+        |time: Duration| Duration::from_millis((time.as_micros() as u64 + 5_000) / 10_000 * 10);
+    translate(rate, body, |time| nearest(time.mul_f64(rate.factor())))
 }
 
 /// What it has to read to mean the same by its clock.
