@@ -297,7 +297,7 @@ impl Ledger {
             Event::Returned { instance, ending } => self.returned(*instance, *ending),
             Event::Healed => self.healed = Some(self.now),
             Event::Finished => self.finished = true,
-            Event::Told { notice, .. } => self.told(notice),
+            Event::Told { process, notice } => self.told(*process, notice),
             Event::DayPassed { by } => self.day_passed(*by),
             Event::TableDeleted => self.table_deleted(),
             Event::Acknowledged { .. }

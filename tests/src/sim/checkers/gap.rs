@@ -74,8 +74,8 @@ pub(super) fn a_lost_table_is_not_made_again(ledger: &Ledger, event: &Event) -> 
     )
 }
 
-/// S13: who held a lease that was deleted, or kept the watch, or knew a table that was, and ran ever since, tells of it in the end; with the table
-/// gone it does not go on, and does not end as if all were well.
+/// S13: who held a lease that was deleted, or kept the watch, or knew a table that was, and ran ever since, tells of
+/// it in the end; with the table gone it does not go on, and does not end as if all were well.
 pub(super) fn what_was_deleted_is_told(ledger: &Ledger, event: &Event) -> Verdict {
     if let Event::Life {
         process,

@@ -78,7 +78,7 @@ impl Ledger {
         of.is_some_and(|of| record.place < of.loss.trimmed || of.is_excused(record.place))
     }
 
-    pub(super) fn told(&mut self, notice: &Notice) {
+    pub(super) fn told(&mut self, process: Process, notice: &Notice) {
         match notice {
             Notice::Trimmed { shard, after, next } => {
                 let Some(of) = self.shards.get_mut(shard) else {
@@ -103,6 +103,12 @@ impl Ledger {
             }
             Notice::Vanished { shard, .. } => {
                 self.tell(|it| it.shard.is_none() || it.shard.as_ref() == Some(shard));
+                // Of a table that others have made again by then it tells lease by lease, and goes on, if some of
+                // them are as far as it knew.
+                let of_tables = self.deletions.iter_mut().filter(|it| it.shard.is_none());
+                for deletion in of_tables {
+                    deletion.witnesses.remove(&process);
+                }
             }
             Notice::TableGone => self.tell(|_| true),
         }
