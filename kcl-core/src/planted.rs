@@ -146,6 +146,14 @@ mod bug {
         LeavesTaskBehind,
         /// A worker that stops in order does not say so.
         LeavesRowBehind,
+        /// Records of a handler's call that failed count as processed.
+        SettlesFailedCalls,
+        /// Records of one key go into several calls at once.
+        SplitsKeys,
+        /// Records count as given up whatever the failure destination answers.
+        GivesUpUnanswered,
+        /// A checkpoint moves over records of a window that is open.
+        CommitsOpenWindows,
     }
 
     impl Bug {
@@ -207,6 +215,10 @@ mod bug {
             Self::ForgetsPace,
             Self::LeavesTaskBehind,
             Self::LeavesRowBehind,
+            Self::SettlesFailedCalls,
+            Self::SplitsKeys,
+            Self::GivesUpUnanswered,
+            Self::CommitsOpenWindows,
         ];
     }
 

@@ -6,7 +6,7 @@ use kcl_core::model::{Checkpoint, SequenceNumber, ShardId};
 use tests::sim::checkers::{Oracle, Rule};
 use tests::sim::history::{Call, Ending, Event, LeaseRow, Process, RecordId, Step};
 use tests::sim::ledger::{Expectations, OPERATOR, Start};
-use tests::sim::scenario::Heavy;
+use tests::sim::scenario::{Handling, Heavy};
 use tests::sim::subject::Subject;
 
 pub(crate) const P: Process = Process { worker: 0, life: 0 };
@@ -26,15 +26,20 @@ impl Hand {
     }
 
     pub(crate) fn starting(start: Start, clean: bool) -> Self {
-        Self::with(start, clean, None)
+        Self::with(start, clean, None, None)
+    }
+
+    /// A run in which records go to a handler.
+    pub(crate) fn handled(handling: Handling, clean: bool) -> Self {
+        Self::with(Start::TrimHorizon, clean, None, Some(handling))
     }
 
     /// A run in which loads differ.
     pub(crate) fn heavy(heavy: Heavy) -> Self {
-        Self::with(Start::TrimHorizon, false, Some(heavy))
+        Self::with(Start::TrimHorizon, false, Some(heavy), None)
     }
 
-    fn with(start: Start, clean: bool, heavy: Option<Heavy>) -> Self {
+    fn with(start: Start, clean: bool, heavy: Option<Heavy>, handling: Option<Handling>) -> Self {
         let expect = Expectations {
             wall_zero: UNIX_EPOCH,
             start,
@@ -46,6 +51,7 @@ impl Hand {
             overlap: Duration::ZERO,
             shard_requests: 50,
             streams: 1,
+            handling,
         };
         let oracle = Oracle::new(expect);
         Self {

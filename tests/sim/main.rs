@@ -3,6 +3,7 @@
 
 mod bad_deliveries;
 mod bad_ends;
+mod bad_handling;
 mod bad_loads;
 mod bad_rest;
 mod bad_tables;

@@ -8,6 +8,7 @@ pub mod checkers;
 pub mod clock;
 pub mod control;
 pub mod coverage;
+pub mod handler;
 pub mod history;
 pub mod ledger;
 pub mod moment;

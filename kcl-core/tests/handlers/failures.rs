@@ -109,7 +109,10 @@ async fn the_policy_to_stop_drains_and_returns_the_error() {
         let worker = stage.by_record(made).build().unwrap();
         let error = worker.run(std::future::pending()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Processor);
-        assert_eq!(error.chain(), "the handler of shard s failed: scripted");
+        let said = format!(
+            "the worker stops at record 2, attempts at it: {attempts}: the handler of shard s failed: scripted"
+        );
+        assert_eq!(error.chain(), said);
         assert_eq!(stage.begun_at("b:fail").len(), attempts);
         assert_eq!(durable(&leases), "1");
         assert!(!leases.is_held("s"));

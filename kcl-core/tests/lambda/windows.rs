@@ -407,3 +407,30 @@ async fn windows_have_the_range_of_the_service_and_one_lane() {
     };
     assert_eq!(problems(several), 1);
 }
+
+/// A call with several invocations in it asks before each whether the shard is still held.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_invoked_after_the_shard_was_lost() {
+    let (_, source, leases) = shard();
+    let numbers: Vec<_> = (1..=1_002).map(|number| number.to_string()).collect();
+    let numbers: Vec<_> = numbers.iter().map(String::as_str).collect();
+    put(&source, &numbers);
+    let settings = MappingSettings {
+        batch_size: 10_000,
+        ..of(1)
+    };
+    let (calls, of_call, lost) = (Arc::new(Mutex::new(0)), leases.clone(), leases.clone());
+    let counted = calls.clone();
+    let function = service_fn(move |_: LambdaEvent<Value>| {
+        // The first invocation is of the first window. The last one of it would follow at once.
+        *counted.lock().unwrap() += 1;
+        of_call.lose("s");
+        std::future::ready(Ok::<_, lambda_runtime::Error>(json!({"state": {}})))
+    });
+    let seen = Seen::default();
+    let worker = seen.worker(&source, &leases, mapping(settings.clone()), does_nothing);
+    let worker = worker.with_lambda(mapping(settings), function);
+    let report = worker.build().unwrap().run(sleep(10 * SECOND)).await;
+    assert_eq!((*calls.lock().unwrap(), report.unwrap().lost), (1, 1));
+    assert_eq!(durable(&lost), "TRIM_HORIZON");
+}

@@ -1,12 +1,13 @@
 //! The promises, as rules over a history: each reads what is known before an event and judges it.
 //!
 //! The rules are numbered as in the invariants they check: S1 to S14, L7 and L8, and besides L for
-//! what must hold at the end, C for the order of calls into one processor, K for what a dead process
-//! must not do. The same rules judge hand-made histories in the tests of this package.
+//! what must hold at the end, C for the order of calls into one processor, P for what a handler fails at,
+//! K for what a dead process must not do. The same rules judge hand-made histories in the tests of this package.
 
 mod budget;
 mod delivery;
 mod gap;
+mod handling;
 mod leftover;
 mod load;
 mod pace;
@@ -53,6 +54,8 @@ pub enum Rule {
     S13,
     /// The services keep their word, on which all else rests.
     S14,
+    /// Only what cannot be processed is given up, and all of it.
+    P,
     /// The calls into one processor keep their order.
     C,
     /// A dead process does nothing.
@@ -106,6 +109,15 @@ const RULES: &[(Rule, Check)] = &[
     (Rule::S5, delivery::keys_keep_their_order),
     (Rule::S6, delivery::parents_are_finished_first),
     (Rule::S10, delivery::nothing_twice_when_nothing_fails),
+    (Rule::S5, handling::records_are_handed_over_in_order),
+    (Rule::S5, handling::no_key_is_in_two_calls),
+    (Rule::S5, handling::windows_follow_each_other),
+    (Rule::S10, handling::what_is_settled_does_not_come_again),
+    (Rule::P, handling::nothing_is_tried_too_often),
+    (Rule::P, handling::only_poison_is_given_up),
+    (Rule::P, handling::poison_reaches_the_destination),
+    (Rule::P, handling::who_gives_up_stops),
+    (Rule::S1, handling::checkpoints_wait_for_windows),
     (Rule::S11, table::what_is_told_to_be_durable_is),
     (Rule::S1, table::what_a_checkpoint_covers_is_processed),
     (Rule::S2, table::checkpoints_never_go_back),

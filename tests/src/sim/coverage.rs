@@ -1,11 +1,13 @@
 //! Counts how often faults struck and critical states were reached. A campaign that never saw one
 //! of them proves nothing about it.
 
+mod handlers;
+
 use std::collections::BTreeMap;
 
 use kcl_core::model::ShardId;
 
-use super::history::{Call, Ending, Event, LeaseRow, Notice, Process, Step};
+use super::history::{Call, Ending, Event, LeaseRow, Notice, Process, RecordId, Step};
 use super::ledger::{Ledger, RIVAL};
 use super::moment::Moment;
 use super::net::{Fate, PUSH_MOMENTS, PushFault};
@@ -67,7 +69,9 @@ pub fn must_strike(with_rare: bool) -> Vec<String> {
     let pushes = PushFault::ALL.into_iter();
     let pushes = pushes.flat_map(|fault| PUSH_MOMENTS.map(|moment| (fault, moment)));
     let pushes = pushes.filter(|(fault, moment)| with_rare && can_befall(*fault, *moment));
+    let handlers = with_rare.then(handlers::must_see);
     moments
+        .chain(handlers.into_iter().flatten())
         .chain(requests.map(|(fate, subject)| fate_cell(fate, subject)))
         .chain(pushes.map(|(fault, moment)| push_cell(fault, moment)))
         .collect()
@@ -155,7 +159,10 @@ impl Coverage {
                 process,
                 shard,
             } => self.count_push(ledger, *fault, (*process, shard)),
-            Event::Struck { strike, process } => self.count_strike(ledger, *strike, *process),
+            Event::Struck { strike, process } => {
+                self.count_struck(ledger, *strike, *process);
+                self.count_strike(ledger, *strike, *process);
+            }
             Event::Refused {
                 error, operation, ..
             } => {
@@ -166,8 +173,16 @@ impl Coverage {
                 self.saw(format!("incident: {kind}"));
             }
             Event::Lease {
-                before, after, by, ..
+                before,
+                after,
+                by,
+                shard,
+                ..
             } => {
+                let epoch = after.as_ref().map(|row| row.epoch);
+                if let Some(before) = before.as_ref().filter(|row| Some(row.epoch) != epoch) {
+                    self.count_lost(ledger, shard, before);
+                }
                 if *by == RIVAL {
                     self.saw("state: lease stolen");
                 } else {
@@ -202,6 +217,9 @@ impl Coverage {
                 Ending::Failed => self.saw("processor: failed"),
                 Ending::Cancelled => self.saw("processor: cancelled"),
             },
+            Event::HandlerCalled(call) => self.count_handler_call(ledger, call),
+            Event::HandlerReturned { ending, .. } => self.count_handler_end(*ending),
+            Event::GaveUp { .. } => self.count_stop(ledger),
             Event::Acknowledged { ok, .. } => {
                 self.saw(if *ok {
                     "processor: checkpoint"
@@ -367,28 +385,30 @@ impl Coverage {
                 self.saw("call: shard_ended");
             }
             Call::ShutdownRequested => self.saw("call: shutdown_requested"),
-            Call::Process(ids) => {
-                let again = |id: &&u32| {
-                    ledger
-                        .records
-                        .get(**id as usize)
-                        .is_some_and(|known| known.deliveries > 0)
-                };
-                let again = ids.iter().filter(again).count() as u64;
-                *self.seen.entry("records: delivered".into()).or_default() += ids.len() as u64;
-                *self
-                    .seen
-                    .entry("records: delivered again".into())
-                    .or_default() += again;
-                let overdue = ledger.shards.values().filter(|of| of.parents.len() == 2);
-                let late = overdue.filter(|of| {
-                    let ended = |id| ledger.shards.get(id).is_some_and(|known| known.ended);
-                    of.parents.iter().any(ended) && !of.parents.iter().all(ended)
-                });
-                if late.count() > 0 {
-                    self.saw("state: delivery while one parent of a merge is late");
-                }
-            }
+            Call::Process(ids) => self.count_deliveries(ledger, ids),
+        }
+    }
+
+    fn count_deliveries(&mut self, ledger: &Ledger, ids: &[RecordId]) {
+        let again = |id: &&u32| {
+            ledger
+                .records
+                .get(**id as usize)
+                .is_some_and(|known| known.deliveries > 0)
+        };
+        let again = ids.iter().filter(again).count() as u64;
+        *self.seen.entry("records: delivered".into()).or_default() += ids.len() as u64;
+        *self
+            .seen
+            .entry("records: delivered again".into())
+            .or_default() += again;
+        let overdue = ledger.shards.values().filter(|of| of.parents.len() == 2);
+        let late = overdue.filter(|of| {
+            let ended = |id| ledger.shards.get(id).is_some_and(|known| known.ended);
+            of.parents.iter().any(ended) && !of.parents.iter().all(ended)
+        });
+        if late.count() > 0 {
+            self.saw("state: delivery while one parent of a merge is late");
         }
     }
 }

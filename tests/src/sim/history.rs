@@ -3,6 +3,7 @@
 //! The net, the processors and the world write it; the `checkers::Oracle` reads it as
 //! it grows, and the [`Trace`] hashes it. It decides nothing itself.
 
+mod handed;
 mod show;
 
 use std::fmt;
@@ -19,6 +20,8 @@ use super::net::PushFault;
 use super::strike::Strike;
 use super::subject::Subject;
 use super::trace::Trace;
+
+pub use handed::{CallNumber, Errand, HandlerCall, Mood};
 
 /// A running worker: which one, and which of its lives. A restart is a new life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -332,6 +335,26 @@ pub enum Event {
         /// How.
         ending: Ending,
     },
+    /// A call of a handler, or of the failure destination, starts.
+    HandlerCalled(HandlerCall),
+    /// It ended.
+    HandlerReturned {
+        /// Which.
+        call: CallNumber,
+        /// How. Some of the records may be done however it ended.
+        ending: Ending,
+        /// The records that it says are done: processed, or taken by the failure destination.
+        done: Vec<RecordId>,
+    },
+    /// A worker says that it gives records up.
+    GaveUp {
+        /// Which worker.
+        process: Process,
+        /// Of which shard.
+        shard: ShardId,
+        /// The first of them.
+        first: SequenceNumber,
+    },
     /// A worker told its application.
     Told {
         /// Which.
@@ -443,7 +466,8 @@ impl Event {
         | Self::Called { process, .. }
         | Self::WorkerRow { by: process, .. }
         | Self::Watch { by: process, .. }
-        | Self::Lease { by: process, .. } = self
+        | Self::Lease { by: process, .. }
+        | Self::HandlerCalled(HandlerCall { process, .. }) = self
         {
             Some(*process)
         } else {

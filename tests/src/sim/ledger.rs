@@ -4,6 +4,7 @@
 //! Records of a shard are counted by their place in it, so that a checkpoint is a number: how many
 //! records of the shard it covers.
 
+mod handling;
 mod kinds;
 mod loss;
 mod traffic;
@@ -14,9 +15,10 @@ use std::time::{Duration, SystemTime};
 use kcl_core::model::{Checkpoint, SequenceNumber, ShardId};
 
 use super::history::{Call, Ending, Event, InstanceId, LeaseRow, Process, RecordId, Step};
-use super::scenario::Heavy;
+use super::scenario::{Handling, Heavy};
 use super::subject::Subject;
 
+pub use handling::{Chain, Handed, HandedLedger, HandlingLedger, Window};
 pub use kinds::{
     GrantLedger, InstanceLedger, KeyLedger, Over, ProcessLedger, RecordLedger, ShardLedger,
     Subscriber, millis,
@@ -48,6 +50,8 @@ pub struct Expectations {
     pub shard_requests: usize,
     /// How many streams a worker reads: each is listed by itself.
     pub streams: usize,
+    /// How records are handled, if they go to a handler; else to processors.
+    pub handling: Option<Handling>,
 }
 
 /// Where unread shards start.
@@ -108,6 +112,8 @@ pub struct Ledger {
     pub deletions: Vec<Deletion>,
     /// The shards that each process reads: those its processors are for.
     pub reading: BTreeMap<Process, BTreeSet<InstanceId>>,
+    /// The calls of handlers, where records go to those.
+    pub handling: HandlingLedger,
 }
 
 /// The number that stands for the rival, which is no worker.
@@ -149,6 +155,7 @@ impl Ledger {
             changes: Vec::new(),
             deletions: Vec::new(),
             reading: BTreeMap::new(),
+            handling: HandlingLedger::default(),
         }
     }
 
@@ -295,6 +302,11 @@ impl Ledger {
                 self.confirmed(*instance, *upto);
             }
             Event::Returned { instance, ending } => self.returned(*instance, *ending),
+            Event::HandlerCalled(call) => self.handler_called(call),
+            Event::HandlerReturned { call, ending, done } => {
+                self.handler_returned(*call, *ending, done);
+            }
+            Event::GaveUp { process, first, .. } => self.gave_up(*process, first),
             Event::Healed => self.healed = Some(self.now),
             Event::Finished => self.finished = true,
             Event::Told { process, notice } => self.told(*process, notice),
@@ -334,7 +346,11 @@ impl Ledger {
         {
             self.subscriber(process, shard, |it| it.asked = Some(now));
         }
-        let shards = self.reading.get(&process).map_or(0, BTreeSet::len);
+        let shards = match self.expect.handling {
+            None => self.reading.get(&process).map_or(0, BTreeSet::len),
+            // A handler is not told when its shards come and go.
+            Some(_) => self.held_by(process).count(),
+        };
         if let Some(known) = self.processes.get_mut(&process) {
             known.traffic.add(now, subject == Subject::Shards, shards);
         }
@@ -535,12 +551,20 @@ impl Ledger {
         self.reading.entry(process).or_default().insert(instance);
         known.call = Some(call.clone());
         let Call::Process(ids) = call else { return };
+        let last = ids
+            .iter()
+            .rev()
+            .find_map(|id| self.records.get(*id as usize));
+        known.reached = last.map(|record| record.place + 1).or(known.reached);
+        self.delivered(shard, ids);
+    }
+
+    fn delivered(&mut self, shard: &ShardId, ids: &[RecordId]) {
         for id in ids {
             let Some(record) = self.records.get_mut(*id as usize) else {
                 continue;
             };
             record.deliveries += 1;
-            known.reached = Some(record.place + 1);
             if let Some(of) = self.shards.get_mut(shard) {
                 of.delivered = Some(self.now);
                 of.reached = of.reached.max(record.place + 1);

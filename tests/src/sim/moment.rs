@@ -121,11 +121,12 @@ impl Moment {
             Self::Evicts => is_under_way(ledger, process, Subject::Evict),
             Self::Makes => is_under_way(ledger, process, Subject::Make),
             Self::Looks => is_under_way(ledger, process, Subject::Scan),
-            Self::Processes => ledger.instances_of(process).any(|it| {
-                it.call
-                    .as_ref()
-                    .is_some_and(|call| matches!(call, Call::Process(_)))
-            }),
+            Self::Processes => {
+                let mut instances = ledger.instances_of(process);
+                let is_processing = |call: &Call| matches!(call, Call::Process(_));
+                instances.any(|it| it.call.as_ref().is_some_and(is_processing))
+                    || ledger.calls_of(process).next().is_some()
+            }
             Self::Doubts => ledger.doubts.iter().any(|(by, ..)| *by == process),
             Self::Stops => known.asked.is_some(),
             Self::Watches => ledger.watch_keeper() == Some(process),
@@ -140,11 +141,17 @@ impl Moment {
                             && child.parents.iter().any(|it| ledger.is_ended(it))
                     })
             }),
-            Self::Lags => ledger.instances_of(process).any(|it| {
-                let row = ledger.shards.get(&it.shard).and_then(|of| of.row.as_ref());
-                it.over.is_none()
-                    && row.is_some_and(|row| row.epoch > it.epoch && !row.checkpoint.is_end())
-            }),
+            Self::Lags => {
+                let is_newer = |shard, epoch| {
+                    let row = ledger.shards.get(shard).and_then(|of| of.row.as_ref());
+                    row.is_some_and(|row| row.epoch > epoch && !row.checkpoint.is_end())
+                };
+                let mut instances = ledger.instances_of(process);
+                instances.any(|it| it.over.is_none() && is_newer(&it.shard, it.epoch))
+                    || ledger
+                        .calls_of(process)
+                        .any(|it| is_newer(&it.shard, it.epoch))
+            }
             Self::Mourns => ledger.incarnations.iter().any(|(incarnation, of)| {
                 let is_running = |it: &super::ledger::ProcessLedger| it.running;
                 *of != process

@@ -133,7 +133,13 @@ impl Drop for Running {
 /// The number that the producer put into a record.
 #[must_use]
 pub fn id_of(record: &Record) -> RecordId {
-    let bytes = record.data.first_chunk::<4>();
+    id_in(&record.data)
+}
+
+/// The number that the producer put into a payload.
+#[must_use]
+pub fn id_in(data: &[u8]) -> RecordId {
+    let bytes = data.first_chunk::<4>();
     bytes.map_or(RecordId::MAX, |bytes| RecordId::from_le_bytes(*bytes))
 }
 

@@ -5,10 +5,12 @@
 
 mod circumstances;
 mod draw;
+mod handling;
 mod heavy;
 
 use std::time::Duration;
 
+pub use self::handling::{Door, Handling, Policy};
 pub use self::heavy::Heavy;
 use super::clock::Rate;
 use super::ledger::Start;
@@ -81,6 +83,8 @@ pub struct Plan {
     pub second: Option<u8>,
     /// What weighs how much, if keys and workers differ; else every record is small, and every worker like the others.
     pub heavy: Option<Heavy>,
+    /// How records are handled, if they go to a handler; else to processors.
+    pub handling: Option<Handling>,
     /// How the services break their word: never, unless a test of the rules wants it.
     pub sabotage: Option<Sabotage>,
 }

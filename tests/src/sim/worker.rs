@@ -18,8 +18,8 @@ use fastrand::Rng;
 use kcl_core::env::{Env, Gate};
 use kcl_core::model::ShardId;
 use kcl_core::{
-    CheckpointPolicy, CommitSettings, ErrorKind, PollSettings, Polling, Settings, ShutdownSettings,
-    Streams, Worker, event,
+    CheckpointPolicy, CommitSettings, ErrorKind, PollSettings, Polling, Settings, ShardContext,
+    ShutdownSettings, Streams, Worker, event,
 };
 use kcl_efo::{FanOut, FanOutSettings, SubscriptionSettings, Switch};
 use kcl_lease::{DynamoLeases, LeaseSettings};
@@ -27,6 +27,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::clock::{Calendar, Rate, VirtualSleep, WallClock};
+use super::handler::{Handlers, Read};
 use super::history::{Event, History, Leftovers, Notice, Process, Step};
 use super::ledger::Start;
 use super::net::{Line, Net};
@@ -73,6 +74,8 @@ pub struct Supervisor {
     pub net: Net,
     /// Its user's code.
     pub processors: Processors,
+    /// The handlers, if records go to those.
+    pub handlers: Option<Handlers>,
     /// The seed of its lives.
     pub rng: Rng,
     /// What the services' wall clock shows.
@@ -276,11 +279,16 @@ impl Supervisor {
             drain_max: takes(self.drain.1),
             ..ShutdownSettings::default()
         };
-        let settings = Settings {
+        let mut settings = Settings {
             commit: CommitSettings { policy },
             shutdown,
             ..Settings::default()
         };
+        let handlers = self.handlers.as_ref();
+        let handler = handlers.map(|it| it.of(process, self.rate));
+        if let Some(handler) = &handler {
+            handler.apply(&mut settings);
+        }
         let poll = PollSettings {
             idle: takes(self.poll_idle),
             ..PollSettings::default()
@@ -320,7 +328,8 @@ impl Supervisor {
             }
         };
         let switched = switched(switch.map(|switch| (switch, self.rng.fork())));
-        let worker = builder
+        let told = handler.clone();
+        let builder = builder
             .with_settings(settings)
             .with_worker_id(&self.name)
             .with_ownership(DynamoLeases::new(&config).with_settings(lease))
@@ -329,12 +338,21 @@ impl Supervisor {
                 if let Some(notice) = notice(event) {
                     history.add(Event::Told { process, notice });
                 }
-            })
-            .with_processor(move |_| {
-                let rng = rng.lock().unwrap_or_else(PoisonError::into_inner).fork();
-                processors.make(process, rng)
-            })
-            .build();
+                if let Some(handler) = &told {
+                    handler.hears(event);
+                }
+            });
+        let (builder, read) = match handler {
+            Some(handler) => handler.open(builder),
+            None => {
+                let make = move |_: &ShardContext| {
+                    let rng = rng.lock().unwrap_or_else(PoisonError::into_inner).fork();
+                    processors.make(process, rng)
+                };
+                (builder.with_processor(make), None)
+            }
+        };
+        let worker = builder.build();
         env.task(async move {
             let worker = worker.map_err(|error| error.to_string())?;
             let shutdown = async {
@@ -346,6 +364,7 @@ impl Supervisor {
                 biased; // ORDER: an end before a change that it makes vain
                 outcome = run => outcome,
                 never = switched => match never {},
+                () = reads(read) => return Err("the stream of batches ended before its worker".into()),
             };
             outcome.map(drop).map_err(|error| describe(&error))
         })
@@ -438,6 +457,14 @@ async fn switched(switch: Option<(Switch, Rng)>) -> std::convert::Infallible {
         switch
             .to(to)
             .expect("the source of this worker has a fallback");
+    }
+}
+
+/// Reads a stream of batches, if there is one.
+async fn reads(read: Option<Read>) {
+    match read {
+        Some(read) => read.await,
+        None => std::future::pending().await,
     }
 }
 

@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::checkers::Oracle;
 use super::clock::{Calendar, Rate, wall_zero};
 use super::control::Control;
+use super::handler::Handlers;
 use super::history::{Event, History};
 use super::ledger::{Expectations, Start};
 use super::net::Net;
@@ -45,6 +46,7 @@ pub struct World {
     net: Net,
     stream: Stream,
     processors: Processors,
+    handlers: Option<Handlers>,
     rng: Rng,
     zero: Instant,
     clock: Clock,
@@ -66,6 +68,7 @@ impl World {
             overlap: overlap(&plan),
             shard_requests: shard_requests(&plan),
             streams: 1 + usize::from(plan.second.is_some()),
+            handling: plan.handling,
         };
         let clock = Clock::starting_at(wall_zero());
         let history = History::new(Trace::new(show), Oracle::new(expect));
@@ -92,6 +95,7 @@ impl World {
             net: Net::new(service, history.clone(), APPLICATION, &streams),
             stream,
             processors: Processors::new(history.clone(), plan.temper),
+            handlers: plan.handling.map(|it| Handlers::new(history.clone(), it)),
             zero: Instant::now(),
             calendar: Calendar::new(),
             clock,
@@ -191,6 +195,7 @@ impl World {
                 history: self.history.clone(),
                 net: self.net.clone(),
                 processors: self.processors.clone(),
+                handlers: self.handlers.clone(),
                 rng: self.rng.fork(),
                 calendar: self.calendar.clone(),
                 rate: self.plan.rates[usize::from(worker)],
@@ -234,6 +239,9 @@ impl World {
     fn heal(&self) {
         self.net.heal();
         self.processors.heal();
+        if let Some(handlers) = &self.handlers {
+            handlers.heal();
+        }
         self.history.add(Event::Healed);
     }
 }

@@ -70,7 +70,7 @@ impl Lanes {
                 let mut at = piece.split_off(done);
                 self.process(&piece);
                 let Some(failed) = failed else {
-                    if at.attempts > 0 && self.leaving.is_none() {
+                    if at.attempts > 0 && !at.is_empty() && self.leaving.is_none() {
                         // It was tried before, which must not be forgotten.
                         self.go_on(job, at, step.now);
                     } else {
@@ -168,6 +168,11 @@ impl Lanes {
         how: How,
         step: &mut Step<'_>,
     ) -> Option<Error> {
+        if planted!(SettlesFailedCalls) {
+            self.put_back_later(&mut job);
+            self.process(&piece);
+            return None;
+        }
         let failure = Failure::from(&how.error);
         let halves = how.whole && how.counts && self.settings.failure.bisect && piece.len() > 1;
         if how.counts && !halves {
@@ -213,7 +218,7 @@ impl Lanes {
                 self.note_failed(&job, &piece, None);
                 self.note_given_up(&piece, reason);
                 self.give_up_on(Some(&piece));
-                Some(how.error)
+                Some(stopping(&piece, how.error))
             }
         }
     }
@@ -306,6 +311,10 @@ impl Lanes {
         let Some(first) = piece.first().cloned() else {
             return;
         };
+        let outcome = match outcome {
+            Outcome::FailedFrom(..) if planted!(GivesUpUnanswered) => Outcome::Done,
+            outcome => outcome,
+        };
         let error = match outcome {
             Outcome::Done => {
                 self.settle(&piece);
@@ -344,6 +353,17 @@ impl Lanes {
             None => self.give_up_on(Some(&piece)),
         }
     }
+}
+
+/// Why the worker stops: the failure, and the record at which it is.
+fn stopping(piece: &Piece, failure: Error) -> Error {
+    let Some(first) = piece.first() else {
+        // What is held, and no record, is what failed.
+        return failure;
+    };
+    let attempts = piece.attempts;
+    let message = format!("the worker stops at record {first}, attempts at it: {attempts}");
+    Error::new(failure.kind(), message).with_source(failure)
 }
 
 impl Failed {

@@ -298,7 +298,8 @@ impl ShardMachine {
                     "the shard could not be given back in time; its lease has to expire"
                 );
                 out.push(Action::DropRight);
-                self.done(End::Abandoned, out);
+                let end = self.end_or_failure(End::Abandoned);
+                self.done(end, out);
             }
             state @ (State::Waiting(_)
             | State::Starting
@@ -402,14 +403,7 @@ impl ShardMachine {
         }
         self.answer_all(out);
         out.extend([Action::CloseFeed, Action::DropRight]);
-        // What the worker has to stop for must not get lost with the shard.
-        let end = match self.leaving.take() {
-            Some(Leaving {
-                reason: Reason::Failed(error),
-                ..
-            }) => End::Failed(error),
-            Some(_) | None => end,
-        };
+        let end = self.end_or_failure(end);
         let is_calling = match &mut self.lanes {
             Some(lanes) => {
                 lanes.cut();
@@ -423,6 +417,17 @@ impl ShardMachine {
             self.state = State::Losing { until, end };
         } else {
             self.part(end, now, out);
+        }
+    }
+
+    /// What the worker has to stop for must not get lost with the shard.
+    fn end_or_failure(&mut self, end: End) -> End {
+        match self.leaving.take() {
+            Some(Leaving {
+                reason: Reason::Failed(error),
+                ..
+            }) => End::Failed(error),
+            Some(_) | None => end,
         }
     }
 

@@ -54,7 +54,7 @@ impl ShardFunction {
     pub(super) async fn handle_windows(&self, windowed: &Windowed, batch: HandlerBatch) -> Outcome {
         let shard = batch.context.shard.shard().clone();
         let windows = &mut *windowed.windows.lock().await;
-        let mut done = 0;
+        let (mut done, mut has_invoked) = (0, false);
         if batch.records.is_empty() {
             windows.pass(Instant::now());
             windows.shard_ended();
@@ -68,6 +68,11 @@ impl ShardFunction {
                 Due::Aggregate(count) => &rest[..count],
                 Due::Final => &[],
             };
+            // The machine asked before the first.
+            if has_invoked && !batch.context.may_go_on() {
+                return Outcome::Stopped(done, None);
+            }
+            has_invoked = true;
             let Some(event) = windows.event(&self.mapping.source, &shard, given) else {
                 return Outcome::Done;
             };

@@ -1,4 +1,7 @@
-//! Rules about calls into processors: C, K, S4, S5, S6, S10, S12.
+//! Rules about calls into user code: C, K, S4, S5, S6, S10, S12.
+//!
+//! C and the order within a shard are about processors, which have one call at a time. Of handlers, which may have
+//! several, `handling` has the order. All other rules are the same for both.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,8 +9,9 @@ use std::time::Duration;
 use kcl_core::model::ShardId;
 
 use super::Verdict;
-use crate::sim::history::{Call, Event, RecordId};
+use crate::sim::history::{Call, Errand, Event, HandlerCall, RecordId};
 use crate::sim::ledger::{Ledger, Over, ShardLedger, Start};
+use crate::sim::scenario::Door;
 
 /// C: one call at a time, and none after a failed call or `lease_lost`; after a cancelled one or
 /// `shard_ended` only `lease_lost`.
@@ -54,7 +58,10 @@ pub(super) fn calls_keep_their_order(ledger: &Ledger, event: &Event) -> Verdict 
 
 /// K: a killed, exited or frozen process sends nothing and calls nothing.
 pub(super) fn the_dead_do_nothing(ledger: &Ledger, event: &Event) -> Verdict {
-    let (Event::Called { process, .. } | Event::Sent { process, .. }) = event else {
+    let (Event::Called { process, .. }
+    | Event::Sent { process, .. }
+    | Event::HandlerCalled(HandlerCall { process, .. })) = event
+    else {
         return Ok(());
     };
     match ledger.processes.get(process) {
@@ -70,7 +77,14 @@ fn delivery(event: &Event) -> Option<(&ShardId, u64, &[RecordId])> {
         epoch,
         call: Call::Process(ids),
         ..
-    } = event
+    }
+    | Event::HandlerCalled(HandlerCall {
+        shard,
+        epoch,
+        errand: Errand::Handle,
+        ids,
+        ..
+    }) = event
     {
         Some((shard, *epoch, ids))
     } else {
@@ -106,19 +120,21 @@ const THEFT_UNNOTICED: Duration = Duration::from_secs(25);
 /// the call that was running when a process froze may end later. A lease that a rival took is excused for
 /// a while.
 pub(super) fn no_call_for_an_epoch_that_is_over(ledger: &Ledger, event: &Event) -> Verdict {
-    let Event::Called {
-        process,
-        shard,
-        epoch,
-        call,
-        ..
-    } = event
-    else {
-        return Ok(());
+    let (process, shard, epoch, call) = match event {
+        Event::Called {
+            process,
+            shard,
+            epoch,
+            call,
+            ..
+        } if *call != Call::LeaseLost => (process, shard, epoch, format!("{call:?}")),
+        // The failure destination as well: what it takes counts as settled.
+        Event::HandlerCalled(call) => {
+            let what = format!("{:?} {:?}", call.errand, call.ids);
+            (&call.process, &call.shard, &call.epoch, what)
+        }
+        _ => return Ok(()),
     };
-    if *call == Call::LeaseLost {
-        return Ok(());
-    }
     let of = ledger.shards.get(shard);
     let deleted = of.and_then(|of| of.loss.deleted);
     if deleted.is_some_and(|at| ledger.now < at + THEFT_UNNOTICED) {
@@ -126,7 +142,7 @@ pub(super) fn no_call_for_an_epoch_that_is_over(ledger: &Ledger, event: &Event) 
     }
     let Some(row) = of.and_then(|of| of.row.as_ref()) else {
         return Err(format!(
-            "{process} calls {call:?} for {shard} e{epoch}, which has no lease"
+            "{process} calls {call} for {shard} e{epoch}, which has no lease"
         ));
     };
     if row.epoch == *epoch && ledger.holder(row) == Some(*process) {
@@ -144,7 +160,7 @@ pub(super) fn no_call_for_an_epoch_that_is_over(ledger: &Ledger, event: &Event) 
         return Ok(());
     }
     Err(format!(
-        "{process} calls {call:?} for {shard} e{epoch}, but the lease stands at {row:?}"
+        "{process} calls {call} for {shard} e{epoch}, but the lease stands at {row:?}"
     ))
 }
 
@@ -291,6 +307,22 @@ pub(super) fn nothing_twice_when_nothing_fails(ledger: &Ledger, event: &Event) -
         return Ok(());
     };
     if !ledger.expect.clean {
+        return Ok(());
+    }
+    // A window that was open begins again with who takes its shard over, as documented; by one grant nothing comes
+    // again that is settled, which `handling` sees to.
+    if let Event::HandlerCalled(call) = event
+        && ledger
+            .expect
+            .handling
+            .is_some_and(|it| it.door == Door::Windows)
+        && ledger.handed_by(call).is_none_or(|it| {
+            let places = ledger.records_of(ids).unwrap_or_default();
+            places
+                .iter()
+                .all(|record| !it.records.contains_key(&record.place))
+        })
+    {
         return Ok(());
     }
     let again = |id: &&RecordId| {

@@ -94,7 +94,8 @@ pub(super) fn nothing_waits_for_long(ledger: &Ledger, event: &Event) -> Verdict 
             continue;
         };
         let is_in_call = |it: &InstanceLedger| it.shard == *shard && it.call.is_some();
-        if ledger.instances_of(holder).any(is_in_call) {
+        let is_handled = ledger.calls_of(holder).any(|it| it.shard == *shard);
+        if is_handled || ledger.instances_of(holder).any(is_in_call) {
             continue;
         }
         let arrived = ledger.records.get(*next as usize);

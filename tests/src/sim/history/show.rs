@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Event, LeaseRow};
+use super::{Event, HandlerCall, LeaseRow};
 
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -97,6 +97,27 @@ impl fmt::Display for Event {
                 write!(f, "i{instance} asked {upto:?} {ok}")
             }
             Self::Returned { instance, ending } => write!(f, "i{instance} returned {ending:?}"),
+            Self::HandlerCalled(HandlerCall {
+                process,
+                number,
+                shard,
+                epoch,
+                errand,
+                ids,
+                state,
+                mood,
+            }) => write!(
+                f,
+                "{process} c{number} {shard} e{epoch} {errand:?} {ids:?} {state:?} {mood:?}"
+            ),
+            Self::HandlerReturned { call, ending, done } => {
+                write!(f, "c{call} returned {ending:?} done {done:?}")
+            }
+            Self::GaveUp {
+                process,
+                shard,
+                first,
+            } => write!(f, "{process} gives up {first} of {shard}"),
             Self::Told { process, notice } => write!(f, "{process} tells {notice:?}"),
             Self::Left { process, leftovers } => write!(f, "{process} leaves {leftovers:?}"),
             Self::DayPassed { by } => write!(f, "{by:?} pass"),

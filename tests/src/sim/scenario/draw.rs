@@ -4,10 +4,15 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-use super::{Blow, Cut, Heavy, Incident, Kind, Plan, Planned, Retrieval, Side, Temper, Weather};
+use super::{
+    Blow, Cut, Handling, Heavy, Incident, Kind, Plan, Planned, Retrieval, Side, Temper, Weather,
+};
 use crate::sim::clock::Rate;
 use crate::sim::ledger::Start;
 use crate::sim::moment::Moment;
+
+/// Sets the generator of handlers apart from all others.
+const HANDLING: u64 = 0x4a4d_0078;
 
 impl Plan {
     /// The plan of a seed. Long runs have everything; short ones less of it.
@@ -52,6 +57,7 @@ impl Plan {
             incidents: Vec::new(),
             heavy: heavy(seed, length, workers),
             second: None,
+            handling: None,
             sabotage: None,
         };
         if let Start::At(at) = plan.start {
@@ -75,6 +81,8 @@ impl Plan {
         plan.draw_operator(&mut Rng::with_seed(seed ^ 0x0b5e_55ed));
         plan.second = second(&plan);
         plan.draw_retrieval(&mut Rng::with_seed(seed ^ 0x0fa7_0007));
+        // The number leaves the seeds alone that are noted in `bin/bugs/found.rs`.
+        plan.handling = Handling::draw(&plan, &mut Rng::with_seed(seed ^ HANDLING));
         plan
     }
 }

@@ -404,6 +404,23 @@ fn a_handler_that_never_comes_back_costs_the_lease_its_time() {
 }
 
 #[test]
+fn what_the_worker_stops_for_is_told_though_the_shard_cannot_be_given_back() {
+    let mut now = Instant::now();
+    let mut machine = machine(now);
+    machine.on(now, held(now));
+    let mut actions = machine.on(now, Event::FeedFailed(failure()));
+    // The store does not answer: the write stays on its way until time is over.
+    while !matches!(actions.last(), Some(Action::Done(_))) {
+        now = machine.next_deadline().unwrap();
+        actions = machine.on(now, Event::Time);
+    }
+    assert!(matches!(
+        actions[..],
+        [Action::DropRight, Action::Done(End::Failed(_))]
+    ));
+}
+
+#[test]
 fn calls_that_are_cut_off_come_back_before_the_shard_is_given_back() {
     let now = Instant::now();
     let mut machine = machine(now);

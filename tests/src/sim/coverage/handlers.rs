@@ -1,0 +1,102 @@
+//! What a campaign must have seen of handlers: each door with everything that can go wrong behind it.
+
+use kcl_core::model::ShardId;
+
+use super::Coverage;
+use crate::sim::history::{Ending, Errand, HandlerCall, LeaseRow, Mood, Process};
+use crate::sim::ledger::Ledger;
+use crate::sim::scenario::{Door, Policy};
+use crate::sim::strike::Strike;
+
+/// What happens to calls beside their own trouble.
+const HAPPENS: [&str; 3] = [
+    "meets poison",
+    "is killed in a call",
+    "loses its lease in a call",
+];
+
+/// What must have been seen besides.
+const STATES: [&str; 6] = [
+    "handler: several calls of a shard at once",
+    "handler: a window is closed",
+    "handler: the last call of a window fails",
+    "handler: the failure destination refuses",
+    "handler: the failure destination takes poison",
+    "handler: stops its worker",
+];
+
+fn cell(door: Door, what: &str) -> String {
+    format!("handler: {} {what}", door.name())
+}
+
+/// All that a campaign must have seen that has what only few runs have.
+pub(super) fn must_see() -> Vec<String> {
+    let troubles = Mood::TROUBLE.map(Mood::name);
+    let all = troubles.into_iter().chain(HAPPENS);
+    let cells = all.flat_map(|what| Door::ALL.map(|door| cell(door, what)));
+    cells.chain(STATES.map(str::to_owned)).collect()
+}
+
+impl Coverage {
+    pub(super) fn count_handler_call(&mut self, ledger: &Ledger, call: &HandlerCall) {
+        let Some(handling) = ledger.expect.handling else {
+            return;
+        };
+        let is_well = matches!(call.mood, Mood::Well | Mood::Slow);
+        match call.errand {
+            Errand::Close if is_well => self.saw("handler: a window is closed"),
+            Errand::Close => self.saw("handler: the last call of a window fails"),
+            Errand::GiveUp if !is_well => self.saw("handler: the failure destination refuses"),
+            Errand::GiveUp => self.saw("handler: the failure destination takes poison"),
+            Errand::Handle => {
+                self.count_deliveries(ledger, &call.ids);
+                if call.mood != Mood::Well {
+                    self.saw(cell(handling.door, call.mood.name()));
+                }
+                if !is_well && call.ids.iter().any(|id| handling.is_poison(*id)) {
+                    self.saw(cell(handling.door, "meets poison"));
+                }
+                let is_beside = |it: &HandlerCall| it.shard == call.shard;
+                if ledger.calls_of(call.process).any(is_beside) {
+                    self.saw("handler: several calls of a shard at once");
+                }
+            }
+        }
+    }
+
+    pub(super) fn count_handler_end(&mut self, ending: Ending) {
+        match ending {
+            Ending::Well => {}
+            Ending::Failed => self.saw("handler: a call failed"),
+            Ending::Cancelled => self.saw("handler: a call was cancelled"),
+        }
+    }
+
+    pub(super) fn count_stop(&mut self, ledger: &Ledger) {
+        let handling = ledger.expect.handling;
+        if handling.is_some_and(|it| matches!(it.policy, Policy::Halt { .. })) {
+            self.saw("handler: stops its worker");
+        }
+    }
+
+    /// A process, or any, is about to be struck.
+    pub(super) fn count_struck(&mut self, ledger: &Ledger, strike: Strike, whom: Option<Process>) {
+        if let (Some(handling), Strike::Kill, Some(process)) =
+            (ledger.expect.handling, strike, whom)
+            && ledger.calls_of(process).next().is_some()
+        {
+            self.saw(cell(handling.door, "is killed in a call"));
+        }
+    }
+
+    /// A lease changes hands.
+    pub(super) fn count_lost(&mut self, ledger: &Ledger, shard: &ShardId, before: &LeaseRow) {
+        let Some(handling) = ledger.expect.handling else {
+            return;
+        };
+        let mut calls = ledger.handling.calls.values();
+        if calls.any(|it| it.shard == *shard && it.epoch == before.epoch) {
+            self.saw(cell(handling.door, "loses its lease in a call"));
+        }
+    }
+}
