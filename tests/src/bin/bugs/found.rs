@@ -46,4 +46,8 @@ pub(crate) const FOUND: &[(Bug, u64)] = &[
     (Bug::SkipsClosedShards, 10),
     (Bug::CleansUpEarly, 1),
     (Bug::LeavesRowBehind, 2),
+    (Bug::SettlesFailedCalls, 13),
+    (Bug::SplitsKeys, 13),
+    (Bug::GivesUpUnanswered, 13),
+    (Bug::CommitsOpenWindows, 9),
 ];

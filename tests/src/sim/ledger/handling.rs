@@ -18,8 +18,8 @@ pub struct HandlingLedger {
     pub grants: BTreeMap<(Process, ShardId, u64), HandedLedger>,
     /// The records that the failure destination took.
     pub given_up: BTreeSet<RecordId>,
-    /// When each process first said that it gives a record up, and which.
-    pub gave_up: BTreeMap<Process, (Duration, SequenceNumber)>,
+    /// When each process first said that it gives records up, and of each time the first of them.
+    pub gave_up: BTreeMap<Process, (Duration, Vec<SequenceNumber>)>,
 }
 
 /// What was handed over by one grant.
@@ -195,9 +195,10 @@ impl Ledger {
         }
     }
 
-    /// A worker says that it gives a record up.
+    /// A worker says that it gives records up.
     pub(super) fn gave_up(&mut self, process: Process, first: &SequenceNumber) {
         let gave_up = self.handling.gave_up.entry(process);
-        gave_up.or_insert_with(|| (self.now, first.clone()));
+        let (_, all) = gave_up.or_insert_with(|| (self.now, Vec::new()));
+        all.push(first.clone());
     }
 }
