@@ -6,6 +6,7 @@ use fastrand::Rng;
 
 use super::{Kind, Plan};
 use crate::sim::history::{Mood, RecordId};
+use crate::sim::ledger::Start;
 
 /// By which door records go to a handler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,6 +40,7 @@ impl Door {
     ];
 
     /// Those that read any number of streams.
+    /// Those that are not functions written for Lambda.
     const OF_STREAMS: [Self; 4] = [Self::Record, Self::Batch, Self::Places, Self::Stream];
 
     /// Its name in counts.
@@ -161,10 +163,10 @@ impl Handling {
 
     /// One in which nothing fails.
     fn draw_well(plan: &Plan, rng: &mut Rng) -> Self {
-        // A mapping names one stream.
-        let doors: &[Door] = match plan.second {
-            None => &Door::ALL,
-            Some(_) => &Door::OF_STREAMS,
+        // A mapping names one stream, and cannot start at a time that a worker's clock says is yet to come.
+        let doors: &[Door] = match (plan.second, plan.start) {
+            (None, Start::TrimHorizon | Start::Latest) => &Door::ALL,
+            (Some(_), _) | (_, Start::At(_)) => &Door::OF_STREAMS,
         };
         let door = *rng.choice(doors).expect("several");
         let lanes = *rng.choice(&[1, 1, 2, 4, 8]).expect("five");
