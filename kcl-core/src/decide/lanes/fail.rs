@@ -321,10 +321,8 @@ impl Lanes {
         let Some(first) = piece.first().cloned() else {
             return;
         };
-        let outcome = match outcome {
-            Outcome::FailedFrom(..) if planted!(GivesUpUnanswered) => Outcome::Done,
-            outcome => outcome,
-        };
+        let is_taken = matches!(outcome, Outcome::FailedFrom(..)) && planted!(GivesUpUnanswered);
+        let outcome = if is_taken { Outcome::Done } else { outcome };
         let error = match outcome {
             Outcome::Done => {
                 self.settle(&piece);

@@ -117,8 +117,9 @@ impl Failing {
 
 /// What an invocation with the records before `end` says is not about those of the next window, which wait for it.
 fn within(outcome: Outcome, end: usize) -> Outcome {
-    match outcome {
-        Outcome::FailedFrom(from, failed) => Outcome::FailedWithin(from..end, failed),
-        outcome => outcome,
+    if let Outcome::FailedFrom(from, failed) = outcome {
+        Outcome::FailedWithin(from..end, failed)
+    } else {
+        outcome
     }
 }
