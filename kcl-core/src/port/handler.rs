@@ -1,7 +1,7 @@
 //! What the user writes instead of a processor: a function of a batch. And what it is handed.
 
 use std::fmt;
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -220,6 +220,8 @@ pub(crate) enum Outcome {
     Done,
     /// Settled up to here; the rest failed together.
     FailedFrom(usize, Failed),
+    /// Settled before these; they failed together; those behind them were not begun.
+    FailedWithin(Range<usize>, Failed),
     /// These failed; the others are settled. In order, without repetition, never empty.
     FailedAt(Vec<usize>, Failed),
     /// Settled up to here; that record failed, or none did; those behind it were not begun.

@@ -434,3 +434,36 @@ async fn nothing_is_invoked_after_the_shard_was_lost() {
     assert_eq!((*calls.lock().unwrap(), report.unwrap().lost), (1, 1));
     assert_eq!(durable(&lost), "TRIM_HORIZON");
 }
+
+/// An invocation that fails is about its own window: a record of the next one, in the same batch, is not given up with it.
+#[tokio::test(start_paused = true)]
+async fn a_window_that_is_given_up_takes_no_record_of_the_next_with_it() {
+    let (windows, source, leases) = shard();
+    let numbers: Vec<_> = (1..=1_001).map(|number| number.to_string()).collect();
+    let numbers: Vec<_> = numbers.iter().map(String::as_str).collect();
+    put(&source, &numbers);
+    source.close("s", &[]);
+    let settings = MappingSettings {
+        batch_size: 10_000,
+        maximum_retry_attempts: Some(1),
+        ..of(1)
+    };
+    let worker = windows.worker(&source, &leases, settings, |call, _| {
+        // The first of the second batch, in which both windows are.
+        let is_bad = call.texts.first().is_some_and(|text| text == "101");
+        if is_bad { Err("bad") } else { Ok(None) }
+    });
+    let run = worker.build().unwrap().run(std::future::pending());
+    assert_eq!(run.await.unwrap().finished, 1);
+    let calls = windows.calls();
+    let marks = calls.iter().map(|call| (call.texts.len(), call.sum));
+    let expected = [
+        (100, 0),
+        (899, 5_050),
+        (899, 5_050),
+        (0, 5_050),
+        (2, 0),
+        (0, 1_000 + 1_001),
+    ];
+    assert_eq!(marks.collect::<Vec<_>>(), expected);
+}

@@ -61,6 +61,15 @@ impl Lanes {
                 how.counts = from == 0 || !self.settings.failure.bisect;
                 self.failed(job, rest, how, step)
             }
+            Outcome::FailedWithin(places, failed) => {
+                let mut at = piece.split_off(places.start);
+                self.process(&piece);
+                let rest = at.split_off(places.len());
+                self.put_back(rest, &mut job);
+                let mut how = failed.tried(places.start == 0);
+                how.counts = places.start == 0 || !self.settings.failure.bisect;
+                self.failed(job, at, how, step)
+            }
             Outcome::FailedAt(places, failed) => {
                 let (done, rest) = piece.pick(&places);
                 self.process(&done);
@@ -125,6 +134,7 @@ impl Lanes {
             | Outcome::FailedFrom(..)
             | Outcome::FailedAt(..)
             | Outcome::Cancelled => piece.len(),
+            Outcome::FailedWithin(places, _) => places.end,
             Outcome::Stopped(done, failed) => done + usize::from(failed.is_some()),
             Outcome::NotTried(from, _) => *from,
         };
@@ -311,10 +321,8 @@ impl Lanes {
         let Some(first) = piece.first().cloned() else {
             return;
         };
-        let outcome = match outcome {
-            Outcome::FailedFrom(..) if planted!(GivesUpUnanswered) => Outcome::Done,
-            outcome => outcome,
-        };
+        let is_taken = matches!(outcome, Outcome::FailedFrom(..)) && planted!(GivesUpUnanswered);
+        let outcome = if is_taken { Outcome::Done } else { outcome };
         let error = match outcome {
             Outcome::Done => {
                 self.settle(&piece);
@@ -330,6 +338,7 @@ impl Lanes {
                 return;
             }
             Outcome::FailedFrom(_, failed)
+            | Outcome::FailedWithin(_, failed)
             | Outcome::FailedAt(_, failed)
             | Outcome::Stopped(_, Some(failed))
             | Outcome::NotTried(_, failed) => failed.error,

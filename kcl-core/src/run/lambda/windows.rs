@@ -86,7 +86,7 @@ impl ShardFunction {
                 Answer::Taken(Verdict::Done) => done += given.len(),
                 Answer::Taken(verdict @ (Verdict::RetryFrom(_) | Verdict::RetryAll)) => {
                     windowed.note(windows, rest, now);
-                    return reported(verdict, done, &shard);
+                    return within(reported(verdict, done, &shard), done + given.len());
                 }
                 Answer::Failed => {
                     let cause = FailureCause::Error;
@@ -104,12 +104,22 @@ impl Failing {
     /// shard until it succeeds, and has nothing to do with the records that wait for it.
     fn of(self, due: Due, done: usize) -> Outcome {
         match (due, self) {
-            (Due::Aggregate(_) | Due::Nothing, Self::Failed(failed)) => {
-                Outcome::FailedFrom(done, failed)
+            (Due::Aggregate(count), Self::Failed(failed)) => {
+                Outcome::FailedWithin(done..done + count, failed)
             }
+            (Due::Nothing, Self::Failed(failed)) => Outcome::FailedFrom(done, failed),
             (Due::Final, Self::Failed(failed)) | (_, Self::NotInvoked(failed)) => {
                 Outcome::NotTried(done, failed)
             }
         }
+    }
+}
+
+/// What an invocation with the records before `end` says is not about those of the next window, which wait for it.
+fn within(outcome: Outcome, end: usize) -> Outcome {
+    if let Outcome::FailedFrom(from, failed) = outcome {
+        Outcome::FailedWithin(from..end, failed)
+    } else {
+        outcome
     }
 }

@@ -169,6 +169,7 @@ impl Returned {
             Outcome::Stopped(done, failed) => done + usize::from(failed.is_some()),
             Outcome::Done
             | Outcome::FailedFrom(..)
+            | Outcome::FailedWithin(..)
             | Outcome::FailedAt(..)
             | Outcome::NotTried(..)
             | Outcome::Cancelled => records,
@@ -318,6 +319,7 @@ impl ShardTask {
         let outcome = match &returned.outcome {
             Outcome::Done | Outcome::Stopped(_, None) => CallOutcome::Ok,
             Outcome::FailedFrom(..)
+            | Outcome::FailedWithin(..)
             | Outcome::FailedAt(..)
             | Outcome::Stopped(_, Some(_))
             | Outcome::NotTried(..) => CallOutcome::Failed,

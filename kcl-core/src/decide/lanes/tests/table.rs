@@ -380,6 +380,19 @@ fn halving_finds_the_one_and_does_not_count() {
 }
 
 #[test]
+fn what_was_not_begun_behind_records_that_failed_is_no_part_of_their_failure() {
+    let mut bench = Bench::new(with_lanes(1), divert_after(1));
+    bench.take("abcd");
+    assert_eq!(bench.start(), ["0 in 0, try 1: [0, 1, 2, 3]"]);
+    bench.returned(0, Outcome::FailedWithin(1..3, failed()));
+    assert_eq!(bench.settled(), "1");
+    assert_eq!(bench.start(), ["0 in 0, divert after 1: [1, 2]"]);
+    bench.returned(0, Outcome::Done);
+    assert_eq!(bench.settled(), "3");
+    assert_eq!(bench.start(), ["1 in 0, try 1: [3]"]);
+}
+
+#[test]
 fn a_single_record_that_fails_lets_the_others_of_its_batch_go() {
     let mut bench = Bench::of(true, with_lanes(2), FailureSettings::default());
     bench.take("abac");

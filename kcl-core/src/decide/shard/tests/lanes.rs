@@ -309,6 +309,7 @@ impl Rig {
             Outcome::Done => self.settled.extend(&numbers),
             Outcome::FailedFrom(from, _) => self.settled.extend(&numbers[..*from]),
             Outcome::Stopped(..)
+            | Outcome::FailedWithin(..)
             | Outcome::FailedAt(..)
             | Outcome::NotTried(..)
             | Outcome::Cancelled => {}
