@@ -39,8 +39,7 @@ impl Door {
         Self::Windows,
     ];
 
-    /// Those that read any number of streams.
-    /// Those that are not functions written for Lambda.
+    /// Those that read any number of streams: all but functions written for Lambda.
     const OF_STREAMS: [Self; 4] = [Self::Record, Self::Batch, Self::Places, Self::Stream];
 
     /// Its name in counts.
