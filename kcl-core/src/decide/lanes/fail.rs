@@ -225,6 +225,8 @@ impl Lanes {
                 None
             }
             Next::Halt(reason) => {
+                // It is not cut in halves after all.
+                piece.attempts += u32::from(halves);
                 self.note_failed(&job, &piece, None);
                 self.note_given_up(&piece, reason);
                 self.give_up_on(Some(&piece));

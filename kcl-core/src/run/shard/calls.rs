@@ -155,10 +155,13 @@ pub(super) struct Returned {
 }
 
 impl Returned {
-    /// When the last of its records arrived, if the handler was called with it.
+    /// When the last of its records arrived, if the handler was called with it, or with those of its window.
     const fn last_arrived(&self) -> Option<SystemTime> {
         match &self.outcome {
-            Outcome::Done | Outcome::FailedFrom(..) | Outcome::FailedAt(..) => self.arrived,
+            Outcome::Done
+            | Outcome::FailedFrom(..)
+            | Outcome::FailedWithin(..)
+            | Outcome::FailedAt(..) => self.arrived,
             Outcome::Stopped(..) | Outcome::NotTried(..) | Outcome::Cancelled => None,
         }
     }
