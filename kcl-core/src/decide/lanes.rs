@@ -159,9 +159,15 @@ impl Lanes {
     /// The next call to start now, if there is one. `ends` if no more records will come.
     pub(crate) fn start(&mut self, ends: bool, now: Instant) -> Option<LaneCall> {
         let lane = *self.free.first()?;
-        let id = match self.due.first() {
-            Some((at, _)) if *at <= now => self.due.pop_first()?.1,
-            Some(_) | None => self.form(ends, now)?,
+        let id = loop {
+            let id = match self.due.first() {
+                Some((at, _)) if *at <= now => self.due.pop_first()?.1,
+                Some(_) | None => break self.form(ends, now)?,
+            };
+            if !self.is_closed(id) {
+                break id;
+            }
+            self.jobs.remove(&id);
         };
         let job = self.jobs.get(&id)?;
         let piece = job.pieces.front()?;

@@ -57,8 +57,21 @@ impl Lanes {
     /// A call without records, if the handler has to give up what it holds: the shard has ended, or it is time.
     pub(super) fn form_empty(&mut self, ends: bool, now: Instant) -> Option<CallId> {
         let is_due = ends || self.wakes_at().is_some_and(|at| at <= now);
-        let goes = is_due && self.hold.is_some() && self.is_idle() && self.leaving.is_none();
-        goes.then(|| self.add(Purpose::Handle, Piece::new(Vec::new())))
+        let goes = is_due && self.is_idle() && self.leaving.is_none();
+        let closes = self.hold.as_ref().filter(|_| goes)?.first().clone();
+        let id = self.add(Purpose::Handle, Piece::new(Vec::new()));
+        if let Some(job) = self.jobs.get_mut(&id) {
+            job.closes = Some(closes);
+        }
+        Some(id)
+    }
+
+    /// Whether this is a call without records that has nothing to do any more: while it waited for its next attempt,
+    /// one with records came first, and the handler gave up what it held then.
+    pub(super) fn is_closed(&self, id: CallId) -> bool {
+        let closes = self.jobs.get(&id).and_then(|job| job.closes.as_ref());
+        let held = self.hold.as_ref().map(Held::first);
+        closes.is_some_and(|closes| held != Some(closes))
     }
 
     /// When such a call is due. As late as the newest records were behind the tip of the shard: until then others

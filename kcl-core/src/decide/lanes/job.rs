@@ -171,6 +171,8 @@ pub(super) struct Job {
     pub(super) pauses: Option<Backoff>,
     /// The last failure of the first piece.
     pub(super) failure: Option<(FailureCause, Failure)>,
+    /// Of a call without records: the first record of what is held and has to go.
+    pub(super) closes: Option<SequenceNumber>,
 }
 
 impl Job {
@@ -181,6 +183,7 @@ impl Job {
             pieces: VecDeque::from([piece]),
             pauses: None,
             failure: None,
+            closes: None,
         }
     }
 }

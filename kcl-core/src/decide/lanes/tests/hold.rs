@@ -87,6 +87,27 @@ fn who_holds_something_is_called_without_records_in_time_and_at_the_end() {
 }
 
 #[test]
+fn a_call_without_records_does_not_come_again_for_what_another_call_has_ended() {
+    let mut bench = Bench::new(with_lanes(1), FailureSettings::default());
+    bench.take("a");
+    bench.start();
+    bench.held(0, Some(0));
+    bench.returned(0, Outcome::Done);
+    bench.later(10 * SECOND);
+    assert_eq!(bench.start(), ["1 in 0, try 1: []"]);
+    bench.returned(1, Outcome::NotTried(0, failed()));
+    // While it waits, a record of the next window comes: its call ends the first one.
+    bench.take("b");
+    assert_eq!(bench.start(), ["2 in 0, try 1: [1]"]);
+    bench.held(2, Some(1));
+    bench.returned(2, Outcome::Done);
+    bench.later(SECOND);
+    assert!(bench.start().is_empty(), "the second has its time");
+    bench.later(9 * SECOND);
+    assert_eq!(bench.start(), ["3 in 0, try 1: []"]);
+}
+
+#[test]
 fn a_call_without_records_has_nothing_to_give_up_however_it_fails() {
     let mut bench = Bench::new(with_lanes(1), divert_after(1));
     bench.take("a");
