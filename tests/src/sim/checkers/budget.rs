@@ -34,9 +34,12 @@ const LATE: Duration = Duration::from_secs(120);
 /// How many it asks for in a minute however much fails: a failed one is tried three times a second at most.
 const LISTS_MAX: usize = 150;
 
-/// Whether nothing has failed for long.
-fn is_at_rest(ledger: &Ledger) -> bool {
-    ledger.expect.clean || ledger.healed.is_some_and(|at| at + RECOVERS < ledger.now)
+/// The time over which lists are counted: those of a failure are among them for so long.
+const LISTED_WITHIN: Duration = Duration::from_secs(60);
+
+/// Whether nothing has failed for so long.
+fn is_at_rest(ledger: &Ledger, since: Duration) -> bool {
+    ledger.expect.clean || ledger.healed.is_some_and(|at| at + since < ledger.now)
 }
 
 /// How many shards were made or closed within this time.
@@ -82,7 +85,11 @@ pub(super) fn no_worker_asks_too_much(ledger: &Ledger, event: &Event) -> Verdict
     let (sent, shards) = (known.traffic.sent(ledger.now), known.traffic.shards());
     let changes = changes(ledger, JUST_NOW);
     let due = BASE + ledger.expect.shard_requests * shards + CHANGE * changes;
-    let most = if is_at_rest(ledger) { due } else { STORM * due };
+    let most = if is_at_rest(ledger, RECOVERS) {
+        due
+    } else {
+        STORM * due
+    };
     if sent > most {
         return Err(format!(
             "{process} sent {sent} requests in ten seconds, with {shards} shards {most} are due"
@@ -106,7 +113,11 @@ pub(super) fn shards_are_not_listed_too_often(ledger: &Ledger, event: &Event) ->
     };
     let lists = known.traffic.lists(ledger.now);
     let due = LISTS + LISTS_CHANGE * changes(ledger, LATE);
-    let most = if is_at_rest(ledger) { due } else { LISTS_MAX };
+    let most = if is_at_rest(ledger, RECOVERS.max(LISTED_WITHIN)) {
+        due
+    } else {
+        LISTS_MAX
+    };
     // A change of one stream is looked for in all.
     let most = most * ledger.expect.streams;
     if lists > most {
