@@ -39,6 +39,18 @@ impl Hand {
         Self::with(Start::TrimHorizon, false, Some(heavy), None)
     }
 
+    /// Production goes on for so many seconds.
+    pub(crate) fn producing_until(self, seconds: u64) -> Self {
+        let expect = Expectations {
+            quiet: Duration::from_secs(seconds),
+            ..self.oracle.ledger().expect
+        };
+        Self {
+            oracle: Oracle::new(expect),
+            ..self
+        }
+    }
+
     fn with(start: Start, clean: bool, heavy: Option<Heavy>, handling: Option<Handling>) -> Self {
         let expect = Expectations {
             wall_zero: UNIX_EPOCH,
@@ -110,7 +122,7 @@ impl Hand {
     }
 
     /// Puts a record of this key into the shard; its sequence number is its own number plus 100.
-    pub(crate) fn put(&mut self, shard: &str, key: u32) {
+    pub(crate) fn put(&mut self, shard: &str, key: u32) -> RecordId {
         let record = self.records;
         self.records += 1;
         let arrival = u64::try_from(self.now.as_millis()).unwrap();
@@ -122,6 +134,7 @@ impl Hand {
             key,
             arrival,
         });
+        record
     }
 
     pub(crate) fn write(
