@@ -72,8 +72,6 @@ mod bug {
         IgnoresRefusedRenewal,
         /// What was held in a past life stays held in the next.
         KeepsGrantsOfPastLife,
-        /// Deliveries go on for the whole lease time, as if all clocks went at one rate.
-        HoldsToTheLast,
         /// Grants are not told of new proofs of life, so nothing is read after the first.
         NeverProlongs,
         /// A worker counts as dead after half its lease time.
@@ -110,14 +108,10 @@ mod bug {
         TakesBeforeEviction,
         /// A parent that is in no read passes for finished (KCL #150).
         TrustsOldParents,
-        /// A lease that a consumer dropped is never given back (KCL #202).
-        KeepsOrphans,
         /// The others are never told to look.
         NeverRings,
         /// A watch whose keeper is gone is left alone.
         NeverClaimsWatch,
-        /// The keeper of the watch never sees anything new.
-        SeesNoNews,
         /// A worker that has more than its share keeps it.
         GivesNothingUp,
         /// A worker gives up one more than its share, again and again (KCL: ping-pong).
@@ -178,7 +172,6 @@ mod bug {
             Self::StampsRenewalAfterReply,
             Self::IgnoresRefusedRenewal,
             Self::KeepsGrantsOfPastLife,
-            Self::HoldsToTheLast,
             Self::NeverProlongs,
             Self::ExpiresEarly,
             Self::NeverExpires,
@@ -197,10 +190,8 @@ mod bug {
             Self::ReadsChildOfOneParent,
             Self::TakesBeforeEviction,
             Self::TrustsOldParents,
-            Self::KeepsOrphans,
             Self::NeverRings,
             Self::NeverClaimsWatch,
-            Self::SeesNoNews,
             Self::GivesNothingUp,
             Self::GivesTooMuchUp,
             Self::StartsChildrenAnywhere,

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use kcl_core::error::Problem;
-use kcl_core::planted;
 use serde::{Deserialize, Serialize};
 
 use crate::row::Capacity;
@@ -139,9 +138,6 @@ impl LeaseSettings {
     /// How long after a proof of life was sent deliveries may start: the lease time less a
     /// twentieth, for clocks that run at different rates.
     pub(crate) fn hold_for(&self) -> Duration {
-        if planted!(HoldsToTheLast) {
-            return self.duration;
-        }
         self.duration - self.duration / 20
     }
 
