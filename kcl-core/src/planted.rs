@@ -134,8 +134,6 @@ mod bug {
         TrustsOldLists,
         /// A failed call is tried again at once, for ever.
         StormsOnFailure,
-        /// A reader that starts anew begins with a full budget of calls.
-        ForgetsPace,
         /// A task of a worker outlives it.
         LeavesTaskBehind,
         /// A worker that stops in order does not say so.
@@ -203,7 +201,6 @@ mod bug {
             Self::HidesTrimmedRecords,
             Self::TrustsOldLists,
             Self::StormsOnFailure,
-            Self::ForgetsPace,
             Self::LeavesTaskBehind,
             Self::LeavesRowBehind,
             Self::SettlesFailedCalls,

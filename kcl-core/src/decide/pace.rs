@@ -59,7 +59,7 @@ impl<K: Ord> Paces<K> {
     /// The bucket that the last reader left, or a full one.
     pub(crate) fn take_over(&self, key: &K, full: impl FnOnce() -> Pace) -> Pace {
         let left = self.paces().remove(key);
-        left.filter(|_| !planted!(ForgetsPace)).unwrap_or_else(full)
+        left.unwrap_or_else(full)
     }
 
     /// A reader ends. A bucket that is full again says nothing and is forgotten.

@@ -221,6 +221,10 @@ pub(crate) enum Outcome {
     /// Settled up to here; the rest failed together.
     FailedFrom(usize, Failed),
     /// Settled before these; they failed together; those behind them were not begun.
+    #[cfg_attr(
+        not(feature = "lambda"),
+        expect(dead_code, reason = "only windows of functions have records behind")
+    )]
     FailedWithin(Range<usize>, Failed),
     /// These failed; the others are settled. In order, without repetition, never empty.
     FailedAt(Vec<usize>, Failed),
