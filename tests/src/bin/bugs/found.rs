@@ -49,7 +49,7 @@ pub(crate) const FOUND: &[(Bug, u64)] = &[
     (Bug::SettlesFailedCalls, 13),
     (Bug::SplitsKeys, 13),
     (Bug::GivesUpUnanswered, 13),
-    (Bug::CommitsOpenWindows, 9),
+    (Bug::CommitsOpenWindows, 107),
     (Bug::ForgetsStart, 81),
     (Bug::TrustsOldParents, 85),
     (Bug::MakesLostTable, 31),
