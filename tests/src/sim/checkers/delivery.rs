@@ -116,6 +116,10 @@ pub(super) fn records_come_from_their_shard(ledger: &Ledger, event: &Event) -> V
 /// does not allow, so this is how long a look at the table or a proof of life can take.
 const THEFT_UNNOTICED: Duration = Duration::from_secs(25);
 
+/// For how long a process may not know that an operator deleted its lease, if it writes nothing meanwhile: until the next
+/// sync, which is once a minute, give or take a tenth.
+const DELETION_UNNOTICED: Duration = Duration::from_secs(70);
+
 /// S4: a call starts only while the table says that its epoch is the current one, its process the owner;
 /// the call that was running when a process froze may end later. A lease that a rival took is excused for
 /// a while.
@@ -137,7 +141,7 @@ pub(super) fn no_call_for_an_epoch_that_is_over(ledger: &Ledger, event: &Event) 
     };
     let of = ledger.shards.get(shard);
     let deleted = of.and_then(|of| of.loss.deleted);
-    if deleted.is_some_and(|at| ledger.now < at + THEFT_UNNOTICED) {
+    if deleted.is_some_and(|at| ledger.now < at + DELETION_UNNOTICED) {
         return Ok(());
     }
     let Some(row) = of.and_then(|of| of.row.as_ref()) else {
