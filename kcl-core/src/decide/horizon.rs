@@ -1,9 +1,9 @@
 //! When to look whether the stream has dropped records that were about to be read.
 //!
 //! A reader that falls behind by the retention period is set forward without a word: its iterator
-//! then stands at the oldest record there is. So is one whose machine slept for that long. What tells is whether a record that it has read is still
-//! there: records go in order, so while it is, none behind it is gone. Asking costs two calls, so it is
-//! done only where it can be otherwise, and not with every page.
+//! then stands at the oldest record there is. So is one whose machine slept for that long. What tells is
+//! whether a record that it has read is still there: records go in order, so while it is, none behind it is
+//! gone. Asking costs two calls, so it is done only where it can be otherwise, and not with every page.
 //!
 //! Pure. Called by `poll::feed`.
 

@@ -1,8 +1,9 @@
 //! Leases that somebody deleted: what was known of the table, against what it shows now.
 //!
 //! Rows of unfinished shards are never deleted by this library, and neither their counters nor their
-//! checkpoints go back. If one is gone, or is older than it was, then somebody deleted it or the whole table, and what it said of
-//! the progress is lost. Going on would mean to read from the initial position as if nothing had been.
+//! checkpoints go back. If one is gone, or is older than it was, then somebody deleted it or the whole table,
+//! and what it said of the progress is lost. Going on would mean to read from the initial position as if nothing
+//! had been.
 //!
 //! Pure. What is known comes from the planner's reads; the sync and the planner ask.
 

@@ -65,7 +65,10 @@ impl Lanes {
                 let mut at = piece.split_off(places.start);
                 self.process(&piece);
                 let rest = at.split_off(places.len());
-                self.put_back(rest, &mut job);
+                // With nothing behind, what the job has besides goes on as it is: the other half, with its attempts.
+                if !rest.is_empty() {
+                    self.put_back(rest, &mut job);
+                }
                 let mut how = failed.tried(places.start == 0);
                 how.counts = places.start == 0 || !self.settings.failure.bisect;
                 self.failed(job, at, how, step)

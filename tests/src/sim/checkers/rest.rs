@@ -112,7 +112,8 @@ pub(super) fn everything_is_durable(ledger: &Ledger, event: &Event) -> Verdict {
 }
 
 /// L3: at the end no lease has moved for a while; where nothing happens at all, none moves once
-/// the fleet has settled. Where loads differ, the latter holds until production stops: that is a change of all loads.
+/// the fleet has settled. Where loads differ, none moves once all has been well for so long, until production
+/// stops: that is a change of all loads.
 pub(super) fn leases_stand_still(ledger: &Ledger, event: &Event) -> Verdict {
     let expect = &ledger.expect;
     if let Event::Lease {
@@ -127,8 +128,9 @@ pub(super) fn leases_stand_still(ledger: &Ledger, event: &Event) -> Verdict {
         let since = match (expect.still, expect.heavy) {
             (true, None) => Some(ledger.first_start.unwrap_or_default() + SETTLED),
             (true, Some(_)) => Some(ledger.first_start.unwrap_or_default() + SETTLED_BY_LOAD),
-            // How long loads take to come to rest after workers came and went is not known well enough to be asked.
-            (false, None | Some(_)) => None,
+            (false, None) => None,
+            // As long as after a start: runs of ten minutes have not so much time before production stops.
+            (false, Some(_)) => ledger.healed.map(|at| at + SETTLED_BY_LOAD),
         };
         let is_over = expect.heavy.is_some() && ledger.now >= expect.quiet;
         if since.is_some_and(|since| ledger.now > since) && !is_over {

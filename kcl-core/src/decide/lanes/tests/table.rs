@@ -380,6 +380,27 @@ fn halving_finds_the_one_and_does_not_count() {
 }
 
 #[test]
+fn a_half_that_fails_with_nothing_behind_it_leaves_the_other_half_alone() {
+    let failure = FailureSettings {
+        bisect: true,
+        ..divert_after(2)
+    };
+    let mut bench = Bench::new(with_lanes(1), failure);
+    bench.take("abcd");
+    bench.start();
+    bench.returned(0, Outcome::FailedWithin(0..4, failed()));
+    bench.pause();
+    assert_eq!(bench.start(), ["0 in 0, try 1: [0, 1]"]);
+    bench.returned(0, Outcome::FailedWithin(0..2, failed()));
+    bench.pause();
+    for half in ["[0]", "[1]", "[2, 3]"] {
+        assert_eq!(bench.start(), [format!("0 in 0, try 1: {half}")]);
+        bench.returned(0, Outcome::Done);
+    }
+    assert_eq!(bench.settled(), "4");
+}
+
+#[test]
 fn what_was_not_begun_behind_records_that_failed_is_no_part_of_their_failure() {
     let mut bench = Bench::new(with_lanes(1), divert_after(1));
     bench.take("abcd");
