@@ -123,6 +123,7 @@ impl<S: LeaseStore, L: ShardList> Ownership for Leases<S, L> {
             term: None,
             kept: None,
             is_settled: false,
+            expects_since: None,
             must_ring: false,
             life: None,
             events: events.clone(),

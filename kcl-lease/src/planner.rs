@@ -63,6 +63,8 @@ pub(crate) struct Planner<S: LeaseStore> {
     pub(crate) kept: Option<Instant>,
     /// Whether this worker need not look until something changes.
     pub(crate) is_settled: bool,
+    /// Since when leases are about to come free for it, if they are.
+    pub(crate) expects_since: Option<Instant>,
     /// Whether the others must be told to look.
     pub(crate) must_ring: bool,
     /// The life they were last told of.
@@ -70,6 +72,9 @@ pub(crate) struct Planner<S: LeaseStore> {
     pub(crate) events: Events,
 }
 
+/// For so many scans a worker looks often for leases that are about to come free. Who gives them away is done by then,
+/// or does not answer, and looking often does not bring him back.
+const OFTEN_SCANS: u32 = 3;
 /// An offer that stands for so many scans goes to the next in line.
 const OFFER_SCANS: u32 = 3;
 /// Who let an offer stand is passed over for so many lease times.
@@ -354,8 +359,11 @@ impl<S: LeaseStore> Planner<S> {
         let now = Instant::now();
         let scan = self.settings.scan_every();
         let next = if plan.expecting {
-            now + self.jittered(scan / 4)
+            let since = *self.expects_since.get_or_insert(now);
+            let is_soon = now < since + scan * OFTEN_SCANS;
+            now + self.jittered(if is_soon { scan / 4 } else { scan / 2 })
         } else {
+            self.expects_since = None;
             self.after_a_scan()
         };
         // Who does not keep the watch has not seen since when the others stand still.

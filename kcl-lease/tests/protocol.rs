@@ -188,6 +188,36 @@ async fn a_worker_that_is_cut_off_stops_before_anyone_takes_over_and_comes_back(
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_waits_for_leases_that_nobody_gives_away_looks_less_often_after_a_while() {
+    let world = World::new(4, 6, 0);
+    let a = world.start("a").await;
+    sleep(SECOND * 5).await;
+    a.cut(true);
+    let _b = world.start("b").await;
+    let scans = || world.network.calls()["scan"];
+    let mut before = scans();
+    let mut in_three_seconds = Vec::new();
+    for _ in 0..2 {
+        sleep(SECOND * 3).await;
+        in_three_seconds.push(scans() - before);
+        before = scans();
+    }
+    // Four times a second at first, then twice: the cut one looks once a second.
+    assert!(
+        (11..=16).contains(&in_three_seconds[0]),
+        "{in_three_seconds:?}"
+    );
+    assert!(
+        (5..=10).contains(&in_three_seconds[1]),
+        "{in_three_seconds:?}"
+    );
+    assert_eq!(held_by(&world, "b").len(), 0);
+    sleep(SECOND * 6).await;
+    assert_eq!(held_by(&world, "b").len(), 6);
+    world.check();
+}
+
+#[tokio::test(start_paused = true)]
 async fn shards_are_split_and_merged_and_children_wait_for_all_their_parents() {
     for seed in 0..10 {
         let world = World::new(seed, 4, 0);

@@ -62,6 +62,7 @@ impl Hand {
             lease_max: Duration::from_secs(10),
             overlap: Duration::ZERO,
             shard_requests: 50,
+            commits_each: false,
             streams: 1,
             handling,
         };

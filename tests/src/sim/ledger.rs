@@ -48,6 +48,9 @@ pub struct Expectations {
     pub overlap: Duration,
     /// How many requests for each shard that it reads a worker may need in ten seconds.
     pub shard_requests: usize,
+    /// Whether there is a checkpoint after each batch as well. How many batches there are is not up to the worker where
+    /// they are pushed.
+    pub commits_each: bool,
     /// How many streams a worker reads: each is listed by itself.
     pub streams: usize,
     /// How records are handled, if they go to a handler; else to processors.
@@ -302,7 +305,10 @@ impl Ledger {
                 self.confirmed(*instance, *upto);
             }
             Event::Returned { instance, ending } => self.returned(*instance, *ending),
-            Event::HandlerCalled(call) => self.handler_called(call),
+            Event::HandlerCalled(call) => {
+                self.has_batch(call.process);
+                self.handler_called(call);
+            }
             Event::HandlerReturned { call, ending, done } => {
                 self.handler_returned(*call, *ending, done);
             }
@@ -505,7 +511,7 @@ impl Ledger {
             of.leased.get_or_insert(self.now);
             of.ended |= row.checkpoint.is_end();
             if before.is_none() {
-                of.loss.abandoned = None;
+                of.loss.late = of.loss.abandoned.take().or(of.loss.late);
             }
             if before.is_none_or(|before| before.epoch != row.epoch) {
                 of.moved = Some(self.now);
@@ -557,6 +563,14 @@ impl Ledger {
             .find_map(|id| self.records.get(*id as usize));
         known.reached = last.map(|record| record.place + 1).or(known.reached);
         self.delivered(shard, ids);
+        self.has_batch(process);
+    }
+
+    fn has_batch(&mut self, process: Process) {
+        let now = self.now;
+        if let Some(known) = self.processes.get_mut(&process) {
+            known.traffic.add_batch(now);
+        }
     }
 
     fn delivered(&mut self, shard: &ShardId, ids: &[RecordId]) {
@@ -570,7 +584,8 @@ impl Ledger {
                 of.reached = of.reached.max(record.place + 1);
             }
             if record.deliveries == 1 {
-                self.keys.entry(record.key).or_default().next = Some(record.key_place + 1);
+                let key = self.keys.entry(record.key).or_default();
+                key.next = key.next.max(Some(record.key_place + 1));
             }
         }
     }

@@ -35,6 +35,8 @@ pub struct Striker {
     pub clocks: (Clock, Calendar),
     /// Who is stopped, killed and frozen.
     pub commands: BTreeMap<u8, mpsc::Sender<Command>>,
+    /// Until when the operator acts on what he is told: workers name one lost shard after the other.
+    pub on_call: Instant,
 }
 
 impl Striker {
@@ -98,7 +100,7 @@ impl Striker {
                 self.struck(Strike::Day, None);
                 self.stream.settle_all().await?;
                 self.pass_a_day().await;
-                self.clean_up_after_losses(until).await?;
+                self.clean_up_after_losses().await?;
             }
             Incident::Split(place) => {
                 self.struck(Strike::Reshard, None);
@@ -131,8 +133,8 @@ impl Striker {
 
     /// Where a shard is gone before it was read, the workers say so, and go on without it only once somebody
     /// deletes its lease, as `docs/gaps.md` has it.
-    async fn clean_up_after_losses(&self, until: Instant) -> Result<(), String> {
-        while Instant::now() + OPERATOR_LOOKS < until {
+    async fn clean_up_after_losses(&self) -> Result<(), String> {
+        while Instant::now() + OPERATOR_LOOKS < self.on_call {
             sleep(OPERATOR_LOOKS).await;
             let lost: Vec<_> = self.history.read(|oracle| {
                 let shards = oracle.ledger().shards.iter();

@@ -67,6 +67,7 @@ impl World {
             lease_max: longest(&plan),
             overlap: overlap(&plan),
             shard_requests: shard_requests(&plan),
+            commits_each: plan.commit_every.is_zero(),
             streams: 1 + usize::from(plan.second.is_some()),
             handling: plan.handling,
         };
@@ -133,6 +134,7 @@ impl World {
             stream: self.stream.clone(),
             clocks: (self.clock.clone(), self.calendar.clone()),
             commands,
+            on_call: self.zero + self.plan.quiet,
         };
         self.age(&mut side);
         self.perform(&striker, &mut side).await;
@@ -261,10 +263,10 @@ fn slowest(plan: &Plan) -> Rate {
 }
 
 /// What reading one shard takes in ten seconds: five reads a second where there is something to read, and
-/// checkpoints.
+/// checkpoints, unless there is one for each batch.
 fn shard_requests(plan: &Plan) -> usize {
     let commits = match plan.commit_every.as_secs() {
-        0 => 50,
+        0 => 0,
         seconds => 10 / usize::try_from(seconds).unwrap_or(10),
     };
     50 + commits

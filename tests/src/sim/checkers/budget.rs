@@ -84,7 +84,11 @@ pub(super) fn no_worker_asks_too_much(ledger: &Ledger, event: &Event) -> Verdict
     };
     let (sent, shards) = (known.traffic.sent(ledger.now), known.traffic.shards());
     let changes = changes(ledger, JUST_NOW);
-    let due = BASE + ledger.expect.shard_requests * shards + CHANGE * changes;
+    let commits = match ledger.expect.commits_each {
+        true => known.traffic.batches(ledger.now),
+        false => 0,
+    };
+    let due = BASE + ledger.expect.shard_requests * shards + commits + CHANGE * changes;
     let most = if is_at_rest(ledger, RECOVERS) {
         due
     } else {

@@ -259,6 +259,12 @@ pub(super) fn keys_keep_their_order(ledger: &Ledger, event: &Event) -> Verdict {
                 records.all(|it| ledger.is_gone(it))
             })
         };
+        // What was given up when its lease was deleted comes late, if the lease is made anew after all.
+        let late = ledger.shards.get(shard).and_then(|of| of.loss.late);
+        let is_late = late.is_some_and(|from| record.place >= from);
+        if is_late && next.is_some_and(|next| record.key_place < next) {
+            continue;
+        }
         if next.is_some_and(|next| next != record.key_place && !is_excused(next)) {
             return Err(format!(
                 "{shard}: key {} gets its record {} where {next:?} is due",

@@ -107,7 +107,8 @@ pub(super) fn loads_are_as_even_as_one_move_can_make_them(
             above - *load / giver.capacity,
             below + *load / taker.capacity,
         );
-        taker <= above - margin && giver >= below + margin
+        let range = below + margin..=above - margin;
+        range.contains(&taker) && range.contains(&giver)
     });
     match better {
         None => Ok(()),

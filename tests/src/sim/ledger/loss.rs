@@ -26,6 +26,8 @@ pub struct ShardLoss {
     /// From where on it may never be read, because its lease was deleted and is not made again. Whether the
     /// application has to be told is a rule of its own.
     pub abandoned: Option<usize>,
+    /// From where on it is read late, behind its children's records, because its lease was made anew after all.
+    pub late: Option<usize>,
 }
 
 /// Something that an operator deleted.

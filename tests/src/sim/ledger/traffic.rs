@@ -14,6 +14,7 @@ pub const LISTS_WINDOW: Duration = Duration::from_secs(60);
 pub struct Traffic {
     sent: VecDeque<Duration>,
     lists: VecDeque<Duration>,
+    batches: VecDeque<Duration>,
     /// The most shards that it held, or that its processors were for, within the window before.
     shards: VecDeque<(Duration, usize)>,
 }
@@ -21,19 +22,9 @@ pub struct Traffic {
 impl Traffic {
     /// Adds a request. `shards` is how many it reads.
     pub fn add(&mut self, now: Duration, is_list: bool, shards: usize) {
-        self.sent.push_back(now);
-        while self.sent.front().is_some_and(|at| *at + WINDOW <= now) {
-            self.sent.pop_front();
-        }
+        push(&mut self.sent, now, WINDOW);
         if is_list {
-            self.lists.push_back(now);
-            while self
-                .lists
-                .front()
-                .is_some_and(|at| *at + LISTS_WINDOW <= now)
-            {
-                self.lists.pop_front();
-            }
+            push(&mut self.lists, now, LISTS_WINDOW);
         }
         while self.shards.back().is_some_and(|(_, of)| *of <= shards) {
             self.shards.pop_back();
@@ -48,18 +39,27 @@ impl Traffic {
         }
     }
 
+    /// Adds a batch of records that it hands over.
+    pub fn add_batch(&mut self, now: Duration) {
+        push(&mut self.batches, now, WINDOW);
+    }
+
     /// How many requests there were within the window before this time.
     #[must_use]
     pub fn sent(&self, now: Duration) -> usize {
-        let late = self.sent.iter().rev();
-        late.take_while(|at| **at + WINDOW > now).count()
+        count(&self.sent, now, WINDOW)
     }
 
     /// How many lists of shards there were within their window before this time.
     #[must_use]
     pub fn lists(&self, now: Duration) -> usize {
-        let late = self.lists.iter().rev();
-        late.take_while(|at| **at + LISTS_WINDOW > now).count()
+        count(&self.lists, now, LISTS_WINDOW)
+    }
+
+    /// How many batches it handed over within the window before this time.
+    #[must_use]
+    pub fn batches(&self, now: Duration) -> usize {
+        count(&self.batches, now, WINDOW)
     }
 
     /// The most shards that it read at a time.
@@ -67,6 +67,19 @@ impl Traffic {
     pub fn shards(&self) -> usize {
         self.shards.front().map_or(0, |(_, of)| *of)
     }
+}
+
+/// Adds what happens now, and drops what is out of the window.
+fn push(times: &mut VecDeque<Duration>, now: Duration, window: Duration) {
+    times.push_back(now);
+    while times.front().is_some_and(|at| *at + window <= now) {
+        times.pop_front();
+    }
+}
+
+fn count(times: &VecDeque<Duration>, now: Duration, window: Duration) -> usize {
+    let late = times.iter().rev();
+    late.take_while(|at| **at + window > now).count()
 }
 
 /// What one second allows, as the service counts: so many at once, and as many again every second. With one to
@@ -114,24 +127,27 @@ mod tests {
         let second = |at| Duration::from_secs(at);
         let mut traffic = Traffic::default();
         for at in 0..30 {
+            traffic.add_batch(second(at));
             traffic.add(second(at), at % 2 == 0, if at == 12 { 4 } else { 1 });
         }
         assert_eq!(
             (
                 traffic.sent(second(29)),
                 traffic.lists(second(29)),
+                traffic.batches(second(29)),
                 traffic.shards()
             ),
-            (10, 15, 1)
+            (10, 15, 10, 1)
         );
         traffic.add(second(100), false, 0);
         assert_eq!(
             (
                 traffic.sent(second(100)),
                 traffic.lists(second(80)),
+                traffic.batches(second(30)),
                 traffic.shards()
             ),
-            (1, 4, 0)
+            (1, 4, 9, 0)
         );
     }
 
