@@ -284,7 +284,12 @@ impl Ledger {
                 self.subscriber(*process, shard, |it| it.accepted = Some(now));
             }
             Event::Unsubscribed { process, shard } => {
-                self.subscriber(*process, shard, |it| it.open = it.open.saturating_sub(1));
+                let now = self.now;
+                self.subscriber(*process, shard, |it| {
+                    it.open = it.open.saturating_sub(1);
+                    // Who lets go in the moment in which the frame comes may not have seen it.
+                    it.accepted = it.accepted.filter(|at| *at < now);
+                });
             }
             Event::Watch { incarnation, .. } => self.watch = Some(incarnation.clone()),
             Event::Called {
@@ -317,13 +322,13 @@ impl Ledger {
             Event::Finished => self.finished = true,
             Event::Told { process, notice } => self.told(*process, notice),
             Event::DayPassed { by } => self.day_passed(*by),
+            Event::Struck { strike, process } => self.struck(*strike, *process),
             Event::TableDeleted => self.table_deleted(),
             Event::Acknowledged { .. }
             | Event::Left { .. }
             | Event::Judged { .. }
             | Event::ReadOld { .. }
             | Event::Reread { .. }
-            | Event::Struck { .. }
             | Event::Refused { .. }
             | Event::PushStruck { .. }
             | Event::Incident(_) => {}

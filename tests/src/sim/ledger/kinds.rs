@@ -180,6 +180,8 @@ pub struct ProcessLedger {
     pub frozen: bool,
     /// When it started.
     pub started: Duration,
+    /// When its way to the table was last disturbed.
+    pub cut: Option<Duration>,
     /// When it ended, if it has.
     pub ended: Option<Duration>,
     /// What it asked of the services of late.

@@ -7,6 +7,7 @@ use kcl_core::model::{Checkpoint, ShardId};
 
 use super::{Ledger, RecordLedger, ShardLedger};
 use crate::sim::history::{LeaseRow, Notice, Process};
+use crate::sim::strike::Strike;
 
 /// What is lost of a shard.
 #[derive(Clone, Debug, Default)]
@@ -43,8 +44,12 @@ pub struct Deletion {
     pub is_told: bool,
 }
 
-/// Who has run for less than this may not have looked at the table yet.
+/// Who has run for less than this may not have looked at the table yet, and all have to notice so long after.
 const HAS_LOOKED: Duration = Duration::from_secs(20);
+
+/// For how long the way to the table can be disturbed, and a moment. Who is cut off meanwhile may find everything made
+/// anew and ahead of what it knew.
+const CUT_MAX: Duration = Duration::from_secs(60);
 
 impl ShardLedger {
     /// Whether nobody has to process the record at this place, because it is gone and the application knows,
@@ -145,7 +150,8 @@ impl Ledger {
         let has_looked = |process: &Process| {
             let known = self.processes.get(process);
             known.is_some_and(|it| {
-                let is_free = it.running && !it.frozen && it.asked.is_none();
+                let is_cut = it.cut.is_some_and(|at| now < at + CUT_MAX);
+                let is_free = it.running && !it.frozen && !is_cut && it.asked.is_none();
                 is_free && it.joined && it.started + HAS_LOOKED < now
             })
         };
@@ -174,6 +180,49 @@ impl Ledger {
     pub(super) fn disturbed(&mut self, process: Process) {
         for deletion in &mut self.deletions {
             deletion.witnesses.remove(&process);
+        }
+    }
+
+    /// The ways of this process, or of all, are disturbed.
+    pub(super) fn struck(&mut self, strike: Strike, process: Option<Process>) {
+        let is_cut = match strike {
+            Strike::Refused
+            | Strike::Deaf
+            | Strike::Mute
+            | Strike::Held
+            | Strike::Sluggish
+            | Strike::Outage => true,
+            Strike::Kill
+            | Strike::Stop
+            | Strike::Deploy
+            | Strike::Freeze
+            | Strike::ClockJump
+            | Strike::NoStream
+            | Strike::Theft
+            | Strike::Burial
+            | Strike::Reshard
+            | Strike::Storm
+            | Strike::StaleScan
+            | Strike::StaleList
+            | Strike::ExpiredIterator
+            | Strike::RowDeleted
+            | Strike::TableDeleted
+            | Strike::Day => false,
+        };
+        if !is_cut {
+            return;
+        }
+        let now = self.now;
+        for (known, it) in &mut self.processes {
+            if process.is_none_or(|process| process == *known) {
+                it.cut = Some(now);
+            }
+        }
+        let fresh = self.deletions.iter_mut();
+        for deletion in fresh.filter(|it| now < it.at + HAS_LOOKED) {
+            deletion
+                .witnesses
+                .retain(|witness| process.is_some_and(|process| process != *witness));
         }
     }
 

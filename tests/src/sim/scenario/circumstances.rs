@@ -109,8 +109,8 @@ impl Plan {
         // LATEST is a new time in a new table, and what came before that is lost by the user's own will.
         let has_fixed_start = self.start != Start::Latest;
         match rng.u8(..20) {
-            0 | 1 if has_fixed_start => self.add(at, rng, Incident::TableDeleted),
-            2..=4 => {
+            0..=1 | 9 if has_fixed_start => self.add(at, rng, Incident::TableDeleted),
+            2..=4 | 10..=13 => {
                 if rng.bool() {
                     self.starve(at, rng);
                 }
