@@ -22,7 +22,7 @@ use crate::keeper::{Joined, Keeper};
 use crate::plan::view::Observer;
 use crate::plan::watch::Watching;
 use crate::planner::streams::add_streams;
-use crate::planner::{Balancing, Planner};
+use crate::planner::{Balancing, Pace, Planner};
 use crate::settings::LeaseSettings;
 use crate::shards::ShardList;
 use crate::store::{LeaseStore, StoreError};
@@ -122,8 +122,7 @@ impl<S: LeaseStore, L: ShardList> Ownership for Leases<S, L> {
             watch: None,
             term: None,
             kept: None,
-            is_settled: false,
-            expects_since: None,
+            pace: Pace::default(),
             must_ring: false,
             life: None,
             events: events.clone(),

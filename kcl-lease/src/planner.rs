@@ -61,15 +61,21 @@ pub(crate) struct Planner<S: LeaseStore> {
     pub(crate) term: Option<u64>,
     /// When it last told that it does.
     pub(crate) kept: Option<Instant>,
-    /// Whether this worker need not look until something changes.
-    pub(crate) is_settled: bool,
-    /// Since when leases are about to come free for it, if they are.
-    pub(crate) expects_since: Option<Instant>,
+    pub(crate) pace: Pace,
     /// Whether the others must be told to look.
     pub(crate) must_ring: bool,
     /// The life they were last told of.
     pub(crate) life: Option<WorkerKey>,
     pub(crate) events: Events,
+}
+
+/// How often this worker looks at the table.
+#[derive(Debug, Default)]
+pub(crate) struct Pace {
+    /// Whether it need not look until something changes.
+    is_settled: bool,
+    /// Since when leases are about to come free for it, if they are.
+    expects_since: Option<Instant>,
 }
 
 /// For so many scans a worker looks often for leases that are about to come free. Who gives them away is done by then,
@@ -124,7 +130,7 @@ impl<S: LeaseStore> Planner<S> {
     /// Looks at the table if that is due. Answers when to come back.
     async fn turn(&mut self, phase: Phase, is_rung: bool) -> Result<Instant, StoreError> {
         // What we were rung for stays due until a look has succeeded.
-        self.is_settled &= !is_rung;
+        self.pace.is_settled &= !is_rung;
         self.release_orphans().await?;
         let Some(life) = self.holdings.life().filter(|_| phase != Phase::Stopped) else {
             return Ok(Instant::now() + self.settings.scan_every());
@@ -141,7 +147,7 @@ impl<S: LeaseStore> Planner<S> {
         self.ring_if_due().await;
         let must_look = !silent.is_empty() || self.reads_too_much();
         let freshness = match duty {
-            Duty::Rest(at) if self.is_settled && !must_look => {
+            Duty::Rest(at) if self.pace.is_settled && !must_look => {
                 return Ok(at.min(self.after_a_scan()));
             }
             Duty::Keep if !is_rung && !self.settings.consistent_scans => Freshness::Eventual,
@@ -281,7 +287,7 @@ impl<S: LeaseStore> Planner<S> {
         self.return_what_is_owed();
         // Who is passed over now gets its share later, and nobody rings for that.
         let is_waiting = !self.observer.idle().is_empty();
-        self.is_settled = plan.is_settled()
+        self.pace.is_settled = plan.is_settled()
             && freshness == Freshness::Consistent
             && !is_waiting
             && self.balance.owed.is_empty();
@@ -359,11 +365,11 @@ impl<S: LeaseStore> Planner<S> {
         let now = Instant::now();
         let scan = self.settings.scan_every();
         let next = if plan.expecting {
-            let since = *self.expects_since.get_or_insert(now);
+            let since = *self.pace.expects_since.get_or_insert(now);
             let is_soon = now < since + scan * OFTEN_SCANS;
             now + self.jittered(if is_soon { scan / 4 } else { scan / 2 })
         } else {
-            self.expects_since = None;
+            self.pace.expects_since = None;
             self.after_a_scan()
         };
         // Who does not keep the watch has not seen since when the others stand still.
