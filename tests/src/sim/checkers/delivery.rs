@@ -10,7 +10,7 @@ use kcl_core::model::ShardId;
 
 use super::Verdict;
 use crate::sim::history::{Call, Errand, Event, HandlerCall, RecordId};
-use crate::sim::ledger::{Ledger, Over, ShardLedger, Start};
+use crate::sim::ledger::{Ledger, Over, ShardLedger};
 use crate::sim::scenario::Door;
 
 /// C: one call at a time, and none after a failed call or `lease_lost`; after a cancelled one or
@@ -259,8 +259,10 @@ pub(super) fn keys_keep_their_order(ledger: &Ledger, event: &Event) -> Verdict {
                 records.all(|it| ledger.is_gone(it))
             })
         };
-        // What was given up when its lease was deleted comes late, if the lease is made anew after all.
-        let late = ledger.shards.get(shard).and_then(|of| of.loss.late);
+        // What was given up when its lease was deleted comes late, if the lease is made anew after all, or from a holder
+        // that does not know yet.
+        let loss = ledger.shards.get(shard).map(|of| &of.loss);
+        let late = loss.and_then(|loss| loss.late.or(loss.abandoned));
         let is_late = late.is_some_and(|from| record.place >= from);
         if is_late && next.is_some_and(|next| record.key_place < next) {
             continue;
@@ -289,10 +291,7 @@ pub(super) fn parents_are_finished_first(ledger: &Ledger, event: &Event) -> Verd
         let Some(known) = ledger.shards.get(parent) else {
             continue;
         };
-        let before = |closed| ledger.first_start.is_none_or(|start| closed <= start);
-        let unread = ledger.expect.start != Start::TrimHorizon
-            && known.first.is_none()
-            && known.closed.is_some_and(before);
+        let unread = ledger.is_unread(known);
         // Whose lease was deleted goes on for a moment.
         let deleted = of.loss.deleted;
         if deleted.is_some_and(|at| ledger.now < at + THEFT_UNNOTICED) {

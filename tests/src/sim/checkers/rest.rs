@@ -21,13 +21,6 @@ const SETTLED_BY_LOAD: Duration = Duration::from_secs(300);
 /// How long a stop may take where nothing fails.
 const STOP_MAX: Duration = Duration::from_secs(35);
 
-/// Whether the application was never asked to read this shard: it starts later, and the shard was
-/// closed before it first started.
-fn unread(ledger: &Ledger, of: &ShardLedger) -> bool {
-    let before = |closed| ledger.first_start.is_none_or(|start| closed <= start);
-    ledger.expect.start != Start::TrimHorizon && of.first.is_none() && of.closed.is_some_and(before)
-}
-
 /// Whether the shard will never be finished: the stream has forgotten it, or its lease was deleted after its
 /// children had theirs.
 fn is_over(of: &ShardLedger) -> bool {
@@ -47,7 +40,7 @@ pub(super) fn everything_is_processed(ledger: &Ledger, event: &Event) -> Verdict
             .and_then(|first| of.covered(first, ledger.expect.wall_zero));
         let from = match (from, ledger.expect.start) {
             (Some((_, from)), _) => from,
-            (None, _) if unread(ledger, of) => of.records.len(),
+            (None, _) if ledger.is_unread(of) => of.records.len(),
             (None, Start::TrimHorizon | Start::Latest | Start::At(_)) => 0,
         };
         let lost = |id: &&u32| {
@@ -75,7 +68,7 @@ pub(super) fn every_shard_has_its_lease(ledger: &Ledger, event: &Event) -> Verdi
         return Ok(());
     }
     for (shard, of) in &ledger.shards {
-        if of.ended || unread(ledger, of) || is_over(of) {
+        if of.ended || ledger.is_unread(of) || is_over(of) {
             continue;
         }
         if of.closed.is_some() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kcl_core::model::{Checkpoint, ShardId};
 
-use super::{Ledger, RecordLedger, ShardLedger};
+use super::{Ledger, RecordLedger, ShardLedger, Start};
 use crate::sim::history::{LeaseRow, Notice, Process};
 use crate::sim::strike::Strike;
 
@@ -47,6 +47,9 @@ pub struct Deletion {
 /// Who has run for less than this may not have looked at the table yet, and all have to notice so long after.
 const HAS_LOOKED: Duration = Duration::from_secs(20);
 
+/// How long a worker that starts may take until it knows where to begin.
+const JOINS: Duration = Duration::from_secs(10);
+
 /// For how long the way to the table can be disturbed, and a moment. Who is cut off meanwhile may find everything made
 /// anew and ahead of what it knew.
 const CUT_MAX: Duration = Duration::from_secs(60);
@@ -78,6 +81,35 @@ impl ShardLedger {
 }
 
 impl Ledger {
+    /// Whether the application was never asked to read this shard: it starts later, and the shard was closed before it
+    /// first started, or while it started and has nothing that came after the point at which it starts.
+    #[must_use]
+    pub fn is_unread(&self, of: &ShardLedger) -> bool {
+        let (Start::Latest | Start::At(_), None, Some(closed)) =
+            (self.expect.start, &of.first, of.closed)
+        else {
+            return false;
+        };
+        let Some(start) = self.first_start else {
+            return true;
+        };
+        let points = self.shards.values().filter_map(|it| match it.first {
+            Some(Checkpoint::AtTimestamp(time)) => time.duration_since(self.expect.wall_zero).ok(),
+            Some(
+                Checkpoint::TrimHorizon
+                | Checkpoint::Latest
+                | Checkpoint::Sequence { .. }
+                | Checkpoint::ShardEnd,
+            )
+            | None => None,
+        });
+        let last = of.records.last();
+        let last = last.and_then(|id| self.records.get(*id as usize));
+        let is_behind =
+            |point: Duration| last.is_none_or(|last| u128::from(last.arrival) < point.as_millis());
+        closed <= start || (closed <= start + JOINS && points.min().is_some_and(is_behind))
+    }
+
     /// Whether this record cannot be read any more.
     #[must_use]
     pub fn is_gone(&self, record: &RecordLedger) -> bool {
