@@ -12,7 +12,7 @@ mod unreadable;
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
@@ -52,6 +52,22 @@ pub(crate) struct Shared {
     pub(crate) env: Env,
     pub(crate) counters: Arc<Counters>,
     pub(crate) events: Events,
+    pub(crate) cut_short: CutShort,
+}
+
+/// What the worker had to stop for, of the shards that are dropped before they come to say it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct CutShort(Arc<Mutex<Vec<Error>>>);
+
+impl CutShort {
+    pub(crate) fn take(&self) -> Vec<Error> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn add(&self, error: Error) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.push(error);
+    }
 }
 
 /// Reads one shard by one grant, until it is over for this worker.
@@ -157,6 +173,14 @@ struct ShardTask {
     requests: mpsc::Receiver<CheckpointRequest>,
     asks: BTreeMap<AskId, CheckpointRequest>,
     asked: AskId,
+}
+
+impl Drop for ShardTask {
+    fn drop(&mut self) {
+        if let Some(error) = self.machine.cut_short() {
+            self.shared.cut_short.add(error);
+        }
+    }
 }
 
 impl ShardTask {

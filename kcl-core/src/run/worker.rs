@@ -17,7 +17,7 @@ use tracing::Instrument;
 
 use super::door::Door;
 use super::report::{Counters, EndReason, Report};
-use super::shard::{self, Shared};
+use super::shard::{self, CutShort, Shared};
 use super::shutdown::{Drain, Why};
 use crate::builder::{Given, WorkerBuilder};
 use crate::decide::shard::End;
@@ -119,6 +119,7 @@ impl Worker {
                 env: self.env,
                 counters,
                 events,
+                cut_short: CutShort::default(),
             },
             application: self.application,
             stream: self.tracker.single().cloned(),
@@ -425,10 +426,13 @@ impl Root {
         for (shard, epoch) in std::mem::take(&mut self.names).into_values() {
             self.stopped(shard, epoch, StopReason::Abandoned);
         }
-        let drain = self.drain.take().unwrap_or_else(|| {
+        let mut drain = self.drain.take().unwrap_or_else(|| {
             let why = Why::Ends(EndReason::NothingLeft);
             Drain::new(why, &self.shared.settings.shutdown, Instant::now())
         });
+        for error in self.shared.cut_short.take() {
+            drain.also(error);
+        }
         match timeout_at(drain.leave_until(Instant::now()), control.leave()).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {

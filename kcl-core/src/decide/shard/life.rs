@@ -431,6 +431,28 @@ impl ShardMachine {
         }
     }
 
+    /// What the worker has to stop for, if this shard does not come to the end of it.
+    pub(crate) fn cut_short(&mut self) -> Option<Error> {
+        let end = match mem::replace(&mut self.state, State::Closed) {
+            State::Losing { end, .. } | State::Joining { end } | State::Parting { end, .. } => end,
+            State::Waiting(_)
+            | State::Starting
+            | State::Reading
+            | State::Delivering
+            | State::Ending
+            | State::Pausing { .. }
+            | State::Draining
+            | State::Finishing
+            | State::Cancelling
+            | State::Closing
+            | State::Closed => End::Abandoned,
+        };
+        match self.end_or_failure(end) {
+            End::Failed(error) => Some(error),
+            End::Finished | End::Released | End::Lost | End::Abandoned => None,
+        }
+    }
+
     pub(super) fn part(&mut self, end: End, now: Instant, out: &mut Actions) {
         if self.processor {
             let until = now + self.settings.shutdown.lost_max;

@@ -104,6 +104,27 @@ fn an_error_that_stops_the_worker_gives_the_shard_back_first() {
 }
 
 #[test]
+fn an_error_that_stops_the_worker_is_there_if_the_shard_is_cut_short() {
+    for is_lost in [false, true] {
+        let mut bench =
+            Bench::new(CheckpointPolicy::default(), FailurePolicy::StopWorker).reading();
+        bench.on(Event::Batch(batch(11..=12)));
+        bench.on(Event::Returned(Err(failure())));
+        bench.on(Event::Stop);
+        if is_lost {
+            bench.on(Event::Standing(Standing::Lost));
+        }
+        let said_at_the_end = bench.end.is_some();
+        let error = bench.machine.cut_short();
+        assert_eq!(error.is_some(), !said_at_the_end, "lost: {is_lost}");
+        assert!(bench.machine.cut_short().is_none(), "it is told once");
+    }
+    let mut bench = Bench::automatic().reading();
+    bench.on(Event::Stop);
+    assert!(bench.machine.cut_short().is_none(), "nothing failed");
+}
+
+#[test]
 fn a_stop_lets_the_call_in_hand_finish_and_gives_everything_back() {
     let mut bench = Bench::automatic().reading();
     bench.on(Event::Batch(batch(11..=12)));
