@@ -141,6 +141,6 @@ pub use run::stream::{BatchStream, StreamBatch};
 pub use run::worker::Worker;
 pub use settings::{
     CheckpointPolicy, CommitSettings, DecodeSettings, FailurePolicy, FailureSettings,
-    HandlerSettings, Settings, ShutdownSettings,
+    HandlerSettings, LaneChoice, Settings, ShutdownSettings,
 };
 pub use streams::{StreamTracker, Streams};

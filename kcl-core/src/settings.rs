@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::decode::DecodeSettings;
 pub use self::failure::{FailurePolicy, FailureSettings};
-pub use self::handler::HandlerSettings;
+pub use self::handler::{HandlerSettings, LaneChoice};
 use crate::error::Problem;
 
 /// All settings of a worker that are not about one source or one lease store.

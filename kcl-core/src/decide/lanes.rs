@@ -38,7 +38,7 @@ use tokio::time::Instant;
 
 use self::hold::Held;
 use self::job::{Job, Piece, Purpose, Running};
-use self::keys::{KeyHash, Keys};
+use self::keys::{Heap, KeyHash, Keys};
 pub(crate) use self::words::{
     CallId, Errand, GivenUp, Keep, LaneCall, LanesStart, Load, Note, Weigh,
 };
@@ -47,7 +47,7 @@ use crate::error::Error;
 use crate::event::GiveUpReason;
 use crate::model::{Checkpoint, Record};
 use crate::port::Outcome;
-use crate::settings::{FailurePolicy, Settings};
+use crate::settings::{FailurePolicy, LaneChoice, Settings};
 
 /// How the shard is left.
 #[derive(Debug)]
@@ -158,17 +158,11 @@ impl Lanes {
 
     /// The next call to start now, if there is one. `ends` if no more records will come.
     pub(crate) fn start(&mut self, ends: bool, now: Instant) -> Option<LaneCall> {
-        let lane = *self.free.first()?;
-        let id = loop {
-            let id = match self.due.first() {
-                Some((at, _)) if *at <= now => self.due.pop_first()?.1,
-                Some(_) | None => break self.form(ends, now)?,
-            };
-            if !self.is_closed(id) {
-                break id;
-            }
-            self.jobs.remove(&id);
+        let id = match self.next_due(now) {
+            Some(id) => id,
+            None => self.form(ends, now)?,
         };
+        let lane = self.lane_for(id)?;
         let job = self.jobs.get(&id)?;
         let piece = job.pieces.front()?;
         self.running.insert(
@@ -204,38 +198,63 @@ impl Lanes {
         Some(call)
     }
 
-    /// Makes a job of records that wait, if it is time.
+    /// The next job that can go on: it is time, and its lane is free.
+    fn next_due(&mut self, now: Instant) -> Option<CallId> {
+        loop {
+            let due = self.due.iter().take_while(|(at, _)| *at <= now);
+            let next = due.copied().find(|(_, id)| self.lane_for(*id).is_some());
+            let (at, id) = next?;
+            self.due.remove(&(at, id));
+            if !self.is_closed(id) {
+                return Some(id);
+            }
+            self.jobs.remove(&id);
+        }
+    }
+
+    /// A free lane for this job.
+    fn lane_for(&self, id: CallId) -> Option<usize> {
+        if !self.is_by_key() {
+            return self.free.first().copied();
+        }
+        let piece = self.jobs.get(&id)?.pieces.front()?;
+        // A call without records is of one lane, as is what it is about.
+        let lane = piece
+            .hashes
+            .first()
+            .map_or(Some(0), |hash| usize::try_from(*hash).ok())?;
+        self.free.get(&lane).copied()
+    }
+
+    /// Whether each key has its lane, which then stands for it here: see [`hash`](Self::hash).
+    fn is_by_key(&self) -> bool {
+        self.settings.handler.lane_choice == LaneChoice::ByKey
+    }
+
+    /// Makes a job of records that wait, if it is time. Its lane is free: either any is, or all records of the lane
+    /// that are out keep the others of it waiting.
     fn form(&mut self, ends: bool, now: Instant) -> Option<CallId> {
         let below = match self.leaving {
             None => Number::MAX,
             Some(Leaving::Filling { below }) => below,
             Some(Leaving::Returning | Leaving::Cut) => return None,
         };
-        let Some(oldest) = self.keys.oldest_ready() else {
-            return self.form_empty(ends, now);
-        };
-        let handler = &self.settings.handler;
-        let is_full = self.keys.ready_records() >= handler.batch_records_max
-            || self.keys.ready_bytes() >= handler.batch_bytes_max;
-        // What cannot grow need not wait.
-        let goes = is_full
-            || ends
-            || self.leaving.is_some()
-            || !self.has_room()
-            || self
-                .came(oldest)
-                .is_none_or(|came| came + handler.batch_window <= now);
-        if !goes || oldest >= below {
+        if self.free.is_empty() {
             return None;
         }
+        if self.keys.oldest_ready().is_none() {
+            return self.form_empty(ends, now);
+        }
+        let heap = self.next_heap(below, ends, now)?;
+        let handler = &self.settings.handler;
         let mut records_max = handler.batch_records_max;
-        if self.is_by_record {
+        if self.is_by_record && !self.is_by_key() {
             // Nobody sees the batch, so it is cut for the lanes.
-            let share = self.keys.ready_records().div_ceil(self.free.len().max(1));
+            let share = heap.records.div_ceil(self.free.len());
             records_max = records_max.min(share.max(1));
         }
         let (bytes_max, policy) = (handler.batch_bytes_max, self.settings.failure.policy);
-        let mut piece = self.keys.take(records_max, bytes_max, below);
+        let mut piece = self.keys.take(&heap, records_max, bytes_max, below);
         if policy == FailurePolicy::Divert && self.keys.is_too_heavy(&piece, bytes_max) {
             let reason = GiveUpReason::RecordTooLarge;
             self.note_given_up(&piece, Some(reason));
@@ -257,6 +276,27 @@ impl Lanes {
             self.due.insert((now, rest));
         }
         Some(id)
+    }
+
+    /// Records for which it is time.
+    fn next_heap(&self, below: Number, ends: bool, now: Instant) -> Option<Heap> {
+        let mut heaps = self.keys.heaps(self.is_by_key());
+        heaps.find(|heap| heap.oldest < below && self.goes(heap, ends, now))
+    }
+
+    /// Whether it is time for a call with these.
+    fn goes(&self, heap: &Heap, ends: bool, now: Instant) -> bool {
+        let handler = &self.settings.handler;
+        let is_full =
+            heap.records >= handler.batch_records_max || heap.bytes >= handler.batch_bytes_max;
+        // What cannot grow need not wait.
+        is_full
+            || ends
+            || self.leaving.is_some()
+            || !self.has_room()
+            || self
+                .came(heap.oldest)
+                .is_none_or(|came| came + handler.batch_window <= now)
     }
 
     fn add(&mut self, purpose: Purpose, piece: Piece) -> CallId {
@@ -349,9 +389,11 @@ impl Lanes {
         })
     }
 
-    /// With one lane the order is that of the shard, as if all records had one key.
+    /// With one lane the order is that of the shard, as if all records had one key. Where each key has its lane, all of
+    /// one lane are as one key, named by the lane.
     fn hash(&self, record: &Record) -> KeyHash {
-        if self.settings.handler.lanes == 1 {
+        let lanes = self.settings.handler.lanes;
+        if lanes == 1 {
             return 0;
         }
         let mut hasher = DefaultHasher::new();
@@ -359,7 +401,11 @@ impl Lanes {
         if planted!(SplitsKeys) {
             record.sequence_number.as_str().hash(&mut hasher);
         }
-        hasher.finish()
+        if self.is_by_key() {
+            hasher.finish() % lanes as u64
+        } else {
+            hasher.finish()
+        }
     }
 }
 

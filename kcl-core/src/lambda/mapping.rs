@@ -13,11 +13,23 @@ use super::event::{EMPTY_EVENT_BYTES, EventSource, PAYLOAD_BYTES_MAX};
 use super::filter::FilterCriteria;
 use super::on_failure::OnFailure;
 use super::runtime_api::FunctionSettings;
-use super::window;
+use super::window::{self, FinalInvocation};
 use crate::error::Problem;
 use crate::settings::{
-    DecodeSettings, FailurePolicy, FailureSettings, HandlerSettings, Settings, optional_text, text,
+    DecodeSettings, FailurePolicy, FailureSettings, HandlerSettings, LaneChoice, Settings,
+    optional_text, text,
 };
+
+/// What becomes of a record that is too large for any event: 6 MiB, base64 and all. A stream can have records of 10 MiB.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TooLargeRecord {
+    /// It is given up without an invocation, with the reason `RecordTooLarge`.
+    #[default]
+    GiveUp,
+    /// The function is invoked with it alone. Nothing here needs an event to be smaller; Lambda does.
+    Invoke,
+}
 
 /// What can be set on a mapping. The names and the defaults are Lambda's.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +44,10 @@ pub struct MappingSettings {
     /// `ParallelizationFactor`: invocations for one shard at once: 1 to 10. Default 1. Records with one partition key
     /// are in one at a time.
     pub parallelization_factor: usize,
+    /// Which of those invocations a record goes to. Default: whichever comes next. With
+    /// [`LaneChoice::ByKey`] a process of a function sees all records of its keys. Lambda's is a hash that is not
+    /// documented.
+    pub lane_choice: LaneChoice,
     /// `BisectBatchOnFunctionError`: whether a batch that failed comes again in halves. Default no. A cut does not use
     /// up an attempt.
     pub bisect_batch_on_function_error: bool,
@@ -46,6 +62,10 @@ pub struct MappingSettings {
     /// invocation to the next. Default: none (Lambda's 0). Not together with a parallelization factor.
     #[serde(with = "optional_text")]
     pub tumbling_window: Option<Duration>,
+    /// What the last invocation of a window has beside the state. Default: nothing. Lambda's is not documented.
+    pub final_invocation: FinalInvocation,
+    /// What becomes of a record that fits into no event. Default: it is given up. Lambda's is not documented.
+    pub too_large_record: TooLargeRecord,
     /// `FunctionResponseTypes` with `ReportBatchItemFailures`: whether the response says which records failed. Default
     /// no: the response says nothing.
     pub report_batch_item_failures: bool,
@@ -64,10 +84,13 @@ impl Default for MappingSettings {
             batch_size: 100,
             batching_window: Duration::ZERO,
             parallelization_factor: 1,
+            lane_choice: LaneChoice::Free,
             bisect_batch_on_function_error: false,
             maximum_retry_attempts: None,
             maximum_record_age: None,
             tumbling_window: None,
+            final_invocation: FinalInvocation::Empty,
+            too_large_record: TooLargeRecord::GiveUp,
             report_batch_item_failures: false,
             retry_delay_min: Duration::from_millis(100),
             retry_delay_max: Duration::from_secs(60),
@@ -117,6 +140,11 @@ impl MappingSettings {
                 (self.retry_delay_min..=day).contains(&self.retry_delay_max),
                 "retry_delay_max",
                 "must be at least retry_delay_min and at most one day",
+            ),
+            (
+                self.final_invocation == FinalInvocation::Empty || self.tumbling_window.is_some(),
+                "final_invocation",
+                "is about windows; set tumbling_window, or leave it out",
             ),
         ];
         let broken = rules.into_iter().filter(|(ok, ..)| !ok);
@@ -254,16 +282,24 @@ impl Mapping {
         problems
     }
 
+    /// How much an event has room for beside what each has.
+    pub(crate) fn records_bytes_max(&self) -> usize {
+        let reserved = self
+            .settings
+            .tumbling_window
+            .map_or(0, |_| window::RESERVE_BYTES);
+        PAYLOAD_BYTES_MAX - EMPTY_EVENT_BYTES - reserved
+    }
+
     /// Sets the engine to what the mapping says.
     pub(crate) fn apply(&self, worker: &mut Settings) {
         let mapping = &self.settings;
         worker.decode = DecodeSettings { deaggregate: false };
         worker.handler = HandlerSettings {
             lanes: mapping.parallelization_factor,
+            lane_choice: mapping.lane_choice,
             batch_records_max: mapping.batch_size,
-            batch_bytes_max: PAYLOAD_BYTES_MAX
-                - EMPTY_EVENT_BYTES
-                - mapping.tumbling_window.map_or(0, |_| window::RESERVE_BYTES),
+            batch_bytes_max: self.records_bytes_max(),
             batch_window: mapping.batching_window,
             ..worker.handler.clone()
         };

@@ -8,9 +8,9 @@
 //!                     └─┘ a record of this window; with a state that is too large: ▶ Ending, early
 //! ```
 //!
-//! The last invocation of a window has its state and no records. It blocks the shard until it succeeds. Only then may the
-//! checkpoint move over the records of the window, as only then is nothing owed but to records behind it: a worker that
-//! goes on elsewhere has no state, and begins the window again.
+//! The last invocation of a window has its state and no records, or, if it is so set, its last records. It blocks the shard
+//! until it succeeds. Only then may the checkpoint move over the records of the window, as only then is nothing owed but
+//! to records behind it: a worker that goes on elsewhere has no state, and begins the window again.
 //!
 //! AWS does not say how long a window waits for records that are late, nor whether it ends by time alone. Here one that
 //! arrived before the open window goes into that; and a window ends without a later record once the shard is read to its
@@ -27,7 +27,7 @@ use tokio::time::Instant;
 use super::event::{EventSource, PAYLOAD_BYTES_MAX, RecordJson, records_json, to_json};
 use super::response::{Verdict, judge};
 use crate::error::Problem;
-use crate::model::{Record, ShardId};
+use crate::model::{Record, SequenceNumber, ShardId};
 
 /// The largest state that a window goes on with, in bytes of JSON: 1 MiB.
 pub const STATE_BYTES_MAX: usize = 1024 * 1024;
@@ -85,6 +85,19 @@ impl Bounds {
     }
 }
 
+/// What the last invocation of a window has beside its state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FinalInvocation {
+    /// No records: it comes behind the invocations with records.
+    #[default]
+    Empty,
+    /// The last records of the window, if a record of a later one is at hand behind them: one invocation less. A
+    /// window that ends by time or with its shard has none left by then. If those records are given up, a last
+    /// invocation without records follows.
+    LastRecords,
+}
+
 /// What has to be done first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Due {
@@ -92,6 +105,8 @@ pub enum Due {
     Nothing,
     /// Invoke the function with so many of the records.
     Aggregate(usize),
+    /// Invoke the function with so many of the records, which are the last of the window, for the last time in it.
+    Last(usize),
     /// Invoke the function for the last time in this window, without records. They wait.
     Final,
 }
@@ -103,7 +118,7 @@ pub enum Answer {
     Failed,
     /// It succeeded, and says so much of its records. The state is kept unless none of them is done.
     Taken(Verdict),
-    /// The window is over; everything before is done with.
+    /// The window is over; everything before is done with, and so are the records of the invocation.
     Closed,
 }
 
@@ -114,6 +129,8 @@ enum State {
         window: Bounds,
         state: Box<RawValue>,
         closes_at: Instant,
+        /// Its last record, if that goes into its last invocation and is known for it.
+        last: Option<SequenceNumber>,
     },
     Ending {
         window: Bounds,
@@ -126,6 +143,7 @@ enum State {
 #[derive(Debug)]
 pub struct Windows {
     length: Duration,
+    final_invocation: FinalInvocation,
     state: State,
 }
 
@@ -135,8 +153,16 @@ impl Windows {
     pub const fn new(length: Duration) -> Self {
         Self {
             length,
+            final_invocation: FinalInvocation::Empty,
             state: State::Closed,
         }
+    }
+
+    /// Another last invocation than the default, [`FinalInvocation::Empty`].
+    #[must_use]
+    pub const fn with_final_invocation(mut self, final_invocation: FinalInvocation) -> Self {
+        self.final_invocation = final_invocation;
+        self
     }
 
     /// What is due, with these records next. Opens a window for them if none is open.
@@ -167,17 +193,45 @@ impl Windows {
             .max();
         let left = arrived.and_then(|arrived| window.end.duration_since(arrived).ok());
         let closing = now + left.unwrap_or_default() + GRACE;
+        // Kept for when it comes again: without what is behind it then.
+        let found = match self.final_invocation {
+            FinalInvocation::Empty => None,
+            FinalInvocation::LastRecords if count == records.len() => None,
+            FinalInvocation::LastRecords => records[..count].last(),
+        };
+        let found = found.map(|record| record.sequence_number.clone());
         match &mut self.state {
-            State::Open { closes_at, .. } => *closes_at = closing,
+            State::Open {
+                closes_at, last, ..
+            } => {
+                *closes_at = closing;
+                *last = found.or_else(|| last.take());
+            }
             State::Closed | State::Ending { .. } => {
                 self.state = State::Open {
                     window,
                     state: fresh(),
                     closes_at: closing,
+                    last: found,
                 };
             }
         }
-        Due::Aggregate(count)
+        if self.ends_with(&records[..count]) {
+            Due::Last(count)
+        } else {
+            Due::Aggregate(count)
+        }
+    }
+
+    /// Whether these are known to be the last records of the open window.
+    fn ends_with(&self, records: &[Record]) -> bool {
+        match &self.state {
+            State::Open { last, .. } => {
+                let newest = records.last().map(|record| &record.sequence_number);
+                newest.is_some() && newest == last.as_ref()
+            }
+            State::Closed | State::Ending { .. } => false,
+        }
     }
 
     /// When [`pass`](Self::pass) is due, if the shard is read to its tip by then.
@@ -227,7 +281,7 @@ impl Windows {
     ) -> Option<Bytes> {
         let (window, state, is_final, is_early) = match &self.state {
             State::Closed => return None,
-            State::Open { window, state, .. } => (window, state, false, false),
+            State::Open { window, state, .. } => (window, state, self.ends_with(records), false),
             State::Ending {
                 window,
                 state,
@@ -255,6 +309,7 @@ impl Windows {
         let Some(new) = state_in(body) else {
             return Answer::Failed;
         };
+        let is_last = self.ends_with(records);
         match &mut self.state {
             State::Ending { .. } => {
                 self.state = State::Closed;
@@ -268,6 +323,10 @@ impl Windows {
                     Verdict::Done
                 };
                 match verdict {
+                    Verdict::Done if is_last => {
+                        self.state = State::Closed;
+                        return Answer::Closed;
+                    }
                     Verdict::RetryAll | Verdict::RetryFrom(0) => {}
                     Verdict::Done | Verdict::RetryFrom(_) => {
                         let is_too_large = new.get().len() > STATE_BYTES_MAX;

@@ -26,7 +26,7 @@ use crate::env::Env;
 use crate::error::{Error, ErrorKind};
 use crate::event::FailureCause;
 use crate::lambda::event::{EncodedLen, uuid};
-use crate::lambda::mapping::Mapping;
+use crate::lambda::mapping::{Mapping, TooLargeRecord};
 use crate::lambda::response::{Verdict, judge};
 use crate::model::{Record, ShardId};
 use crate::port::{BoxError, Failed, HandlerBatch, HandlerContext, Hold, Outcome};
@@ -88,7 +88,7 @@ struct ShardFunction {
 impl LambdaDoor {
     pub(crate) fn new(mapping: Arc<Mapping>, function: Arc<dyn Function>, env: &Env) -> Self {
         Self(Arc::new(ShardFunction {
-            windowed: mapping.settings.tumbling_window.map(Windowed::new),
+            windowed: Windowed::new(&mapping.settings),
             mapping,
             function,
             env: env.clone(),
@@ -122,8 +122,14 @@ impl Handler for LambdaDoor {
     }
 
     fn weigh(&self, shard: &ShardId) -> Option<Weigh> {
-        let len = EncodedLen::new(&self.0.mapping.source, shard);
-        Some(Arc::new(move |record| len.of(record)))
+        let mapping = &self.0.mapping;
+        let len = EncodedLen::new(&mapping.source, shard);
+        let heaviest = match mapping.settings.too_large_record {
+            TooLargeRecord::GiveUp => usize::MAX,
+            // It fills a batch, and so comes alone.
+            TooLargeRecord::Invoke => mapping.records_bytes_max(),
+        };
+        Some(Arc::new(move |record| len.of(record).min(heaviest)))
     }
 }
 

@@ -6,6 +6,20 @@ use serde::{Deserialize, Serialize};
 
 use super::text;
 
+/// Which lane of a shard a partition key goes to. Either way a key is in one call at a time, in order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LaneChoice {
+    /// Whichever is free: a record that takes long or fails holds up its own key alone, and what a lane keeps in memory
+    /// is about any key.
+    #[default]
+    Free,
+    /// Always the same, by a hash of the key, as long as the worker has the shard: what a lane keeps in memory, such as
+    /// the process of a function, sees all records of its keys. A record that takes long or fails holds up all keys
+    /// of its lane.
+    ByKey,
+}
+
 /// How records are handed to a handler: a [`BatchHandler`](crate::BatchHandler), a closure, a stream. A
 /// [`RecordProcessor`](crate::RecordProcessor) gets whole pages, one after the other, and none of this applies.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,6 +28,8 @@ pub struct HandlerSettings {
     /// Calls that one shard may have at once. Default 1: the order of the whole shard. With more, the order is that
     /// of each partition key. 1 to 1,000.
     pub lanes: usize,
+    /// Which of them a partition key goes to. Default: whichever is free.
+    pub lane_choice: LaneChoice,
     /// Records in one call, at most. Default 100. A handler of single records is called for each of them, and
     /// this says how many at most are counted as settled together. 1 to 10,000.
     pub batch_records_max: usize,
@@ -35,6 +51,7 @@ impl Default for HandlerSettings {
     fn default() -> Self {
         Self {
             lanes: 1,
+            lane_choice: LaneChoice::Free,
             batch_records_max: 100,
             batch_bytes_max: 4 * 1024 * 1024,
             batch_window: Duration::ZERO,

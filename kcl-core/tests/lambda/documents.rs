@@ -7,7 +7,8 @@ use std::time::Duration;
 use kcl_core::contract::FixedOwnership;
 use kcl_core::event::{Event, GiveUpReason};
 use kcl_core::lambda::destination::Payload;
-use kcl_core::lambda::mapping::MappingSettings;
+use kcl_core::lambda::event::PAYLOAD_BYTES_MAX;
+use kcl_core::lambda::mapping::{MappingSettings, TooLargeRecord};
 use kcl_core::lambda::on_failure::OnFailureMessage;
 use serde_json::json;
 
@@ -42,6 +43,10 @@ pub(crate) fn cases() -> Vec<Case> {
             what_fits_nowhere_never_reaches_the_function
         ),
         case!(["6.3 too large a record"], the_word_for_it_can_be_chosen),
+        case!(
+            ["6.3 too large a record"],
+            a_function_can_be_invoked_with_what_is_too_large
+        ),
         case!(
             ["6.6 never invoked", "6.1 MaximumRecordAgeInSeconds"],
             what_is_too_old_never_reaches_the_function
@@ -165,6 +170,22 @@ async fn what_fits_nowhere_never_reaches_the_function() {
     assert_eq!(document.get("responseContext"), None);
     assert_eq!(document["KinesisBatchInfo"]["startSequenceNumber"], "2");
     assert_eq!(run.finished, 1);
+}
+
+/// Alone, whatever is beside it.
+async fn a_function_can_be_invoked_with_what_is_too_large() {
+    let large = "x".repeat(4_800_000);
+    let settings = MappingSettings {
+        too_large_record: TooLargeRecord::Invoke,
+        batching_window: 10 * SECOND,
+        ..once()
+    };
+    let records = ["one", &large, "three"];
+    let run = run(&records, mapping(settings), does_nothing).await;
+    assert!(run.calls == [["one"], [&large], ["three"]], "not alone");
+    assert_eq!((run.documents.len(), run.finished), (0, 1));
+    let bytes = serde_json::to_vec(&run.events[1]).unwrap().len();
+    assert!(bytes > PAYLOAD_BYTES_MAX, "{bytes}");
 }
 
 /// Records that were too old when they came.

@@ -1,5 +1,6 @@
 //! 6.3, several invocations of one shard at once.
 
+use kcl_core::LaneChoice;
 use kcl_core::lambda::mapping::MappingSettings;
 
 use crate::stage::{Answer, Call, SECOND, fails_on_bad, mapping, run};
@@ -18,6 +19,10 @@ pub(crate) fn cases() -> Vec<Case> {
         case!(
             ["6.3 key to lane"],
             a_blocked_key_holds_up_no_other_as_keys_take_the_lane_that_is_free
+        ),
+        case!(
+            ["6.3 key to lane"],
+            a_blocked_key_holds_up_those_of_its_lane_if_each_has_one
         ),
         case!(["6.1 ParallelizationFactor"], one_lane_is_the_default),
     ]
@@ -83,6 +88,24 @@ async fn a_blocked_key_holds_up_no_other_as_keys_take_the_lane_that_is_free() {
     let run = run(&records, mapping(settings), fails_on_bad).await;
     let called = |key: &&String| run.calls.iter().any(|texts| texts[0] == **key);
     assert_eq!(others.iter().filter(called).count(), others.len());
+    assert_eq!(run.checkpoint, "TRIM_HORIZON");
+}
+
+/// By a hash, and no others.
+async fn a_blocked_key_holds_up_those_of_its_lane_if_each_has_one() {
+    let settings = MappingSettings {
+        batch_size: 1,
+        parallelization_factor: 2,
+        lane_choice: LaneChoice::ByKey,
+        ..MappingSettings::default()
+    };
+    let others: Vec<_> = (0..40).map(|key| format!("key {key}")).collect();
+    let records = [&["bad".to_owned()], others.as_slice()].concat();
+    let records: Vec<_> = records.iter().map(String::as_str).collect();
+    let run = run(&records, mapping(settings), fails_on_bad).await;
+    let called = |key: &&String| run.calls.iter().any(|texts| texts[0] == **key);
+    let called = others.iter().filter(called).count();
+    assert!((10..=30).contains(&called), "half of 40, about: {called}");
     assert_eq!(run.checkpoint, "TRIM_HORIZON");
 }
 

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use kcl_core::lambda::mapping::MappingSettings;
-use kcl_core::lambda::window;
+use kcl_core::lambda::window::{self, FinalInvocation};
 use kcl_core::*;
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde_json::{Value, json};
@@ -28,6 +28,10 @@ pub(crate) fn cases() -> Vec<Case> {
         case!(
             ["6.7 bounds", "6.7 last invocation"],
             a_record_of_a_later_window_ends_the_open_one
+        ),
+        case!(
+            ["6.7 records of the last invocation"],
+            the_last_records_can_go_into_the_last_invocation
         ),
         case!(["6.7 event"], the_event_has_its_window_and_no_other_field),
         case!(
@@ -120,6 +124,48 @@ async fn a_record_of_a_later_window_ends_the_open_one() {
     // The shard's end closes its window.
     let last = second.last().unwrap();
     assert_eq!((last.is_final, last.sum), (true, 1_000 + 1_001 + 1_002));
+    assert_eq!(durable(&leases), "SHARD_END");
+}
+
+/// If a later record is behind them. If not, or if they are given up, one without records ends the window.
+async fn the_last_records_can_go_into_the_last_invocation() {
+    let (windows, source, leases) = shard();
+    let numbers: Vec<_> = (1..=2_001).map(|number| number.to_string()).collect();
+    let numbers: Vec<_> = numbers.iter().map(String::as_str).collect();
+    put(&source, &numbers);
+    source.close("s", &[]);
+    let settings = MappingSettings {
+        batch_size: 10_000,
+        maximum_retry_attempts: Some(1),
+        final_invocation: FinalInvocation::LastRecords,
+        ..of(1)
+    };
+    let worker = windows.worker(&source, &leases, settings, |call, number| {
+        // Those of the second window, which come in two batches: without the state, and then with an error.
+        let is_second = call.window == "00:01" && !call.texts.is_empty();
+        match (is_second, number) {
+            (false, _) => Ok(None),
+            (true, 3) => Ok(Some(json!({}))),
+            (true, _) => Err("bad"),
+        }
+    });
+    finish(worker).await;
+    let calls = windows.calls();
+    let marks = calls
+        .iter()
+        .map(|call| (call.texts.len(), call.sum, call.is_final));
+    let expected = [
+        (100, 0, false),
+        (899, 5_050, true),
+        (601, 0, false),
+        (601, 0, false),
+        (399, 0, true),
+        (399, 0, true),
+        (0, 0, true),
+        (2, 0, false),
+        (0, 2_000 + 2_001, true),
+    ];
+    assert_eq!(marks.collect::<Vec<_>>(), expected);
     assert_eq!(durable(&leases), "SHARD_END");
 }
 
@@ -406,6 +452,11 @@ async fn windows_have_the_range_of_the_service_and_one_lane() {
         ..of(60)
     };
     assert_eq!(problems(several), 1);
+    let without = MappingSettings {
+        final_invocation: FinalInvocation::LastRecords,
+        ..MappingSettings::default()
+    };
+    assert_eq!(problems(without), 1, "there is no window");
 }
 
 /// A call with several invocations in it asks before each whether the shard is still held.

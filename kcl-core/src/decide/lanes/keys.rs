@@ -30,6 +30,16 @@ struct Key {
     out: usize,
 }
 
+/// Records that can go into one call together.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Heap {
+    pub(super) oldest: Number,
+    /// All are of this key; nothing if keys may be mixed.
+    key: Option<KeyHash>,
+    pub(super) records: usize,
+    pub(super) bytes: usize,
+}
+
 #[derive(Default)]
 pub(super) struct Keys {
     /// How much of a batch a record takes, if not its bytes.
@@ -70,13 +80,20 @@ impl Keys {
         }
     }
 
-    /// Takes records out, the oldest first, up to these bounds; one at least. Those at `below` and beyond stay.
-    pub(super) fn take(&mut self, records_max: usize, bytes_max: usize, below: Number) -> Piece {
-        let mut taken = Taken::with_capacity(self.ready_records.min(records_max));
+    /// Takes records of this heap out, the oldest first, up to these bounds; one at least. Those at `below` and beyond
+    /// stay.
+    pub(super) fn take(
+        &mut self,
+        heap: &Heap,
+        records_max: usize,
+        bytes_max: usize,
+        below: Number,
+    ) -> Piece {
+        let mut taken = Taken::with_capacity(heap.records.min(records_max));
         let mut bytes = 0;
         while taken.len() < records_max
             && bytes < bytes_max
-            && let Some((&oldest, &hash)) = self.ready.first_key_value()
+            && let Some((oldest, hash)) = self.next_of(heap)
             && oldest < below
         {
             let before = taken.len();
@@ -99,6 +116,18 @@ impl Keys {
             }
         }
         taken.into_piece()
+    }
+
+    /// The oldest record of a heap that can be taken, and its key.
+    fn next_of(&self, heap: &Heap) -> Option<(Number, KeyHash)> {
+        let Some(hash) = heap.key else {
+            return self
+                .ready
+                .first_key_value()
+                .map(|(number, hash)| (*number, *hash));
+        };
+        let key = self.keys.get(&hash).filter(|key| key.out == 0)?;
+        key.waiting.front().map(|oldest| (oldest.number, hash))
     }
 
     /// These records are not out any more.
@@ -181,12 +210,25 @@ impl Keys {
         self.ready.first_key_value().map(|(number, _)| *number)
     }
 
-    pub(super) const fn ready_records(&self) -> usize {
-        self.ready_records
-    }
-
-    pub(super) const fn ready_bytes(&self) -> usize {
-        self.ready_bytes
+    /// All that can be taken: together, or key by key, the oldest first.
+    pub(super) fn heaps(&self, by_key: bool) -> impl Iterator<Item = Heap> {
+        let all = self.oldest_ready().filter(|_| !by_key).map(|oldest| Heap {
+            oldest,
+            key: None,
+            records: self.ready_records,
+            bytes: self.ready_bytes,
+        });
+        let single = self.ready.iter().filter(move |_| by_key);
+        let single = single.filter_map(|(oldest, hash)| {
+            let key = self.keys.get(hash)?;
+            Some(Heap {
+                oldest: *oldest,
+                key: Some(*hash),
+                records: key.waiting.len(),
+                bytes: key.bytes,
+            })
+        });
+        all.into_iter().chain(single)
     }
 
     /// Whether no record waits.

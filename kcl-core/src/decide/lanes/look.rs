@@ -33,7 +33,8 @@ impl Lanes {
         let running = self.running.values();
         let long = running.map(|running| running.told + RUNS_LONG).min();
         let is_free = !self.free.is_empty();
-        let due = self.due.first().map(|(at, _)| *at).filter(|_| is_free);
+        let mut due = self.due.iter().map(|(at, _)| *at).filter(|_| is_free);
+        let due = due.find(|at| *at > now);
         let oldest = self.keys.oldest_ready().filter(|_| is_free);
         let window = oldest.and_then(|oldest| self.came(oldest));
         let window = window.map(|came| came + self.settings.handler.batch_window);

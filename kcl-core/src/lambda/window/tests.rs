@@ -3,7 +3,6 @@
 use serde_json::{Value, json as value};
 
 use super::*;
-use crate::model::SequenceNumber;
 
 const SECOND: Duration = Duration::from_secs(1);
 /// 2020-12-09T07:04:00Z, a multiple of two minutes.
@@ -107,6 +106,56 @@ async fn a_state_goes_from_one_invocation_to_the_next_and_ends_with_its_window()
     let next = event(&windows, &records[2..]);
     assert_eq!(next["state"], value!({}), "it is dropped with its window");
     assert_eq!(next["window"]["start"], "2020-12-09T07:06:00Z");
+}
+
+/// 6.10: whether the last invocation has records is not known.
+#[tokio::test(start_paused = true)]
+async fn the_last_records_of_a_window_can_go_into_its_last_invocation() {
+    let now = Instant::now();
+    let mut windows = windows().with_final_invocation(FinalInvocation::LastRecords);
+    let records = [record(1, 1.0), record(2, 2.0), record(3, 130.0)];
+    assert_eq!(windows.due(&records[..1], now), Due::Aggregate(1));
+    assert_eq!(
+        event(&windows, &records[..1])["isFinalInvokeForWindow"],
+        false
+    );
+    windows.answered(br#"{"state": {"n": 1}}"#, &records[..1], true);
+    assert_eq!(windows.due(&records[1..], now), Due::Last(1));
+    let last = event(&windows, &records[1..2]);
+    assert_eq!(last["isFinalInvokeForWindow"], true);
+    assert_eq!(last["Records"].as_array().unwrap().len(), 1);
+    assert_eq!(last["state"], value!({"n": 1}));
+
+    // What it reports comes again, as the last; what is given up leaves the window to end without records.
+    let reports = br#"{"state": {"n": 2}, "batchItemFailures": [{"itemIdentifier": "2"}]}"#;
+    assert_eq!(
+        windows.answered(reports, &records[1..2], true),
+        Answer::Taken(Verdict::RetryFrom(0))
+    );
+    assert_eq!(windows.due(&records[1..], now), Due::Last(1));
+    assert_eq!(windows.due(&records[2..], now), Due::Final);
+    let empty = event(&windows, &[]);
+    assert_eq!(
+        (&empty["state"], &empty["isFinalInvokeForWindow"]),
+        (&value!({"n": 1}), &value!(true))
+    );
+    assert_eq!(
+        windows.answered(br#"{"state": {}}"#, &[], true),
+        Answer::Closed
+    );
+
+    // Nothing is behind the third, so the window ends without records.
+    assert_eq!(windows.due(&records[2..], now), Due::Aggregate(1));
+    let done = br#"{"state": {"n": 3}}"#;
+    assert_eq!(
+        windows.answered(done, &records[2..], true),
+        Answer::Taken(Verdict::Done)
+    );
+    assert!(windows.is_open());
+    let later = [record(4, 131.0), record(5, 250.0)];
+    assert_eq!(windows.due(&later, now), Due::Last(1));
+    assert_eq!(windows.answered(done, &later[..1], true), Answer::Closed);
+    assert!(!windows.is_open());
 }
 
 /// 6.7: a response without `state` counts as failed, in the last invocation as well.

@@ -2,12 +2,12 @@
 //! meanwhile.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::{Event, Failing, ShardFunction, failure, reported};
 use crate::event::FailureCause;
+use crate::lambda::mapping::MappingSettings;
 use crate::lambda::response::Verdict;
 use crate::lambda::window::{Answer, Due, Windows};
 use crate::model::{Record, SequenceNumber};
@@ -20,11 +20,14 @@ pub(super) struct Windowed {
 }
 
 impl Windowed {
-    pub(super) fn new(length: Duration) -> Self {
-        Self {
-            windows: tokio::sync::Mutex::new(Windows::new(length)),
+    /// Nothing if the mapping has no windows.
+    pub(super) fn new(mapping: &MappingSettings) -> Option<Self> {
+        let windows = Windows::new(mapping.tumbling_window?);
+        let windows = windows.with_final_invocation(mapping.final_invocation);
+        Some(Self {
+            windows: tokio::sync::Mutex::new(windows),
             held: Mutex::default(),
-        }
+        })
     }
 
     /// What is held: all records of the window that is open.
@@ -65,7 +68,7 @@ impl ShardFunction {
             windowed.note(windows, rest, now);
             let given = match due {
                 Due::Nothing => return Outcome::Done,
-                Due::Aggregate(count) => &rest[..count],
+                Due::Aggregate(count) | Due::Last(count) => &rest[..count],
                 Due::Final => &[],
             };
             // The machine asked before the first.
@@ -82,8 +85,7 @@ impl ShardFunction {
             };
             let reports = self.mapping.settings.report_batch_item_failures;
             match windows.answered(&body, given, reports) {
-                Answer::Closed => {}
-                Answer::Taken(Verdict::Done) => done += given.len(),
+                Answer::Closed | Answer::Taken(Verdict::Done) => done += given.len(),
                 Answer::Taken(verdict @ (Verdict::RetryFrom(_) | Verdict::RetryAll)) => {
                     windowed.note(windows, rest, now);
                     return within(reported(verdict, done, &shard), done + given.len());
@@ -100,11 +102,11 @@ impl ShardFunction {
 }
 
 impl Failing {
-    /// What follows on a failure behind so many records that are done. The last invocation of a window blocks the
-    /// shard until it succeeds, and has nothing to do with the records that wait for it.
+    /// What follows on a failure behind so many records that are done. A last invocation of a window without records
+    /// blocks the shard until it succeeds, and has nothing to do with the records that wait for it.
     fn of(self, due: Due, done: usize) -> Outcome {
         match (due, self) {
-            (Due::Aggregate(count), Self::Failed(failed)) => {
+            (Due::Aggregate(count) | Due::Last(count), Self::Failed(failed)) => {
                 Outcome::FailedWithin(done..done + count, failed)
             }
             (Due::Nothing, Self::Failed(failed)) => Outcome::FailedFrom(done, failed),

@@ -17,6 +17,8 @@ struct Rig {
     taken: Number,
     /// The calls that run.
     calls: BTreeMap<CallId, LaneCall>,
+    /// The lane of each key, where each has one.
+    lane_of: BTreeMap<u64, usize>,
     /// Settled by the rig's word.
     settled: BTreeSet<Number>,
     diverted: BTreeSet<Number>,
@@ -40,6 +42,7 @@ impl Rig {
         let mut rng = fastrand::Rng::with_seed(seed);
         let handler = HandlerSettings {
             lanes: rng.usize(1..5),
+            lane_choice: *rng.choice(&[LaneChoice::Free, LaneChoice::ByKey]).unwrap(),
             batch_records_max: rng.usize(1..8),
             batch_window: SECOND * rng.u32(0..3),
             unsettled_records_max: rng.usize(5..60),
@@ -63,6 +66,7 @@ impl Rig {
             poison: (0..200).filter(|_| rng.u8(..12) == 0).collect(),
             taken: 0,
             calls: BTreeMap::new(),
+            lane_of: BTreeMap::new(),
             settled: BTreeSet::new(),
             diverted: BTreeSet::new(),
             seen: BTreeSet::new(),
@@ -100,6 +104,13 @@ impl Rig {
         assert!((1..=handler.batch_records_max).contains(&call.records.len()));
         let numbers: Vec<_> = call.records.iter().map(number_of).collect();
         assert!(numbers.is_sorted(), "{numbers:?} are not in order");
+        if handler.lane_choice == LaneChoice::ByKey {
+            for number in &numbers {
+                let key = self.key(*number);
+                let lane = *self.lane_of.entry(key).or_insert(call.lane);
+                assert_eq!(lane, call.lane, "a key in another lane");
+            }
+        }
         let limit = self.settings.failure.attempts_max.unwrap();
         match &call.errand {
             Errand::Handle => assert!(call.attempt <= limit, "one attempt too many"),

@@ -160,6 +160,42 @@ fn a_key_is_in_one_call_at_a_time_and_others_pass_it() {
 }
 
 #[test]
+fn a_key_can_have_its_lane_where_others_of_it_wait() {
+    let handler = HandlerSettings {
+        lane_choice: LaneChoice::ByKey,
+        batch_records_max: 2,
+        batch_window: SECOND,
+        ..with_lanes(2)
+    };
+    let mut bench = Bench::new(handler, divert_after(1));
+    // `lane 0` and `lane 1`, by the hash.
+    let lane = |key: &str| bench.lanes.hash(&record(0, key, ""));
+    let of_lane = |wanted| ('a'..='z').filter(move |key| lane(&key.to_string()) == wanted);
+    let (zeros, ones): (Vec<_>, Vec<_>) = (of_lane(0).collect(), of_lane(1).collect());
+    let text = String::from_iter([zeros[0], ones[0], ones[1], zeros[1], ones[2]]);
+    bench.take(&text);
+    let calls = ["0 in 0, try 1: [0, 3]", "1 in 1, try 1: [1, 2]"];
+    assert_eq!(bench.start(), calls, "both are full");
+    bench.take(&zeros[2].to_string());
+    bench.later(SECOND);
+    assert!(bench.start().is_empty(), "both lanes are busy");
+    bench.returned(1, Outcome::Done);
+    assert_eq!(bench.start(), ["2 in 1, try 1: [4]"]);
+    bench.returned(2, Outcome::Done);
+    assert!(
+        bench.start().is_empty(),
+        "lane 1 is free, and not for these"
+    );
+    bench.returned(0, Outcome::FailedFrom(1, failed()));
+    assert_eq!(bench.start(), ["0 in 0, divert after 1: [3]"]);
+    assert_eq!(bench.settled(), "3");
+    bench.returned(0, Outcome::Done);
+    assert_eq!(bench.start(), ["3 in 0, try 1: [5]"]);
+    bench.returned(3, Outcome::Done);
+    assert_eq!(bench.settled(), "6");
+}
+
+#[test]
 fn records_that_the_user_sees_one_by_one_are_spread_over_the_lanes() {
     let mut bench = Bench::of(true, with_lanes(4), FailureSettings::default());
     bench.take("abcdefgh");
