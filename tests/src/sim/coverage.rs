@@ -64,7 +64,9 @@ pub fn must_strike(with_rare: bool) -> Vec<String> {
     let moments = moments.filter(|(strike, moment)| can_be(*strike, *moment));
     let fates = Fate::NAMES.into_iter();
     let requests = fates.flat_map(|fate| Subject::ALL.map(|subject| (fate, subject)));
-    let requests = requests.filter(|(_, subject)| with_rare || !subject.is_rare());
+    // A start is written once for each stream.
+    let is_rare = |subject: Subject| subject.is_rare() || subject == Subject::Start;
+    let requests = requests.filter(|(_, subject)| with_rare || !is_rare(*subject));
     let moments = moments.map(|(strike, moment)| cell(strike, moment));
     let pushes = PushFault::ALL.into_iter();
     let pushes = pushes.flat_map(|fault| PUSH_MOMENTS.map(|moment| (fault, moment)));

@@ -10,11 +10,17 @@ use crate::sim::subject::Subject;
 /// What a worker asks in ten seconds whatever it reads: proofs of life, looks at the watch and at the table.
 const BASE: usize = 80;
 
+/// What it asks besides when it starts: who is there, which shards there are, a row of its own.
+const START: usize = 10;
+
 /// What it asks for each shard that was made or closed just now: rows to make and to end, leases to take, looks.
 const CHANGE: usize = 10;
 
 /// What is just now: the ten seconds, and until all have seen it.
 const JUST_NOW: Duration = Duration::from_secs(15);
+
+/// Over how long its requests are counted.
+const COUNTED: Duration = Duration::from_secs(10);
 
 /// By how much it may be more while things fail and are tried again, and while all recovers.
 const STORM: usize = 2;
@@ -88,7 +94,11 @@ pub(super) fn no_worker_asks_too_much(ledger: &Ledger, event: &Event) -> Verdict
         true => known.traffic.batches(ledger.now),
         false => 0,
     };
-    let due = BASE + ledger.expect.shard_requests * shards + commits + CHANGE * changes;
+    let start = match known.started + COUNTED >= ledger.now {
+        true => START,
+        false => 0,
+    };
+    let due = BASE + start + ledger.expect.shard_requests * shards + commits + CHANGE * changes;
     let most = if is_at_rest(ledger, RECOVERS) {
         due
     } else {

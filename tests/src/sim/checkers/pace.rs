@@ -82,7 +82,11 @@ pub(super) fn nothing_waits_for_long(ledger: &Ledger, event: &Event) -> Verdict 
         let Some(row) = of.row.as_ref().filter(|row| !row.checkpoint.is_end()) else {
             continue;
         };
-        let Some(holder) = ledger.holder(row) else {
+        // Whose lease outlives its holder, L1 looks at.
+        let holder = ledger.holder(row);
+        let Some(holder) =
+            holder.filter(|it| ledger.processes.get(it).is_some_and(|it| it.running))
+        else {
             continue;
         };
         let from = of.reached.max(
