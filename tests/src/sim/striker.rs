@@ -1,11 +1,12 @@
 //! Makes happen what the plan says: when its time comes, or at the first critical moment after it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
 use kinesis_emulator::Clock;
-use tokio::sync::mpsc;
+use tokio::sync::{RwLock, mpsc};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::clock::Calendar;
@@ -35,6 +36,8 @@ pub struct Striker {
     pub clocks: (Clock, Calendar),
     /// Who is stopped, killed and frozen.
     pub commands: BTreeMap<u8, mpsc::Sender<Command>>,
+    /// Shared by reshards, and alone by a day that passes: one that is under way closes its shards before or after it.
+    pub reshards: Arc<RwLock<()>>,
     /// Until when the operator acts on what he is told: workers name one lost shard after the other.
     pub on_call: Instant,
 }
@@ -98,8 +101,10 @@ impl Striker {
             }
             Incident::Day => {
                 self.struck(Strike::Day, None);
+                let alone = self.reshards.write().await;
                 self.stream.settle_all().await?;
                 self.pass_a_day().await;
+                drop(alone);
                 self.clean_up_after_losses().await?;
             }
             Incident::Split(place) => {
@@ -180,6 +185,7 @@ impl Striker {
     }
 
     async fn reshard(&self, place: u8, is_split: bool) {
+        let _among_others = self.reshards.read().await;
         let done = if is_split {
             self.stream.split(place).await
         } else {

@@ -134,6 +134,7 @@ impl World {
             stream: self.stream.clone(),
             clocks: (self.clock.clone(), self.calendar.clone()),
             commands,
+            reshards: Arc::default(),
             on_call: self.zero + self.plan.quiet,
         };
         self.age(&mut side);
