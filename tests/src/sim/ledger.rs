@@ -364,6 +364,9 @@ impl Ledger {
         };
         if let Some(known) = self.processes.get_mut(&process) {
             known.traffic.add(now, subject == Subject::Shards, shards);
+            if subject == Subject::Take {
+                known.traffic.add_take(now);
+            }
         }
     }
 
@@ -526,6 +529,7 @@ impl Ledger {
                     let grant = GrantLedger {
                         incarnation: incarnation.clone(),
                         number: self.number,
+                        since: self.now,
                         checkpoint: row.checkpoint.clone(),
                         acknowledged: None,
                         end_agreed: false,

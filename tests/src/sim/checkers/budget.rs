@@ -94,11 +94,14 @@ pub(super) fn no_worker_asks_too_much(ledger: &Ledger, event: &Event) -> Verdict
         true => known.traffic.batches(ledger.now),
         false => 0,
     };
-    let start = match known.started + COUNTED >= ledger.now {
+    let start = match known.started + COUNTED > ledger.now {
         true => START,
         false => 0,
     };
-    let due = BASE + start + ledger.expect.shard_requests * shards + commits + CHANGE * changes;
+    // Each lease that there is, once: before it reads their shards.
+    let takes = known.traffic.takes(ledger.now).min(ledger.shards.len());
+    let due =
+        BASE + start + takes + ledger.expect.shard_requests * shards + commits + CHANGE * changes;
     let most = if is_at_rest(ledger, RECOVERS) {
         due
     } else {

@@ -157,10 +157,13 @@ pub(super) fn no_call_for_an_epoch_that_is_over(ledger: &Ledger, event: &Event) 
     if stolen.is_some_and(|at| ledger.now < at + THEFT_UNNOTICED) {
         return Ok(());
     }
-    // Clocks that are further apart than the library allows for: it has a moment more.
-    let moved = of.and_then(|of| of.moved).unwrap_or_default();
-    let is_next = row.epoch == *epoch + 1;
-    if is_next && ledger.now < moved + ledger.expect.overlap {
+    // Clocks that are further apart than the library allows for: it has a moment more from when the lease was taken,
+    // whatever the taker did since.
+    let next = epoch + 1;
+    let taken = of.and_then(|of| of.grants.get(&next)).map(|it| it.since);
+    let moved = of.filter(|_| row.epoch == next).and_then(|of| of.moved);
+    let lost = taken.or(moved);
+    if lost.is_some_and(|at| ledger.now < at + ledger.expect.overlap) {
         return Ok(());
     }
     Err(format!(

@@ -125,6 +125,8 @@ pub struct GrantLedger {
     pub incarnation: String,
     /// The number of the event that gave it.
     pub number: u64,
+    /// When.
+    pub since: Duration,
     /// What was durable then.
     pub checkpoint: Checkpoint,
     /// How many records of the shard are acknowledged by its processors, and confirmed.

@@ -14,6 +14,7 @@ pub const LISTS_WINDOW: Duration = Duration::from_secs(60);
 pub struct Traffic {
     sent: VecDeque<Duration>,
     lists: VecDeque<Duration>,
+    takes: VecDeque<Duration>,
     batches: VecDeque<Duration>,
     /// The most shards that it held, or that its processors were for, within the window before.
     shards: VecDeque<(Duration, usize)>,
@@ -39,6 +40,11 @@ impl Traffic {
         }
     }
 
+    /// Adds an attempt to take a lease, which is a request as well.
+    pub fn add_take(&mut self, now: Duration) {
+        push(&mut self.takes, now, WINDOW);
+    }
+
     /// Adds a batch of records that it hands over.
     pub fn add_batch(&mut self, now: Duration) {
         push(&mut self.batches, now, WINDOW);
@@ -54,6 +60,12 @@ impl Traffic {
     #[must_use]
     pub fn lists(&self, now: Duration) -> usize {
         count(&self.lists, now, LISTS_WINDOW)
+    }
+
+    /// How many leases it tried to take within the window before this time.
+    #[must_use]
+    pub fn takes(&self, now: Duration) -> usize {
+        count(&self.takes, now, WINDOW)
     }
 
     /// How many batches it handed over within the window before this time.
