@@ -158,6 +158,9 @@ impl Lanes {
 
     /// The next call to start now, if there is one. `ends` if no more records will come.
     pub(crate) fn start(&mut self, ends: bool, now: Instant) -> Option<LaneCall> {
+        if self.free.is_empty() {
+            return None;
+        }
         let id = match self.next_due(now) {
             Some(id) => id,
             None => self.form(ends, now)?,
@@ -239,9 +242,6 @@ impl Lanes {
             Some(Leaving::Filling { below }) => below,
             Some(Leaving::Returning | Leaving::Cut) => return None,
         };
-        if self.free.is_empty() {
-            return None;
-        }
         if self.keys.oldest_ready().is_none() {
             return self.form_empty(ends, now);
         }
