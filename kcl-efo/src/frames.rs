@@ -21,6 +21,7 @@ use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_types::body::SdkBody;
 use bytes::{Buf, Bytes};
 use http_body::{Body, Frame};
+use tokio::time::Instant;
 
 use crate::budget::{Purse, Share};
 
@@ -65,7 +66,8 @@ struct Seen {
     /// What the frame in hand has taken of the budget.
     share: Option<Share>,
     is_waiting: bool,
-    has_moved: bool,
+    /// When bytes last came since the last event.
+    moved: Option<Instant>,
 }
 
 impl Progress {
@@ -74,15 +76,20 @@ impl Progress {
         self.seen(|seen| seen.share.take())
     }
 
-    /// Whether bytes came since the last event, and the last time this was asked; or none could for want
-    /// of room.
-    pub(crate) fn is_alive(&self) -> bool {
-        self.seen(|seen| std::mem::take(&mut seen.has_moved) || seen.is_waiting)
+    /// When bytes last came since the last event: now, as far as anybody can tell, if they cannot for want of room.
+    pub(crate) fn last_sign(&self, now: Instant) -> Option<Instant> {
+        self.seen(|seen| {
+            if seen.is_waiting {
+                Some(now)
+            } else {
+                seen.moved
+            }
+        })
     }
 
     /// An event is complete: what came up to here is no sign of a next one.
     pub(crate) fn event_came(&self) {
-        self.seen(|seen| seen.has_moved = false);
+        self.seen(|seen| seen.moved = None);
     }
 
     fn seen<T>(&self, look: impl FnOnce(&mut Seen) -> T) -> T {
@@ -161,7 +168,7 @@ impl Frames {
                 Some(Ok(frame)) => {
                     // Trailers are none of ours.
                     self.rest = frame.into_data().unwrap_or_default();
-                    self.progress.seen(|seen| seen.has_moved = true);
+                    self.progress.seen(|seen| seen.moved = Some(Instant::now()));
                 }
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
                 None => return Poll::Ready(None),

@@ -74,9 +74,9 @@ pub(crate) enum Event {
     },
     /// An event of the subscription arrived.
     Received(Arrival),
-    /// Something moves although no whole event has come: bytes of one, or none were read because there
-    /// was no room for them. It is not silence.
-    Alive,
+    /// Something moved at this time although no whole event has come: bytes of one came, or none were read because
+    /// there was no room for them. Silence begins then.
+    Alive(Instant),
     /// The records of the last event were handed on; the shell listens again.
     Delivered,
     /// The subscription is over: it ended, the connection broke, or a frame was not readable.
@@ -160,7 +160,7 @@ impl Session {
                 Event::Start => self.subscribe(now),
                 Event::Accepted { .. }
                 | Event::Received(_)
-                | Event::Alive
+                | Event::Alive(_)
                 | Event::Delivered
                 | Event::Closed
                 | Event::Refused(_)
@@ -196,7 +196,7 @@ impl Session {
                 Event::Start
                 | Event::Accepted { .. }
                 | Event::Received(_)
-                | Event::Alive
+                | Event::Alive(_)
                 | Event::Closed
                 | Event::Refused(_)
                 | Event::Due => Action::Ignore,
@@ -206,7 +206,7 @@ impl Session {
                 Event::Start
                 | Event::Accepted { .. }
                 | Event::Received(_)
-                | Event::Alive
+                | Event::Alive(_)
                 | Event::Delivered
                 | Event::Closed
                 | Event::Refused(_)
@@ -261,7 +261,7 @@ impl Session {
             Event::Refused(refusal) => self.refused(now, *refusal, rng),
             Event::Closed => self.back_off(now, rng),
             Event::Due if now >= until => self.back_off(now, rng),
-            Event::Start | Event::Received(_) | Event::Alive | Event::Delivered | Event::Due => {
+            Event::Start | Event::Received(_) | Event::Alive(_) | Event::Delivered | Event::Due => {
                 Action::Ignore
             }
         }
@@ -283,11 +283,15 @@ impl Session {
             Event::Closed if heard => self.subscribe(now),
             Event::Closed => self.back_off(now, rng),
             Event::Due if now >= deadlines.renew_at => self.subscribe(now),
-            Event::Due if now >= deadlines.silent_at => self.back_off(now, rng),
-            Event::Alive if now >= deadlines.renew_at => self.subscribe(now),
-            Event::Alive => {
+            Event::Due if now >= deadlines.silent_at => {
+                // All that silence was a pause already, whatever failed before.
+                self.fruitless = self.fruitless.saturating_add(1);
+                self.wait_a_moment(now, rng)
+            }
+            Event::Alive(_) if now >= deadlines.renew_at => self.subscribe(now),
+            Event::Alive(at) => {
                 self.state = State::Listening {
-                    silent_at: now + self.settings.silence_max,
+                    silent_at: *at + self.settings.silence_max,
                     renew_at: deadlines.renew_at,
                     heard,
                 };
@@ -369,10 +373,7 @@ impl Session {
         match refusal {
             // The other subscription ends or yields within seconds: a growing pause would only
             // leave the shard unread for longer.
-            Refusal::InUse => {
-                let floor = self.settings.retry_pause_min;
-                self.wait(now + floor + floor.mul_f64(rng.f64() / 4.0))
-            }
+            Refusal::InUse => self.wait_a_moment(now, rng),
             Refusal::Throttled | Refusal::Unavailable => self.back_off(now, rng),
             // A clock is ahead of the service's, which takes no time that is yet to come. The newest
             // record of now is before that time, so starting behind it skips nothing.
@@ -385,6 +386,12 @@ impl Session {
                 Action::Fail
             }
         }
+    }
+
+    /// The shortest pause, and up to a quarter, so that the shards of a worker do not all come back at once.
+    fn wait_a_moment(&mut self, now: Instant, rng: &mut fastrand::Rng) -> Action {
+        let floor = self.settings.retry_pause_min;
+        self.wait(now + floor + floor.mul_f64(rng.f64() / 4.0))
     }
 
     fn back_off(&mut self, now: Instant, rng: &mut fastrand::Rng) -> Action {

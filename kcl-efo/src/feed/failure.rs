@@ -89,7 +89,7 @@ impl Reader {
                 Event::Start
                 | Event::Closed
                 | Event::Accepted { .. }
-                | Event::Alive
+                | Event::Alive(_)
                 | Event::Delivered
                 | Event::Refused(_)
                 | Event::Due,

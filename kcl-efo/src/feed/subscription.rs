@@ -135,7 +135,7 @@ impl Reader {
         if matches!(event, Event::Received(_)) && is_taken {
             self.heard();
         }
-        if *event == Event::Alive {
+        if matches!(event, Event::Alive(_)) {
             // The service speaks; that there is no room is no silence of it.
             self.meter.answered();
         }
@@ -189,7 +189,7 @@ impl Reader {
                 return Step::News(News::Wanted(Retrieval::Polling));
             }
             answer = Box::pin(request.send()) => answer,
-            () = at(deadline) => return self.due(session, false),
+            () = at(deadline) => return self.due(session, None),
         };
         match answer {
             Ok(output) => {
@@ -227,7 +227,7 @@ impl Reader {
                 return Step::News(News::Wanted(Retrieval::Polling));
             }
             pushed = open.output.event_stream.recv() => pushed,
-            () = at(deadline) => return self.due(session, open.progress.is_alive()),
+            () = at(deadline) => return self.due(session, Some(&open.progress)),
         };
         open.progress.event_came();
         let malformed = |what: String| {
@@ -308,19 +308,21 @@ impl Reader {
             () = self.switch.differs_from(Retrieval::FanOut) => {
                 Step::News(News::Wanted(Retrieval::Polling))
             }
-            () = at(deadline) => self.due(session, false),
+            () = at(deadline) => self.due(session, None),
         }
     }
 
-    /// Whose time has come.
-    fn due(&self, session: &Session, is_alive: bool) -> Step {
-        let is_sessions = session
-            .next_deadline()
-            .is_some_and(|at| at <= Instant::now());
-        match (is_sessions, is_alive) {
-            (true, true) => Step::Event(Event::Alive, None),
-            (true, false) => Step::Event(Event::Due, None),
-            (false, _) => Step::News(News::Due),
+    /// Whose time has come. Bytes that came of late, if only of a part of an event, are no silence.
+    fn due(&self, session: &Session, progress: Option<&Progress>) -> Step {
+        let now = Instant::now();
+        if session.next_deadline().is_none_or(|at| at > now) {
+            return Step::News(News::Due);
+        }
+        let silence_max = self.shared.settings.subscription.silence_max;
+        let sign = progress.and_then(|progress| progress.last_sign(now));
+        match sign.filter(|at| *at + silence_max > now) {
+            Some(at) => Step::Event(Event::Alive(at), None),
+            None => Step::Event(Event::Due, None),
         }
     }
 

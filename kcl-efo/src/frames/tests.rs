@@ -136,7 +136,9 @@ async fn an_end_within_a_frame_is_an_error_and_one_between_frames_is_not() {
 
 #[tokio::test(start_paused = true)]
 async fn a_frame_waits_for_its_share_and_is_alive_meanwhile() {
-    let (mut frames, progress) = frames([frame(3000), frame(3000)], 4096);
+    // The second begins with the bytes that end the first, which are no sign of it.
+    let both = [frame(3000), frame(3000)].concat();
+    let (mut frames, progress) = frames([both], 4096);
     let read = async |frames: &mut Frames| {
         let mut left = 3000;
         while left > 0 {
@@ -146,14 +148,17 @@ async fn a_frame_waits_for_its_share_and_is_alive_meanwhile() {
     read(&mut frames).await;
     let first = progress.take_share();
     assert!(first.is_some() && progress.take_share().is_none());
-    assert!(progress.is_alive() && !progress.is_alive());
+    let began = Instant::now();
+    progress.event_came();
+    assert_eq!(progress.last_sign(began), None);
     let early = timeout(Duration::from_millis(900), read(&mut frames)).await;
     assert!(early.is_err(), "there is no room for a second frame");
-    assert!(
-        progress.is_alive() && progress.is_alive(),
-        "it would if it could"
-    );
+    let now = Instant::now();
+    assert!(now > began);
+    assert_eq!(progress.last_sign(now), Some(now), "it would if it could");
     drop(first);
     read(&mut frames).await;
     assert!(progress.take_share().is_some());
+    let later = now + Duration::from_secs(9);
+    assert_eq!(progress.last_sign(later), None, "all came with the first");
 }

@@ -85,6 +85,7 @@ fn every_state_answers_every_event_as_the_table_says() {
 
     let subscribe = || Action::Subscribe(after(10));
     let start = || Event::Start;
+    let alive = || Event::Alive(now);
     let records = || arrival(Some(20), true, false);
     let empty = || arrival(Some(20), false, false);
     let last = || arrival(None, true, true);
@@ -94,7 +95,7 @@ fn every_state_answers_every_event_as_the_table_says() {
         (idle, start(), subscribe()),
         (idle, ACCEPTED, Action::Ignore),
         (idle, records(), Action::Ignore),
-        (idle, Event::Alive, Action::Ignore),
+        (idle, alive(), Action::Ignore),
         (idle, Event::Delivered, Action::Ignore),
         (idle, Event::Closed, Action::Ignore),
         (idle, refused(Refusal::Final), Action::Ignore),
@@ -102,7 +103,7 @@ fn every_state_answers_every_event_as_the_table_says() {
         (opening, start(), Action::Ignore),
         (opening, ACCEPTED, Action::Listen),
         (opening, records(), Action::Ignore),
-        (opening, Event::Alive, Action::Ignore),
+        (opening, alive(), Action::Ignore),
         (opening, Event::Delivered, Action::Ignore),
         (opening, Event::Closed, Action::Wait),
         (opening, refused(Refusal::InUse), Action::Wait),
@@ -122,7 +123,7 @@ fn every_state_answers_every_event_as_the_table_says() {
         (listening, arrival(Some(10), true, false), Action::Wait),
         (listening, arrival(Some(9), true, false), Action::Wait),
         (listening, arrival(Some(20), true, true), Action::Deliver),
-        (listening, Event::Alive, Action::Listen),
+        (listening, alive(), Action::Listen),
         (listening, Event::Delivered, Action::Ignore),
         (listening, Event::Closed, subscribe()),
         (listening, refused(Refusal::InUse), Action::Wait),
@@ -132,15 +133,15 @@ fn every_state_answers_every_event_as_the_table_says() {
         (listening, Event::Due, Action::Ignore),
         (fresh, Event::Closed, Action::Wait),
         (silent, Event::Due, Action::Wait),
-        (silent, Event::Alive, Action::Listen),
+        (silent, alive(), Action::Listen),
         (expiring, Event::Due, subscribe()),
-        (expiring, Event::Alive, subscribe()),
+        (expiring, alive(), subscribe()),
         (expiring, empty(), Action::Subscribe(after(20))),
         (expiring, records(), Action::Deliver),
         (delivering, start(), Action::Ignore),
         (delivering, ACCEPTED, Action::Ignore),
         (delivering, records(), Action::Ignore),
-        (delivering, Event::Alive, Action::Ignore),
+        (delivering, alive(), Action::Ignore),
         (delivering, Event::Delivered, Action::Listen),
         (delivering, Event::Closed, Action::Ignore),
         (delivering, refused(Refusal::Final), Action::Ignore),
@@ -152,7 +153,7 @@ fn every_state_answers_every_event_as_the_table_says() {
         (waiting, start(), Action::Ignore),
         (waiting, ACCEPTED, Action::Ignore),
         (waiting, records(), Action::Ignore),
-        (waiting, Event::Alive, Action::Ignore),
+        (waiting, alive(), Action::Ignore),
         (waiting, Event::Delivered, Action::Ignore),
         (waiting, Event::Closed, Action::Ignore),
         (waiting, refused(Refusal::Final), Action::Ignore),
@@ -161,7 +162,7 @@ fn every_state_answers_every_event_as_the_table_says() {
         (ended, start(), Action::Ignore),
         (ended, ACCEPTED, Action::Ignore),
         (ended, records(), Action::Ignore),
-        (ended, Event::Alive, Action::Ignore),
+        (ended, alive(), Action::Ignore),
         (ended, Event::Delivered, Action::Ignore),
         (ended, Event::Closed, Action::Ignore),
         (ended, refused(Refusal::Final), Action::Ignore),
@@ -225,6 +226,43 @@ fn other_refusals_back_off_up_to_the_longest_pause_and_an_event_ends_that() {
     assert!(pause <= seconds(1), "{pause:?}");
 }
 
+/// Whatever failed before: 35 s of silence are more than the longest pause.
+#[test]
+fn a_subscription_that_was_silent_from_the_start_is_replaced_within_forty_seconds() {
+    let mut rng = fastrand::Rng::with_seed(7);
+    let mut now = Instant::now();
+    let mut session = session(State::Idle);
+    session.on(now, &Event::Start, &mut rng);
+    for _ in 0..8 {
+        session.on(now, &Event::Refused(Refusal::Unavailable), &mut rng);
+        now = session.next_deadline().unwrap();
+        session.on(now, &Event::Due, &mut rng);
+    }
+    session.on(now, &ACCEPTED, &mut rng);
+    let accepted = now;
+    // What came before it was accepted is no sign of life.
+    now = session.next_deadline().unwrap();
+    assert_eq!(now, accepted + seconds(35));
+    assert_eq!(
+        session.on(now, &Event::Alive(accepted), &mut rng),
+        Action::Listen
+    );
+    assert_eq!(session.next_deadline(), Some(now));
+    assert_eq!(session.on(now, &Event::Due, &mut rng), Action::Wait);
+    now = session.next_deadline().unwrap();
+    assert_eq!(
+        session.on(now, &Event::Due, &mut rng),
+        Action::Subscribe(after(10))
+    );
+    assert!(now <= accepted + seconds(40), "{:?}", now - accepted);
+
+    // Half of an event is one, for as long as there is more of it.
+    session.on(now, &ACCEPTED, &mut rng);
+    let half = now + seconds(30);
+    session.on(now + seconds(35), &Event::Alive(half), &mut rng);
+    assert_eq!(session.next_deadline(), Some(half + seconds(35)));
+}
+
 #[test]
 fn latest_is_a_time_from_its_first_acceptance_on_so_that_a_second_try_skips_nothing() {
     let (now, mut rng) = (Instant::now(), fastrand::Rng::with_seed(1));
@@ -268,7 +306,7 @@ fn any_event() -> impl Strategy<Value = Event> {
         6 => Just(ACCEPTED),
         8 => (proptest::option::weighted(0.9, 1_u64..200), any::<bool>(), proptest::bool::weighted(0.2))
             .prop_map(|(continuation, records, children)| arrival(continuation, records, children)),
-        2 => Just(Event::Alive),
+        2 => any::<bool>().prop_map(|_| Event::Alive(Instant::now())),
         6 => Just(Event::Delivered),
         3 => Just(Event::Closed),
         3 => prop_oneof![

@@ -259,7 +259,7 @@ pub(super) fn keys_keep_their_order(ledger: &Ledger, event: &Event) -> Verdict {
                 let mut records = skipped
                     .iter()
                     .filter_map(|id| ledger.records.get(*id as usize));
-                records.all(|it| ledger.is_gone(it))
+                records.all(|it| ledger.is_gone(it) || ledger.is_before_start(it))
             })
         };
         // What was given up when its lease was deleted comes late, if the lease is made anew after all, or from a holder

@@ -315,17 +315,19 @@ pub(super) fn leases_start_where_they_should(ledger: &Ledger, event: &Event) -> 
     let now = ledger.wall();
     let first = ledger.first_start.unwrap_or_default().as_millis();
     let at = |time| millis(time, ledger.expect.wall_zero);
-    let read = |parent: &ShardId| {
-        ledger
-            .shards
-            .get(parent)
-            .is_some_and(|of| of.first.is_some())
-    };
+    let parent = |parent: &ShardId| ledger.shards.get(parent).filter(|of| of.first.is_some());
     let parents = ledger
         .shards
         .get(change.shard)
         .map(|of| of.parents.as_slice());
-    let follows = parents.unwrap_or_default().iter().any(read);
+    let mut read = parents
+        .unwrap_or_default()
+        .iter()
+        .filter_map(parent)
+        .peekable();
+    let follows = read.peek().is_some();
+    // Who sees no row of the parent, because an operator deleted it, takes the shard for one that nobody ever read.
+    let is_known = read.any(|of| of.loss.deleted.is_none());
     let right = match (ledger.expect.start, &row.checkpoint) {
         (_, Checkpoint::TrimHorizon) if follows => true,
         (Start::TrimHorizon, Checkpoint::TrimHorizon) => true,
@@ -336,7 +338,7 @@ pub(super) fn leases_start_where_they_should(ledger: &Ledger, event: &Event) -> 
                 Some(_) | None => true,
             });
             let at = at(*time);
-            is_fixed && !follows && at <= now && u128::from(at) >= first
+            is_fixed && !is_known && at <= now && u128::from(at) >= first
         }
         (Start::At(start), Checkpoint::AtTimestamp(time)) => at(*time) == start,
         (Start::TrimHorizon | Start::Latest | Start::At(_), _) => false,

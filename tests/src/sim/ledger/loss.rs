@@ -110,6 +110,25 @@ impl Ledger {
         closed <= start || (closed <= start + JOINS && points.min().is_some_and(is_behind))
     }
 
+    /// Whether this record came before the point at which the application starts to read its shard.
+    #[must_use]
+    pub fn is_before_start(&self, record: &RecordLedger) -> bool {
+        let of = self.shards.get(&record.shard);
+        match of.and_then(|of| of.first.as_ref()) {
+            Some(Checkpoint::AtTimestamp(time)) => {
+                let start = time.duration_since(self.expect.wall_zero);
+                start.is_ok_and(|start| u128::from(record.arrival) < start.as_millis())
+            }
+            Some(
+                Checkpoint::TrimHorizon
+                | Checkpoint::Latest
+                | Checkpoint::Sequence { .. }
+                | Checkpoint::ShardEnd,
+            )
+            | None => false,
+        }
+    }
+
     /// Whether this record cannot be read any more.
     #[must_use]
     pub fn is_gone(&self, record: &RecordLedger) -> bool {
