@@ -5,14 +5,14 @@
 
 mod reads;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use kcl_core::StreamTracker;
 use kcl_core::error::{Error, ErrorKind};
 use kcl_core::event::{Event, Events, LossReason};
-use kcl_core::model::{Shard, ShardId};
+use kcl_core::model::{Checkpoint, Shard, ShardId};
 use kcl_core::planted;
 use kcl_core::port::{Meter, Standing};
 use tokio::sync::{Notify, watch};
@@ -66,6 +66,8 @@ struct Inner {
     written: Vec<LeaseRow>,
     /// The unfinished leases as the planner last saw them.
     known: Known,
+    /// Leases held here of which it was told that their row is gone, and which a look at all rows has yet to find so.
+    gone: BTreeSet<ShardId>,
     /// The shards as last listed.
     shards: BTreeMap<ShardId, Shard>,
     /// Which streams the row may say that the worker reads: those that the table has a row of.
@@ -250,6 +252,7 @@ impl Holdings {
             rests_until: begin.rests_until,
             moved: None,
         };
+        inner.gone.remove(&fence.shard);
         if let Some(before) = inner.grants.insert(fence.shard.clone(), holding) {
             before.standing.send_replace(Standing::Lost);
         }
@@ -390,10 +393,13 @@ impl Holdings {
             return Ok(());
         }
         for gone in &vanished.leases {
-            self.events.emit(&Event::LeaseVanished {
-                shard: gone.shard.clone(),
-                checkpoint: gone.checkpoint.clone(),
-            });
+            let was_told = self.inner().gone.remove(&gone.shard);
+            if !was_told {
+                self.events.emit(&Event::LeaseVanished {
+                    shard: gone.shard.clone(),
+                    checkpoint: gone.checkpoint.clone(),
+                });
+            }
             // The row that is made in its place counts from 0: to `seen` it would pass for an old read, and where
             // there is nothing to write nobody would notice that another worker reads the shard.
             let held = self
@@ -419,6 +425,22 @@ impl Holdings {
             ));
         }
         Ok(())
+    }
+
+    /// Tells that the row of a lease held here is gone: the table itself said so. It stays known, so that a look at all
+    /// rows can say whether it is all of them.
+    pub(crate) fn tell_gone(&self, fence: &Fence, checkpoint: &Checkpoint) {
+        let is_read = self.tracker.serves(&fence.shard);
+        if is_read
+            && !planted!(HidesVanishedLeases)
+            && self.inner().gone.insert(fence.shard.clone())
+        {
+            self.events.emit(&Event::LeaseVanished {
+                shard: fence.shard.clone(),
+                checkpoint: checkpoint.clone(),
+            });
+        }
+        self.lose(fence, LossReason::Vanished);
     }
 
     /// Forgets the leases that their stream, if it could be listed, has forgotten, and those of streams that

@@ -83,6 +83,15 @@ impl<S: LeaseStore> LeaseRight<S> {
         }
     }
 
+    /// The row is gone: somebody deleted it, as it was of a shard that is not finished.
+    fn gone(&mut self) -> CommitError {
+        self.given_back = true;
+        self.holdings.tell_gone(&self.fence, &self.row.checkpoint);
+        CommitError::Fenced {
+            shard: self.shard().clone(),
+        }
+    }
+
     /// Sends nothing for a grant that is over: the worker was told, and others may already read.
     fn check_held(&mut self) -> Result<(), CommitError> {
         if !self.given_back && self.holdings.holds(&self.fence) {
@@ -94,6 +103,10 @@ impl<S: LeaseStore> LeaseRight<S> {
 
     /// Learns from the row that made a commit to `to` fail.
     fn judge(&mut self, row: Option<LeaseRow>, to: &Checkpoint) -> Result<Verdict, CommitError> {
+        // An end that was applied after all may have been cleaned up since.
+        if row.is_none() && !to.is_end() {
+            return Err(self.gone());
+        }
         let Some(row) = row.filter(|row| row.is_fenced_by(&self.fence)) else {
             return Err(self.fenced());
         };
@@ -304,10 +317,11 @@ impl<S: LeaseStore> Right for LeaseRight<S> {
                     self.in_doubt = false;
                     return Ok(());
                 }
-                Ok(Outcome::Refused(row)) => {
-                    let Some(row) = row.filter(|row| row.is_fenced_by(&self.fence)) else {
-                        return Err(self.fenced());
-                    };
+                Ok(Outcome::Refused(None)) => return Err(self.gone()),
+                Ok(Outcome::Refused(Some(row))) if !row.is_fenced_by(&self.fence) => {
+                    return Err(self.fenced());
+                }
+                Ok(Outcome::Refused(Some(row))) => {
                     let moved = row.progress() != from;
                     self.row = row;
                     if self.row.progress() == to {
@@ -375,7 +389,8 @@ impl<S: LeaseStore> Right for LeaseRight<S> {
                     }
                     return Err(self.fenced());
                 }
-                Ok(Outcome::Refused(None)) => return Err(self.fenced()),
+                Ok(Outcome::Refused(None)) if again => return Err(self.fenced()),
+                Ok(Outcome::Refused(None)) => return Err(self.gone()),
                 Err(failure) => {
                     again = true;
                     self.pause(failure, deadline).await?;

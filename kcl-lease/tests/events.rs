@@ -14,7 +14,7 @@ use std::time::Duration;
 use kcl_core::event::{LossReason, TakeReason};
 use kcl_core::{ErrorKind, Event};
 use support::world::World;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -181,6 +181,22 @@ async fn a_lease_that_an_operator_deletes_is_told_once_and_read_anew() {
     let created = lines.iter().filter(|line| line.starts_with("created s1"));
     assert_eq!(created.count(), 2, "{lines:?}");
     assert_eq!(world.shares().await.values().sum::<usize>(), 4);
+}
+
+/// It is the first to see it, and might not see it again: another makes the row anew, and keeps the watch by then.
+#[tokio::test(start_paused = true)]
+async fn who_gives_back_a_lease_that_an_operator_deleted_tells_of_it_once() {
+    let world = World::new(17, 1, 0);
+    let a = world.start("a").await;
+    sleep(SECOND * 20).await;
+    let shard = world.stream.open_shards()[0].id.clone();
+    world.network.delete_lease(&shard);
+    let began = Instant::now();
+    a.leave().await.unwrap();
+    assert!(began.elapsed() < SECOND, "nobody has looked at all rows");
+    let lines = told(&world, "a");
+    let vanished = lines.iter().filter(|line| *line == "vanished s0");
+    assert_eq!(vanished.count(), 1, "{lines:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -58,6 +58,8 @@ enum Leaving {
     Filling { below: Number },
     /// Nothing is called any more.
     Cut,
+    /// Nor does anything follow on calls that come back: the records are another worker's.
+    Lost,
 }
 
 /// What a step is given beside its event.
@@ -240,7 +242,7 @@ impl Lanes {
         let below = match self.leaving {
             None => Number::MAX,
             Some(Leaving::Filling { below }) => below,
-            Some(Leaving::Returning | Leaving::Cut) => return None,
+            Some(Leaving::Returning | Leaving::Cut | Leaving::Lost) => return None,
         };
         if self.keys.oldest_ready().is_none() {
             return self.form_empty(ends, now);

@@ -192,6 +192,11 @@ impl Lanes {
             piece.attempts += 1;
         }
         job.failure = Some((how.cause, failure));
+        if let Some(Leaving::Lost) = self.leaving {
+            // Whoever has the shard now tries them, so they are not given up, and no reason to stop.
+            self.note_failed(&job, &piece, None);
+            return None;
+        }
         match self.next(&piece, how.counts && !halves, step.now) {
             Next::Again if self.leaving.is_some() => {
                 self.note_failed(&job, &piece, None);
@@ -278,7 +283,7 @@ impl Lanes {
 
     /// A job goes on with this piece at that time.
     fn go_on(&mut self, mut job: Job, piece: Piece, at: Instant) {
-        if let Some(Leaving::Cut) = self.leaving {
+        if let Some(Leaving::Cut | Leaving::Lost) = self.leaving {
             return;
         }
         job.pieces.push_front(piece);

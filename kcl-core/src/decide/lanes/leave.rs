@@ -23,7 +23,16 @@ impl Lanes {
 
     /// Nothing is called any more. What runs comes back, or was cut off.
     pub(crate) fn cut(&mut self) {
-        self.leaving = Some(Leaving::Cut);
+        self.stop(Leaving::Cut);
+    }
+
+    /// The shard is lost: as [`cut`](Self::cut), and what comes back is of no consequence.
+    pub(crate) fn lose(&mut self) {
+        self.stop(Leaving::Lost);
+    }
+
+    fn stop(&mut self, how: Leaving) {
+        self.leaving = Some(how);
         for (_, id) in std::mem::take(&mut self.due) {
             self.jobs.remove(&id);
         }
@@ -45,7 +54,7 @@ impl Lanes {
     pub(super) fn forget_beyond(&mut self) {
         match self.leaving {
             Some(Leaving::Filling { below }) => self.keys.forget_from(below),
-            Some(Leaving::Cut) => self.keys.forget_from(0),
+            Some(Leaving::Cut | Leaving::Lost) => self.keys.forget_from(0),
             None | Some(Leaving::Returning) => {}
         }
     }
@@ -66,7 +75,7 @@ impl Lanes {
         match self.leaving {
             None | Some(Leaving::Returning) => false,
             Some(Leaving::Filling { .. }) => self.is_idle(),
-            Some(Leaving::Cut) => !self.is_busy(),
+            Some(Leaving::Cut | Leaving::Lost) => !self.is_busy(),
         }
     }
 }

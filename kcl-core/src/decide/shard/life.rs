@@ -406,7 +406,7 @@ impl ShardMachine {
         let end = self.end_or_failure(end);
         let is_calling = match &mut self.lanes {
             Some(lanes) => {
-                lanes.cut();
+                lanes.lose();
                 out.push(Action::StopCalls);
                 lanes.is_busy()
             }

@@ -552,6 +552,27 @@ fn the_policy_to_stop_halts_at_the_first_failure_or_at_the_limit() {
 }
 
 #[test]
+fn what_fails_after_the_shard_was_lost_is_neither_given_up_nor_a_reason_to_stop() {
+    let stop = FailureSettings {
+        policy: FailurePolicy::StopWorker,
+        ..FailureSettings::default()
+    };
+    for failure in [stop, divert_after(1)] {
+        let mut bench = Bench::new(with_lanes(1), failure);
+        bench.take("ab");
+        bench.start();
+        bench.lanes.lose();
+        let halt = bench.returned(0, Outcome::FailedFrom(1, failed()));
+        assert!(halt.is_none());
+        assert_eq!(
+            bench.notes(),
+            ["processed 1", "failed 1 at 2 after 1, again: false"]
+        );
+        assert!(bench.start().is_empty() && bench.lanes.is_left());
+    }
+}
+
+#[test]
 fn a_shard_that_is_left_fills_its_holes_and_begins_nothing_beyond() {
     let handler = HandlerSettings {
         batch_records_max: 1,
