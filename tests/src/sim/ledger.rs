@@ -514,6 +514,9 @@ impl Ledger {
             self.row_deleted(shard);
         }
         let of = self.shards.entry(shard.clone()).or_default();
+        if after.is_none() {
+            of.gone = Some(self.number);
+        }
         if let Some(row) = after {
             of.first.get_or_insert_with(|| row.checkpoint.clone());
             of.leased.get_or_insert(self.now);

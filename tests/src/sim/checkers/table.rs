@@ -250,12 +250,13 @@ pub(super) fn the_end_is_true(ledger: &Ledger, event: &Event) -> Verdict {
     }
 }
 
-/// S8: a finished shard never gets a lease again.
+/// S8: a finished shard never gets a lease again, but from a request that was on its way since before it was cleaned up.
 pub(super) fn the_finished_are_not_made_again(ledger: &Ledger, event: &Event) -> Verdict {
     let Some(change) = Change::of(event) else {
         return Ok(());
     };
-    let ended = ledger.shards.get(change.shard).is_some_and(|of| of.ended);
+    let of = ledger.shards.get(change.shard);
+    let ended = of.is_some_and(|of| of.ended && of.gone.is_none_or(|gone| gone < change.sent));
     if change.before.is_none() && ended {
         return Err(format!("{}: a finished lease is made again", change.shard));
     }

@@ -50,6 +50,8 @@ pub struct ShardLedger {
     pub leased: Option<Duration>,
     /// Whether `SHARD_END` was ever durable.
     pub ended: bool,
+    /// The number of the event with which its row last went.
+    pub gone: Option<u64>,
     /// The grants so far, by epoch.
     pub grants: BTreeMap<u64, GrantLedger>,
     /// When the row last changed hands.
