@@ -2,6 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
@@ -11,7 +12,7 @@ use kcl_core::{
     BatchOutcome, BatchStream, BoxError, FailedBatch, FailurePolicy, FailureSettings, HandlerBatch,
     HandlerContext, HandlerSettings, Settings, StreamBatch, WorkerBuilder,
 };
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::{About, Ending, Errand, Handler, Mood};
 use crate::sim::processor::id_of;
@@ -118,8 +119,14 @@ impl Handler {
             // Nobody can take a batch back from its reader: this one does nothing with it, and is late.
             running.ending = Ending::Failed;
             drop(running);
-            sleep(self.rate.takes(call_max * 2)).await;
-            drop(batch.ack());
+            let (began, late) = (Instant::now(), self.rate.takes(call_max * 2));
+            sleep(late).await;
+            if began.elapsed() > late + TICK {
+                // It was frozen, and so was the worker's clock for the call: who acknowledges now may be in time.
+                drop(batch.nack("late"));
+            } else {
+                drop(batch.ack());
+            }
             return;
         }
         let said = match running.run(self.door()).await {
@@ -132,6 +139,9 @@ impl Handler {
         }
     }
 }
+
+/// Timers are no finer.
+const TICK: Duration = Duration::from_millis(1);
 
 fn about(records: &[Record], context: &HandlerContext) -> About {
     About {
