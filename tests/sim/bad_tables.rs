@@ -161,8 +161,11 @@ fn a_finished_lease_that_is_made_again_breaks_s8() {
     });
     let sent = hand.number;
     hand.write_sent(P, sent, "a", Some(&ended), None);
-    assert_eq!(hand.broken(), []);
-    hand.write(P, "a", None, &row(None, 0, Checkpoint::TrimHorizon));
+    let anew = row(None, 0, Checkpoint::TrimHorizon);
+    hand.write_sent(P, sent - 1, "a", None, Some(&anew));
+    assert_eq!(hand.broken(), [], "it was on its way since before");
+    hand.write_sent(P, sent, "a", Some(&anew), None);
+    hand.write(P, "a", None, &anew);
     hand.breaks(Rule::S8);
 }
 

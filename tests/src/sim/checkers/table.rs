@@ -256,7 +256,7 @@ pub(super) fn the_finished_are_not_made_again(ledger: &Ledger, event: &Event) ->
         return Ok(());
     };
     let of = ledger.shards.get(change.shard);
-    let ended = of.is_some_and(|of| of.ended && of.gone.is_none_or(|gone| gone < change.sent));
+    let ended = of.is_some_and(|of| of.ended && of.gone.is_none_or(|gone| gone <= change.sent));
     if change.before.is_none() && ended {
         return Err(format!("{}: a finished lease is made again", change.shard));
     }
@@ -321,14 +321,22 @@ pub(super) fn leases_start_where_they_should(ledger: &Ledger, event: &Event) -> 
         .shards
         .get(change.shard)
         .map(|of| of.parents.as_slice());
-    let mut read = parents
+    let read: Vec<_> = parents
         .unwrap_or_default()
         .iter()
         .filter_map(parent)
-        .peekable();
-    let follows = read.peek().is_some();
-    // Who sees no row of the parent, because an operator deleted it, takes the shard for one that nobody ever read.
-    let is_known = read.any(|of| of.loss.deleted.is_none());
+        .collect();
+    let follows = !read.is_empty();
+    // Who sees no row of the parent, because an operator deleted it, takes the shard for one that nobody ever read. So
+    // does who makes a row while another makes the parent's, by a list from before that was closed; and of the two
+    // points the time is the right one, if the parent was closed by then.
+    let is_known = |start: u64| {
+        let mut known = read.iter().filter(|of| of.loss.deleted.is_none());
+        known.any(|of| {
+            of.closed
+                .is_none_or(|closed| closed.as_millis() > u128::from(start))
+        })
+    };
     let right = match (ledger.expect.start, &row.checkpoint) {
         (_, Checkpoint::TrimHorizon) if follows => true,
         (Start::TrimHorizon, Checkpoint::TrimHorizon) => true,
@@ -339,7 +347,7 @@ pub(super) fn leases_start_where_they_should(ledger: &Ledger, event: &Event) -> 
                 Some(_) | None => true,
             });
             let at = at(*time);
-            is_fixed && !is_known && at <= now && u128::from(at) >= first
+            is_fixed && !is_known(at) && at <= now && u128::from(at) >= first
         }
         (Start::At(start), Checkpoint::AtTimestamp(time)) => at(*time) == start,
         (Start::TrimHorizon | Start::Latest | Start::At(_), _) => false,
