@@ -149,8 +149,8 @@ fn the_end_of_a_shard_before_its_child_has_a_lease_breaks_s7() {
     hand.breaks(Rule::S7);
 }
 
-#[test]
-fn a_finished_lease_that_is_made_again_breaks_s8() {
+/// The lease of shard `a` is finished, and removed by a request that was sent at this number.
+fn removed() -> (Hand, u64) {
     let (mut hand, held) = small(false);
     hand.closed("a");
     hand.called(P, 0, "a", 1, Call::ShardEnded);
@@ -161,23 +161,48 @@ fn a_finished_lease_that_is_made_again_breaks_s8() {
     });
     let sent = hand.number;
     hand.write_sent(P, sent, "a", Some(&ended), None);
-    let anew = row(None, 0, Checkpoint::TrimHorizon);
-    hand.write_sent(P, sent - 1, "a", None, Some(&anew));
-    assert_eq!(hand.broken(), [], "it was on its way since before");
-    hand.write_sent(P, sent, "a", Some(&anew), None);
-    hand.write(P, "a", None, &anew);
+    assert_eq!(hand.broken(), []);
+    (hand, sent)
+}
+
+#[test]
+fn a_finished_lease_that_is_made_again_breaks_s8() {
+    let (mut hand, _) = removed();
+    hand.write(P, "a", None, &row(None, 0, Checkpoint::TrimHorizon));
     hand.breaks(Rule::S8);
 }
 
 #[test]
+fn a_row_that_was_asked_for_before_it_was_removed_may_come_after() {
+    let (mut hand, sent) = removed();
+    let anew = row(None, 0, Checkpoint::TrimHorizon);
+    hand.write_sent(P, sent - 1, "a", None, Some(&anew));
+    assert_eq!(hand.broken(), []);
+}
+
+#[test]
 fn a_child_that_starts_at_the_initial_position_breaks_s9() {
+    let mut hand = Hand::starting(Start::Latest, false);
+    hand.shard("a", &[]);
+    hand.starts(P);
+    let start = Checkpoint::AtTimestamp(UNIX_EPOCH + hand.now);
+    hand.write(P, "a", None, &row(None, 0, start.clone()));
+    hand.after(1);
+    hand.shard("b", &["a"]);
+    hand.closed("a");
+    assert_eq!(hand.broken(), []);
+    hand.write(P, "b", None, &row(None, 0, start));
+    hand.breaks(Rule::S9);
+}
+
+#[test]
+fn a_child_of_a_shard_that_was_closed_before_the_start_may_begin_there() {
     let mut hand = split(Start::Latest);
     hand.after(1);
-    let now = Checkpoint::AtTimestamp(UNIX_EPOCH + hand.now);
-    hand.write(P, "a", None, &row(None, 0, now.clone()));
+    let start = Checkpoint::AtTimestamp(UNIX_EPOCH + hand.now);
+    hand.write(P, "a", None, &row(None, 0, start.clone()));
+    hand.write(P, "b", None, &row(None, 0, start));
     assert_eq!(hand.broken(), []);
-    hand.write(P, "b", None, &row(None, 0, now));
-    hand.breaks(Rule::S9);
 }
 
 #[test]
