@@ -35,7 +35,8 @@ pub enum TooLargeRecord {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MappingSettings {
-    /// `BatchSize`: records in one invocation, at most: 1 to 10,000. Default 100. An event has at most 6 MiB beside that.
+    /// `BatchSize`: records in one invocation, at most: 1 to 10,000. Default 100. An event has at most 6 MiB beside that,
+    /// but for a single record with [`TooLargeRecord::Invoke`].
     pub batch_size: usize,
     /// `MaximumBatchingWindowInSeconds`: how long the first record of a batch that is not full waits for others: up to
     /// 300 s. Default 0: a batch is what is there.
