@@ -287,7 +287,11 @@ pub(crate) fn every_setting_is_documented() {
         .filter(|line| line.starts_with("| `"))
         .collect();
     for (name, default) in settings.as_object().unwrap() {
-        let row = rows.iter().find(|row| row.contains(&format!("`{name}`")));
+        let named = format!("`{name}`");
+        let row = rows.iter().find(|row| {
+            let first = row.split('|').nth(1);
+            first.is_some_and(|cell| cell.contains(&named))
+        });
         let row = row.unwrap_or_else(|| panic!("docs/lambda.md has no {name}"));
         let default = match (default.is_null(), default.as_str()) {
             (true, _) => "| none |".to_owned(),
