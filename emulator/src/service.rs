@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderValue, ORIGIN};
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue, ORIGIN};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 use tokio::time::Instant;
@@ -20,7 +20,7 @@ use crate::faults::{self, End, Faults, Lost};
 use crate::ops::{self, Call, Operation, Reply};
 use crate::refusal::{Kind, Refusal};
 use crate::requests::{self, Requests};
-use crate::wire::answer::{self, RequestIds};
+use crate::wire::answer::{self, Dates, RequestIds};
 use crate::wire::body::{self, Body, Cut, Unreadable};
 use crate::wire::codec::Wire;
 use crate::{BoxError, Clock, Delays, Init, Scope, Settings, UnusableInit};
@@ -49,6 +49,7 @@ struct Inner {
     faults: Faults,
     requests: Requests,
     ids: RequestIds,
+    dates: Dates,
 }
 
 impl Service {
@@ -65,6 +66,7 @@ impl Service {
             faults: Faults::new(settings.clock.clone(), seed),
             requests: Requests::default(),
             ids: RequestIds::new(seed),
+            dates: Dates::new(),
             auth: settings.auth,
             clock: settings.clock,
             scope: settings.scope,
@@ -157,13 +159,8 @@ impl Service {
             }
         };
         self.inner.ids.stamp(&mut answer, has_second_id);
-        if let Auth::SigV4(_) = self.inner.auth {
-            // Clients sign by the machine's time and correct it by this header.
-            let shown = auth::http_date(self.inner.clock.moment());
-            if let Ok(shown) = HeaderValue::try_from(shown) {
-                answer.headers_mut().insert(DATE, shown);
-            }
-        }
+        let now = self.inner.clock.moment();
+        self.inner.dates.stamp(&mut answer, now);
         // Other origins may read what the service says, but not what the control interface does.
         if head.headers.contains_key(ORIGIN) && !control::owns(head.uri.path()) {
             allow_origin(&mut answer, &head.method, &head.headers);

@@ -62,6 +62,8 @@ struct Inner {
     /// The last life there was, over or not: its row is to be deleted at the end.
     last: Option<WorkerKey>,
     grants: BTreeMap<ShardId, Holding>,
+    /// The last grant there was of each shard, in force or not.
+    granted: BTreeMap<ShardId, Fence>,
     /// Rows that rights wrote, for the planner to remember.
     written: Vec<LeaseRow>,
     /// The unfinished leases as the planner last saw them.
@@ -93,6 +95,9 @@ struct Holding {
     rests_until: Option<Instant>,
     /// Who is to have it, if it is given to somebody.
     moved: Option<Moved>,
+    /// Whether the end of the shard is being written: it may be there, and its row cleaned up, before this worker hears
+    /// of it.
+    is_ending: bool,
 }
 
 /// What a grant begins with.
@@ -228,7 +233,9 @@ impl Holdings {
         holding.standing.send_replace(Standing::Lost);
     }
 
-    /// Adds a grant. Nothing if the life it was taken in is over.
+    /// Adds a grant. Nothing if the life it was taken in is over, or if there was this very grant before: an old read
+    /// may have ended it and then make its take look like one that got no answer, and what it had processed by then would
+    /// be delivered again under the same fence.
     pub(crate) fn add(
         &self,
         fence: &Fence,
@@ -239,6 +246,10 @@ impl Holdings {
             Some(life) if life.key == fence.holder => life.until,
             Some(_) | None => return None,
         };
+        if inner.granted.get(&fence.shard) == Some(fence) {
+            return None;
+        }
+        inner.granted.insert(fence.shard.clone(), fence.clone());
         let (standing, receiver) = watch::channel(Standing::Held { until });
         let (now, meter) = (Instant::now(), Meter::default());
         let holding = Holding {
@@ -251,6 +262,7 @@ impl Holdings {
                 .map_or(Rate::unknown(now), |load| Rate::known(load, now)),
             rests_until: begin.rests_until,
             moved: None,
+            is_ending: false,
         };
         inner.gone.remove(&fence.shard);
         if let Some(before) = inner.grants.insert(fence.shard.clone(), holding) {
@@ -265,6 +277,34 @@ impl Holdings {
             .grants
             .get(&fence.shard)
             .is_some_and(|holding| holding.fence == *fence)
+    }
+
+    /// The grants in force whose rows nobody can have removed in good order.
+    pub(crate) fn unfinished(&self) -> BTreeMap<ShardId, Fence> {
+        let inner = self.inner();
+        let unfinished = inner
+            .grants
+            .iter()
+            .filter(|(_, holding)| !holding.is_ending);
+        unfinished
+            .map(|(shard, holding)| (shard.clone(), holding.fence.clone()))
+            .collect()
+    }
+
+    /// Whether a grant that was unfinished is so still.
+    pub(crate) fn is_still_held(&self, held: &BTreeMap<ShardId, Fence>, shard: &ShardId) -> bool {
+        let inner = self.inner();
+        let now = inner.grants.get(shard).filter(|it| !it.is_ending);
+        now.is_some_and(|now| held.get(shard) == Some(&now.fence))
+    }
+
+    /// The end of the shard is about to be written.
+    pub(crate) fn ending(&self, fence: &Fence) {
+        let mut inner = self.inner();
+        let holding = inner.grants.get_mut(&fence.shard);
+        if let Some(holding) = holding.filter(|holding| holding.fence == *fence) {
+            holding.is_ending = true;
+        }
     }
 
     /// The shards held, and whether each is on its way out.
@@ -428,8 +468,11 @@ impl Holdings {
     }
 
     /// Tells that the row of a lease held here is gone: the table itself said so. It stays known, so that a look at all
-    /// rows can say whether it is all of them.
+    /// rows can say whether it is all of them. Nothing if a look was first to say so.
     pub(crate) fn tell_gone(&self, fence: &Fence, checkpoint: &Checkpoint) {
+        let Some(holding) = self.take_out(fence) else {
+            return;
+        };
         let is_read = self.tracker.serves(&fence.shard);
         if is_read
             && !planted!(HidesVanishedLeases)
@@ -440,7 +483,7 @@ impl Holdings {
                 checkpoint: checkpoint.clone(),
             });
         }
-        self.lose(fence, LossReason::Vanished);
+        self.lost(&holding, LossReason::Vanished);
     }
 
     /// Forgets the leases that their stream, if it could be listed, has forgotten, and those of streams that
@@ -451,10 +494,13 @@ impl Holdings {
         listed: &BTreeMap<ShardId, Shard>,
         is_listed: impl Fn(&ShardId) -> bool,
     ) {
-        self.inner().known.retain(|shard| {
+        let stays = |shard: &ShardId| {
             let is_there = rows.contains_key(shard) || listed.contains_key(shard);
             self.tracker.serves(shard) && (is_there || !is_listed(shard))
-        });
+        };
+        let mut inner = self.inner();
+        inner.known.retain(stays);
+        inner.granted.retain(|shard, _| stays(shard));
     }
 
     /// Remembers the shards as listed.
@@ -465,5 +511,44 @@ impl Holdings {
     /// A shard as it was last listed.
     pub(crate) fn shard(&self, id: &ShardId) -> Option<Shard> {
         self.inner().shards.get(id).cloned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use kcl_core::model::{Epoch, InitialPosition, StreamName, WorkerId};
+
+    use super::*;
+    use crate::row::Incarnation;
+
+    #[tokio::test]
+    async fn what_was_granted_once_is_not_granted_again_under_the_same_fence() {
+        let tracker = StreamTracker::Single {
+            stream: StreamName::new("orders").expect("a name"),
+            initial_position: InitialPosition::Latest,
+        };
+        let holdings = Holdings::new(Events::default(), tracker);
+        let holder = WorkerKey {
+            worker: WorkerId::new("a").expect("a name"),
+            incarnation: Incarnation::parse("1").expect("one"),
+        };
+        let fence = |epoch| Fence {
+            shard: "shardId-000000000000".into(),
+            holder: holder.clone(),
+            epoch: Epoch::new(epoch),
+        };
+        let begin = Begin {
+            load: None,
+            rests_until: None,
+        };
+        let add = |epoch| holdings.add(&fence(epoch), &begin).is_some();
+        holdings.begin(holder.clone(), Instant::now() + Duration::from_secs(10));
+        assert!(add(1));
+        holdings.lose(&fence(1), LossReason::TakenOver);
+        assert!(!add(1), "its consumer may be anywhere");
+        assert!(!holdings.holds(&fence(1)));
+        assert!(add(3));
     }
 }

@@ -246,10 +246,12 @@ impl<S: LeaseStore> Planner<S> {
     async fn pass(
         &mut self,
         life: &Life,
-        me: Me,
+        mut me: Me,
         (freshness, is_rung): (Freshness, bool),
     ) -> Result<Instant, StoreError> {
         let view = self.look(freshness).await?;
+        // Shares are counted by what is seen: who counts a lease beside that holds too much, and gives another away.
+        me.held.retain(|shard, _| view.leases.contains_key(shard));
         self.holdings
             .saw(view.leases.values().map(|seen| &seen.row));
         for seen in view.leases.values() {
@@ -296,23 +298,28 @@ impl<S: LeaseStore> Planner<S> {
 
     async fn look(&mut self, freshness: Freshness) -> Result<View, StoreError> {
         // ORDER: what is known before the rows, so that the rows cannot be older.
-        let known = (freshness == Freshness::Consistent).then(|| self.holdings.known());
+        let is_consistent = freshness == Freshness::Consistent;
+        let known = is_consistent.then(|| (self.holdings.known(), self.holdings.unfinished()));
         let rows = self.store.scan(freshness).await?;
         let after = Instant::now();
         for row in self.holdings.take_written() {
             self.observer.wrote(row, after);
         }
-        if let Some(known) = known {
+        if let Some((known, held)) = known {
             let leases = rows.iter().filter_map(|row| match row {
                 Row::Lease(row) => Some((&row.shard, row)),
                 Row::Worker(_) | Row::Start(_) | Row::Watch(_) | Row::Streams(_) => None,
             });
             let leases: BTreeMap<_, _> = leases.collect();
-            let replaced = known.replaced(|shard| leases.get(shard).copied());
-            self.observer.vanished(&replaced);
+            let is_held = |shard: &ShardId| self.holdings.is_still_held(&held, shard);
+            let vanished = known.vanished(|shard| leases.get(shard).copied(), is_held);
+            self.observer.vanished(&vanished);
             self.holdings
-                .tell_vanished(&replaced)
+                .tell_vanished(&vanished)
                 .map_err(StoreError::Fatal)?;
+            if !vanished.leases.is_empty() {
+                self.holdings.sync.notify_one();
+            }
         }
         Ok(self.observer.observe(rows, after))
     }
@@ -437,12 +444,6 @@ impl<S: LeaseStore> Planner<S> {
         while let Some((pick, outcome, took)) = taken.next().await {
             match outcome {
                 Ok(Some(row)) => {
-                    self.events.emit(&Event::LeaseTaken {
-                        shard: row.shard.clone(),
-                        epoch: Epoch::new(row.counter),
-                        why: pick.why,
-                        took,
-                    });
                     self.observer.wrote(row.clone(), Instant::now());
                     self.balance.owed.extend(owed_for(&row, &life.key));
                     let fence = fence(&life.key, &row);
@@ -452,8 +453,23 @@ impl<S: LeaseStore> Planner<S> {
                         .then(|| grant(&self.store, &self.holdings, &self.settings, &fence, row))
                         .flatten();
                     let arrived = match grant {
-                        Some(grant) => self.grants.send(grant).await.is_ok(),
-                        None => false,
+                        Some(grant) => {
+                            self.events.emit(&Event::LeaseTaken {
+                                shard: grant.shard.id.clone(),
+                                epoch: grant.epoch,
+                                why: pick.why,
+                                took,
+                            });
+                            self.grants.send(grant).await.is_ok()
+                        }
+                        None => {
+                            self.events.emit(&Event::LeaseNotTaken {
+                                shard: pick.row.shard,
+                                error: None,
+                                took,
+                            });
+                            false
+                        }
                     };
                     // The worker stopped, or its life ended, while the take was on its way.
                     if !arrived {

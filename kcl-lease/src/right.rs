@@ -19,6 +19,7 @@ use kcl_core::port::{CommitError, Right};
 use tokio::time::Instant;
 
 use crate::holdings::Holdings;
+use crate::plan::lineage;
 use crate::row::{Fence, LeaseRow, Progress};
 use crate::store::{LeaseStore, Outcome, StoreError};
 
@@ -217,15 +218,16 @@ impl<S: LeaseStore> LeaseRight<S> {
             if planted!(FinishesWithoutChildren) {
                 continue;
             }
-            let mut ready = child.parents.contains(self.shard());
-            for parent in child
-                .parents
-                .iter()
-                .filter(|parent| *parent != self.shard())
-            {
-                ready = ready && self.store.read_lease(parent).await?.is_some();
+            if !child.parents.contains(self.shard()) {
+                continue;
             }
-            if !ready {
+            let mut parents = vec![self.row.checkpoint.clone()];
+            let others = child.parents.iter();
+            for parent in others.filter(|parent| *parent != self.shard()) {
+                let row = self.store.read_lease(parent).await?;
+                parents.extend(row.map(|row| row.checkpoint));
+            }
+            if parents.len() < child.parents.len() {
                 continue;
             }
             let shard = Shard {
@@ -234,7 +236,7 @@ impl<S: LeaseStore> LeaseRight<S> {
                 range: child.range,
                 open: true,
             };
-            let row = LeaseRow::fresh(&shard, Checkpoint::TrimHorizon);
+            let row = LeaseRow::fresh(&shard, lineage::after(&parents));
             // Refused is as good: it is there.
             if self.store.create_lease(&row).await? == Outcome::Applied(()) {
                 self.holdings.events.emit(&Event::LeaseCreated {
@@ -338,6 +340,7 @@ impl<S: LeaseStore> Right for LeaseRight<S> {
 
     async fn finish(&mut self, children: &[ChildShard]) -> Result<(), CommitError> {
         self.check_held()?;
+        self.holdings.ending(&self.fence);
         let deadline = self.deadline();
         while let Err(failure) = self.create_children(children).await {
             self.pause(failure, deadline).await?;

@@ -29,8 +29,8 @@ pub struct LeaseSettings {
     /// worker all its shards. Too high: the shards of a crashed worker wait that long. Workers
     /// with different values can share an application: each is judged by its own.
     pub duration: Duration,
-    /// How often one worker of all reads the whole table, and the others two rows of it. Default: a tenth
-    /// of `duration`.
+    /// How often one worker of all reads the whole table, and the others two rows of it. Default: a
+    /// twelfth of `duration`, so that with what a handover takes beside, the next worker has a shard within a tenth.
     ///
     /// Too low: the table is read for nothing (each read of the whole costs one unit per 8 KB of rows).
     /// Too high: free shards wait that long, or twice. Less than half of `duration`.
@@ -109,7 +109,7 @@ impl LeaseSettings {
     /// How often the table is read.
     #[must_use]
     pub fn scan_every(&self) -> Duration {
-        self.scan_interval.unwrap_or(self.duration / 10)
+        self.scan_interval.unwrap_or(self.duration / 12)
     }
 
     /// Whether shards move for what is read of them.

@@ -6,8 +6,9 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use aws_sdk_kinesis::Client;
 use aws_sdk_kinesis::error::ProvideErrorMetadata;
-use aws_sdk_kinesis::primitives::DateTime;
-use aws_sdk_kinesis::types::{ShardFilter, ShardFilterType};
+use aws_sdk_kinesis::primitives::{DateTime, DateTimeFormat};
+use aws_sdk_kinesis::types::{ShardFilter, ShardFilterType, ShardIteratorType};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use kcl_core::aws::{Call, classify};
 use kcl_core::error::{Error, ErrorKind};
 use kcl_core::model::{HashKeyRange, Shard, ShardId, StreamName};
@@ -23,6 +24,21 @@ pub trait ShardList: Send + Sync + std::fmt::Debug + 'static {
         stream: &StreamName,
         open_since: Option<SystemTime>,
     ) -> Result<Vec<Shard>, Error>;
+
+    /// The time, or if the clock of the service has not reached it, what that clock shows, or less. A start at `LATEST`
+    /// is fixed to it: a worker's clock that is ahead would skip what is written before the service's gets there.
+    /// Asked about a shard of the stream.
+    ///
+    /// Without an implementation it is the time as given, right where the clocks are the same.
+    async fn reached(
+        &self,
+        stream: &StreamName,
+        shard: &ShardId,
+        time: SystemTime,
+    ) -> Result<SystemTime, Error> {
+        let (_, _) = (stream, shard);
+        Ok(time)
+    }
 }
 
 /// `ListShards` of Kinesis.
@@ -121,6 +137,65 @@ impl ShardList for KinesisShards {
             ),
         ))
     }
+
+    /// By `GetShardIterator`, which refuses a time that is yet to come; the refusal says what time it is there.
+    async fn reached(
+        &self,
+        stream: &StreamName,
+        shard: &ShardId,
+        time: SystemTime,
+    ) -> Result<SystemTime, Error> {
+        let request = self.client.get_shard_iterator();
+        let request = request
+            .stream_name(stream.as_str())
+            .shard_id(shard.name())
+            .shard_iterator_type(ShardIteratorType::AtTimestamp)
+            .timestamp(DateTime::from(time));
+        let Err(failure) = request.send().await else {
+            return Ok(time);
+        };
+        let now = failure.raw_response().and_then(date);
+        let resource = format!("stream {stream} (shard {})", shard.name());
+        let call = Call {
+            service: "kinesis",
+            operation: "GetShardIterator",
+            resource: &resource,
+        };
+        let error = classify(call, failure);
+        match (error.kind(), now) {
+            (ErrorKind::Invalid, Some(now)) if now < time => {
+                tracing::warn!(
+                    ahead = ?time.duration_since(now).unwrap_or_default(),
+                    "the clock of this machine is ahead of the service's; LATEST is by the service's"
+                );
+                Ok(now)
+            }
+            // Who reads by fan-out alone may lack the permission.
+            (ErrorKind::Denied, _) => {
+                tracing::warn!(error = %error.chain(), "LATEST is by the clock of this machine");
+                Ok(time)
+            }
+            // An old list had the shard; the next one is newer.
+            (ErrorKind::NotFound, _) => Err(Error::new(
+                ErrorKind::Unavailable,
+                format!("the time to start at cannot be compared with the clock of {resource}"),
+            )
+            .with_source(error)),
+            (ErrorKind::Invalid, _) => Err(Error::new(
+                ErrorKind::Invalid,
+                format!("the clock of {resource} has not reached the time of this machine, and does not say what it shows"),
+            )
+            .with_hint("set the clock of this machine, or start at a time of your choice instead of LATEST")
+            .with_source(error)),
+            (_, _) => Err(error),
+        }
+    }
+}
+
+/// When an answer was sent, in whole seconds.
+fn date(response: &HttpResponse) -> Option<SystemTime> {
+    let date = DateTime::from_str(response.headers().get("date")?, DateTimeFormat::HttpDate);
+    SystemTime::try_from(date.ok()?).ok()
 }
 
 fn since_filter(time: SystemTime) -> Result<ShardFilter, Error> {

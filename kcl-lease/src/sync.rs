@@ -128,7 +128,7 @@ impl<S: LeaseStore, L: ShardList> Sync<S, L> {
     /// keep the others waiting.
     async fn pass(&mut self, mut first: Lists) -> Result<(), Fault> {
         // ORDER: what is known before the rows, so that the rows cannot be older.
-        let mut known = self.holdings.known();
+        let (mut known, held) = (self.holdings.known(), self.holdings.unfinished());
         // ORDER: rows before shards; see `lineage::Known`.
         let rows = self.rows().await?;
         if !rows.is_empty() {
@@ -157,7 +157,10 @@ impl<S: LeaseStore, L: ShardList> Sync<S, L> {
         };
         self.holdings.listed(&all);
         known.retain(is_listed);
-        let vanished = known.vanished(&rows, &all);
+        let vanished = known.vanished(
+            |shard| rows.get(shard),
+            |shard| all.contains_key(shard) || self.holdings.is_still_held(&held, shard),
+        );
         let rows = by_stream(rows);
         let none = Rows::new();
         let of = |tracked: &Tracked| rows.get(&tracked.qualifier().cloned()).unwrap_or(&none);
@@ -300,6 +303,12 @@ impl<S: LeaseStore, L: ShardList> Sync<S, L> {
                 covering: BTreeSet::new(),
             });
         }
+        let time = if tracked.initial_position == InitialPosition::Latest {
+            let reached = tracked.reached(self.shards.as_ref(), listed, time).await;
+            reached.map_err(Fault::List)?
+        } else {
+            time
+        };
         let time = self.store.fix_start(tracked.qualifier(), time).await?;
         let open_since = self.list(tracked, Some(time)).await?;
         let covering = open_since.keys().cloned().collect();

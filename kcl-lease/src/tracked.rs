@@ -55,4 +55,17 @@ impl Tracked {
             .map(|shard| (shard.id.clone(), shard))
             .collect())
     }
+
+    /// The time to start at, or what the service's clock shows if that is behind.
+    pub(crate) async fn reached<L: ShardList>(
+        &self,
+        shards: &L,
+        listed: &Listed,
+        time: SystemTime,
+    ) -> Result<SystemTime, Error> {
+        match listed.values().rfind(|shard| shard.open) {
+            Some(shard) => shards.reached(&self.stream, &shard.id, time).await,
+            None => Ok(time),
+        }
+    }
 }

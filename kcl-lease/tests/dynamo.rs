@@ -14,7 +14,10 @@ use kcl_core::event::Events;
 use kcl_core::model::Checkpoint;
 use kcl_core::model::{ApplicationName, InitialPosition, SequenceNumber, StreamName, WorkerId};
 use kcl_core::port::{Grant, Ownership as _, OwnershipStart};
-use kcl_lease::{DynamoLeases, DynamoTable, LeaseSettings, MemoryLeases, MemoryStore};
+use kcl_lease::{
+    DynamoLeases, DynamoTable, KinesisShards, LeaseSettings, MemoryLeases, MemoryStore,
+    ShardList as _,
+};
 use kinesis_emulator::Emulator;
 use tokio::time::{Instant, timeout};
 
@@ -151,6 +154,8 @@ async fn the_children_of_a_split_shard_are_granted_after_its_end() {
             range: range(shard).unwrap(),
         })
         .collect();
+    let record = Checkpoint::at(SequenceNumber::new("1").unwrap());
+    parent.right.commit(&record).await.unwrap();
     let began = Instant::now();
     parent.right.finish(&children).await.unwrap();
     for _ in 0..2 {
@@ -219,4 +224,55 @@ async fn leases_in_memory_need_no_table() {
         next(&mut run).await.shard.id.clone(),
     ];
     assert_ne!(shards[0], shards[1]);
+}
+
+/// Who starts an hour ahead of the service would miss what is written in that hour.
+#[tokio::test]
+async fn latest_is_not_later_than_the_services_clock() {
+    let (emulator, kinesis) = with_stream(1).await;
+    let (shards, stream) = (
+        KinesisShards::new(kinesis),
+        StreamName::new("orders").unwrap(),
+    );
+    let now = || emulator.service().clock().now();
+    let shard = shards.list(&stream, None).await.unwrap().remove(0);
+    let past = now();
+    let asked = |time| shards.reached(&stream, &shard.id, time);
+    assert_eq!(asked(past).await.unwrap(), past, "it has come");
+    let ahead = past + Duration::from_secs(3600);
+    let reached = asked(ahead).await.unwrap();
+    assert!(reached <= now());
+    assert!(
+        reached + Duration::from_secs(1) > past,
+        "by less than a second"
+    );
+
+    let missing = "shardId-000000000007".into();
+    let wrong = shards.reached(&stream, &missing, past).await;
+    assert_eq!(wrong.unwrap_err().kind(), ErrorKind::Unavailable);
+}
+
+#[tokio::test]
+async fn a_worker_whose_clock_is_ahead_starts_at_the_services_latest() {
+    let (emulator, kinesis) = with_stream(1).await;
+    let ahead = Duration::from_secs(3600);
+    let clock = emulator.service().clock().clone();
+    let shown = {
+        let clock = clock.clone();
+        move || clock.now() + ahead
+    };
+    let leases = DynamoLeases::new(&emulator.sdk_config());
+    let start = OwnershipStart {
+        env: Env::simulated(shown, 1),
+        ..begin("a")
+    };
+    let before = clock.now();
+    let mut run = Box::new(leases).start(start).await.unwrap();
+    let grant = next(&mut run).await;
+    let Checkpoint::AtTimestamp(at) = grant.checkpoint else {
+        panic!("{:?}", grant.checkpoint);
+    };
+    assert!(at <= clock.now());
+    assert!(at + Duration::from_secs(1) > before);
+    drop(kinesis);
 }

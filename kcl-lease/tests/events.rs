@@ -12,6 +12,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use kcl_core::event::{LossReason, TakeReason};
+use kcl_core::model::ShardId;
 use kcl_core::{ErrorKind, Event};
 use support::world::World;
 use tokio::time::{Instant, sleep};
@@ -186,7 +187,7 @@ async fn a_lease_that_an_operator_deletes_is_told_once_and_read_anew() {
 /// It is the first to see it, and might not see it again: another makes the row anew, and keeps the watch by then.
 #[tokio::test(start_paused = true)]
 async fn who_gives_back_a_lease_that_an_operator_deleted_tells_of_it_once() {
-    let world = World::new(17, 1, 0);
+    let world = World::new(17, 2, 0);
     let a = world.start("a").await;
     sleep(SECOND * 20).await;
     let shard = world.stream.open_shards()[0].id.clone();
@@ -220,7 +221,44 @@ async fn who_held_a_lease_that_an_operator_deletes_knows_that_it_is_lost() {
         "vanished s2",
         "lost s2/1 Vanished",
         "created s2 TRIM_HORIZON",
-        "took s2/1 Free",
+        // Its first epoch was granted here before, and is given back.
+        "took s2/3 Free",
     ];
     assert_eq!(after, expected, "{lines:?}");
+    let handed_over = lines.iter().any(|line| line.starts_with("hands over"));
+    assert!(!handed_over, "{lines:?}");
+}
+
+/// It has no list of shards to miss it by, and no record to commit.
+#[tokio::test(start_paused = true)]
+async fn who_holds_a_lease_of_a_forgotten_shard_that_an_operator_deletes_knows_it_soon() {
+    for holder in ["a", "b"] {
+        let world = World::new(18, 4, 0);
+        let (_a, _b) = (world.start("a").await, world.start("b").await);
+        sleep(SECOND * 15).await;
+        let took = told(&world, holder);
+        let shard = world.stream.open_shards().into_iter().map(|shard| shard.id);
+        let short = |id: &ShardId| id.to_string().replace("shardId-00000000000", "s");
+        let mut shard = shard.filter(|id| {
+            let of_it = format!(" {}/", short(id));
+            let last = took.iter().rfind(|line| line.contains(&of_it));
+            last.is_some_and(|line| line.starts_with("took"))
+        });
+        let shard = shard.next().unwrap();
+        world.stream.forget(&shard);
+        // Once it is not listed any more, it may be missed by its holder alone.
+        sleep(SECOND * 70).await;
+        world.network.delete_lease(&shard);
+        let since = told(&world, holder).len();
+        sleep(SECOND * 70).await;
+        let lines = told(&world, holder);
+        let vanished = format!("vanished {}", short(&shard));
+        let told = lines[since..].iter().filter(|line| **line == vanished);
+        assert_eq!(told.count(), 1, "{lines:?}");
+        let lost = format!("lost {}/", short(&shard));
+        assert!(
+            lines[since..].iter().any(|line| line.starts_with(&lost)),
+            "{lines:?}"
+        );
+    }
 }

@@ -73,8 +73,8 @@ async fn a_settled_fleet_looks_at_its_table_through_one_worker() {
         sleep(SECOND * 60).await;
         let after = world.network.calls();
         let calls = |name| after.get(name).unwrap_or(&0) - before.get(name).unwrap_or(&0);
-        // Its planner once a second, its sync once a minute.
-        assert!((55..=66).contains(&calls("scan")), "{}", calls("scan"));
+        // Its planner every twelfth of the lease time, its sync once a minute.
+        assert!((67..=79).contains(&calls("scan")), "{}", calls("scan"));
         assert_eq!(calls("ring") + calls("claim_watch") + calls("evict"), 0);
         let watch = calls("keep_watch");
         assert!((15..=18).contains(&watch), "{watch}");
@@ -477,10 +477,11 @@ async fn latest_is_one_time_for_all_workers_and_leaves_no_hole_behind_a_reshard(
         times.dedup();
         assert_eq!(times.len(), 1, "seed {seed}: {created:?}");
         for row in rows.values() {
-            if row.parents.iter().any(|parent| rows.contains_key(parent)) {
-                assert_eq!(
-                    created[&row.shard],
-                    Checkpoint::TrimHorizon,
+            // The worker reads nothing of a shard that ends at once, so its children may wait where it did.
+            let mut parents = row.parents.iter().filter_map(|parent| created.get(parent));
+            if created[&row.shard] != Checkpoint::TrimHorizon {
+                assert!(
+                    parents.all(|from| *from != Checkpoint::TrimHorizon),
                     "seed {seed}: {row:?}"
                 );
             }

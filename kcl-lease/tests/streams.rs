@@ -400,7 +400,7 @@ async fn rest_costs_the_same_whatever_the_number_of_streams() {
         sleep(SECOND * 60).await;
         let after = world.network.calls();
         let calls = |name| after.get(name).unwrap_or(&0) - before.get(name).unwrap_or(&0);
-        assert!((55..=66).contains(&calls("scan")), "{}", calls("scan"));
+        assert!((67..=79).contains(&calls("scan")), "{}", calls("scan"));
         let moving = [
             "ring",
             "claim_watch",

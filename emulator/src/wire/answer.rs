@@ -4,10 +4,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use base64_simd::STANDARD;
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use http::header::{CONTENT_TYPE, DATE, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
+use parking_lot::RwLock;
 use serde::Serialize;
 
+use crate::auth::http_date;
+use crate::clock::Moment;
 use crate::engine::token::mix;
 use crate::fan_out::EventBody;
 use crate::refusal::{Kind, Refusal};
@@ -116,6 +119,32 @@ pub(crate) fn wrapped(is_sound: bool) -> Response<Body> {
         Some(HeaderValue::from_static("application/json")),
         body,
     )
+}
+
+/// The `Date` that every answer carries: by the virtual clock, because clients correct their own by it. The last one
+/// is kept, as it is the same for a second.
+#[derive(Debug)]
+pub(crate) struct Dates(RwLock<(u64, HeaderValue)>);
+
+impl Dates {
+    pub(crate) const fn new() -> Self {
+        Self(RwLock::new((u64::MAX, HeaderValue::from_static(""))))
+    }
+
+    /// Says when this is answered.
+    pub(crate) fn stamp(&self, answer: &mut Response<Body>, now: Moment) {
+        let last = self.0.read().clone();
+        let date = if last.0 == now.seconds() {
+            last.1
+        } else {
+            let Ok(date) = HeaderValue::try_from(http_date(now)) else {
+                return;
+            };
+            *self.0.write() = (now.seconds(), date.clone());
+            date
+        };
+        answer.headers_mut().insert(DATE, date);
+    }
 }
 
 /// Makes the ids that every answer carries: unlike each other, cheap, and the same for one seed.

@@ -120,6 +120,28 @@ async fn clients_correct_their_clock_by_the_services() {
     Client::new(&config).list_streams().send().await.unwrap();
 }
 
+/// Whether keys are asked for or not: who starts at LATEST goes by it.
+#[tokio::test]
+async fn answers_carry_the_services_time() {
+    let clock = Clock::starting_at(UNIX_EPOCH + Duration::from_secs(1_600_000_000));
+    clock.freeze();
+    let service = Service::new(Settings {
+        clock: clock.clone(),
+        ..Settings::default()
+    });
+    let date = async |target| {
+        let request = http::Request::post("/").header("x-amz-target", target);
+        let answer = service.serve(request.body(Full::new(Bytes::new())).unwrap());
+        let date = answer.await.headers()["date"].clone();
+        date.to_str().unwrap().to_owned()
+    };
+    let first = date("Kinesis_20131202.ListStreams").await;
+    assert_eq!(first, "Sun, 13 Sep 2020 12:26:40 GMT");
+    assert_eq!(date("DynamoDB_20120810.ListTables").await, first);
+    clock.advance(Duration::from_millis(1_500));
+    assert_eq!(date("").await, "Sun, 13 Sep 2020 12:26:41 GMT");
+}
+
 async fn ask(service: &Service, path: &str, target: &str, body: &'static str) -> (u16, Value) {
     let request = http::Request::post(path)
         .header("content-type", "application/x-amz-json-1.1")

@@ -93,19 +93,18 @@ fn step(
     if known.rows.contains_key(&shard.id) || passed.contains(&shard.id) {
         return None;
     }
-    let mut follows = false;
+    let mut parents = Vec::new();
     let mut wave = 0;
     for parent in &shard.parents {
-        if known.rows.contains_key(parent) {
-            follows = true;
+        if let Some(row) = known.rows.get(parent) {
+            parents.push(&row.checkpoint);
         } else if let Some(Some(before)) = decided.get(parent) {
-            follows = true;
+            parents.push(&before.checkpoint);
             wave = wave.max(before.wave + 1);
         }
     }
     let checkpoint = match start {
-        // What follows on a shard that is read is read from its first record.
-        _ if follows && !planted!(StartsChildrenAnywhere) => Checkpoint::TrimHorizon,
+        _ if !parents.is_empty() && !planted!(StartsChildrenAnywhere) => after(parents),
         Start::TrimHorizon => Checkpoint::TrimHorizon,
         Start::At { time, covering } if covering.contains(&shard.id) => {
             Checkpoint::AtTimestamp(*time)
@@ -113,6 +112,19 @@ fn step(
         Start::At { .. } => return None,
     };
     Some(Step { wave, checkpoint })
+}
+
+/// Where a shard starts whose parents stand at these checkpoints: at its first record, because nothing lies between it
+/// and what was read of them. But while they all wait at one time, nothing was: they may have been closed before that
+/// time, and seemed open by an old list, and then the records up to it are not asked for.
+pub(crate) fn after<'a>(parents: impl IntoIterator<Item = &'a Checkpoint>) -> Checkpoint {
+    let mut parents = parents.into_iter();
+    match parents.next() {
+        Some(first @ Checkpoint::AtTimestamp(_)) if parents.all(|other| other == first) => {
+            first.clone()
+        }
+        Some(_) | None => Checkpoint::TrimHorizon,
+    }
 }
 
 /// The ancestors of shards that have a row. One without a row of its own was finished and cleaned

@@ -520,6 +520,9 @@ impl Ledger {
         if let Some(row) = after {
             of.first.get_or_insert_with(|| row.checkpoint.clone());
             of.leased.get_or_insert(self.now);
+            if of.first.as_ref() != Some(&row.checkpoint) {
+                of.begun.get_or_insert(self.now);
+            }
             of.ended |= row.checkpoint.is_end();
             if before.is_none() {
                 of.loss.late = of.loss.abandoned.take().or(of.loss.late);

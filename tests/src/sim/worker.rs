@@ -133,9 +133,9 @@ impl Supervisor {
             };
             let clock = WallClock {
                 calendar: self.calendar.clone(),
-                // LATEST is fixed by the worker's wall clock: one that is ahead starts ahead.
+                // LATEST is fixed by the worker's wall clock, unless that is ahead: one that falls behind starts behind.
                 rate: match self.start {
-                    Start::Latest => Rate(0),
+                    Start::Latest => Rate(self.rate.0.max(0)),
                     Start::TrimHorizon | Start::At(_) => self.rate,
                 },
                 skew: Arc::clone(&skew),

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use kcl_core::model::{Checkpoint, HashKeyRange, Shard, ShardId};
 use proptest::prelude::*;
 
-use super::{Known, Start, missing, needs_start, rests_on_absence};
+use super::{Known, Start, after, missing, needs_start, rests_on_absence};
 use crate::plan::cleanup;
 use crate::row::LeaseRow;
 
@@ -171,7 +171,10 @@ impl Life {
                 if !careful && rng.u8(0..4) == 0 {
                     return;
                 }
-                self.create(LeaseRow::fresh(child, Checkpoint::TrimHorizon), at_time);
+                self.create(
+                    LeaseRow::fresh(child, after([&self.rows[&id].checkpoint])),
+                    at_time,
+                );
             }
         }
         let row = self.rows.get_mut(&id).unwrap();
@@ -307,6 +310,41 @@ fn a_first_start_makes_rows_generation_by_generation() {
             .iter()
             .all(|row| row.checkpoint == Checkpoint::AtTimestamp(time(9)))
     );
+}
+
+/// The list was old: `a` had been closed before the start, with children of its own.
+#[test]
+fn what_follows_on_a_shard_that_waits_at_the_start_waits_there_too() {
+    let listed = BTreeMap::from([
+        shard("a", &[], false),
+        shard("b", &["a"], false),
+        shard("c", &["b"], true),
+    ]);
+    let start = Start::At {
+        time: time(9),
+        covering: BTreeSet::new(),
+    };
+    let first = |checkpoint: Checkpoint| {
+        let row = LeaseRow::fresh(&listed[&ShardId::new("a")], checkpoint);
+        let rows = BTreeMap::from([(row.shard.clone(), row)]);
+        let known = Known {
+            rows: &rows,
+            listed: &listed,
+        };
+        let waves = missing(known, &start);
+        assert_eq!(names(&waves), [["b"], ["c"]]);
+        waves.concat().into_iter().map(|row| row.checkpoint)
+    };
+    let (at, origin) = (Checkpoint::AtTimestamp(time(9)), Checkpoint::TrimHorizon);
+    assert!(first(at.clone()).all(|start| start == at));
+    assert!(first(Checkpoint::ShardEnd).all(|start| start == origin));
+    assert!(first(origin.clone()).all(|start| start == origin));
+
+    let later = Checkpoint::AtTimestamp(time(10));
+    assert_eq!(after([&at, &at]), at);
+    assert_eq!(after([&at, &later]), origin, "nobody knows which is right");
+    assert_eq!(after([&at, &Checkpoint::ShardEnd]), origin);
+    assert_eq!(after([]), origin);
 }
 
 #[test]

@@ -304,8 +304,11 @@ pub(super) fn leases_go_in_order(ledger: &Ledger, event: &Event) -> Verdict {
     }
 }
 
+/// How old what a worker knows of the parents of a shard can be when it makes the row of that.
+const KNOWN_FOR: Duration = Duration::from_secs(60);
+
 /// S9: the initial position holds for shards that nobody ever read; their children start at their
-/// first record.
+/// first record, or at that position while nothing of their parents was read.
 pub(super) fn leases_start_where_they_should(ledger: &Ledger, event: &Event) -> Verdict {
     let Some(change) = Change::of(event) else {
         return Ok(());
@@ -316,27 +319,18 @@ pub(super) fn leases_start_where_they_should(ledger: &Ledger, event: &Event) -> 
     let now = ledger.wall();
     let first = ledger.first_start.unwrap_or_default().as_millis();
     let at = |time| millis(time, ledger.expect.wall_zero);
-    let parent = |parent: &ShardId| ledger.shards.get(parent).filter(|of| of.first.is_some());
-    let parents = ledger
-        .shards
-        .get(change.shard)
-        .map(|of| of.parents.as_slice());
-    let read: Vec<_> = parents
-        .unwrap_or_default()
-        .iter()
-        .filter_map(parent)
-        .collect();
-    let follows = !read.is_empty();
-    // Who sees no row of the parent, because an operator deleted it, takes the shard for one that nobody ever read. So
-    // does who makes a row while another makes the parent's, by a list from before that was closed; and of the two
-    // points the time is the right one, if the parent was closed by then.
-    let is_known = |start: u64| {
-        let mut known = read.iter().filter(|of| of.loss.deleted.is_none());
-        known.any(|of| {
-            of.closed
-                .is_none_or(|closed| closed.as_millis() > u128::from(start))
-        })
-    };
+    let parents = ledger.shards.get(change.shard).map(|of| &of.parents);
+    let parents = parents.into_iter().flatten();
+    let leased = parents
+        .filter_map(|parent| ledger.shards.get(parent))
+        .filter(|of| of.first.is_some());
+    let leased: Vec<_> = leased.collect();
+    let follows = !leased.is_empty();
+    // Who sees no row of the parent, because an operator deleted it, takes the shard for one that nobody ever read.
+    let is_read = leased.iter().any(|of| {
+        let begun = of.begun.filter(|_| of.loss.deleted.is_none());
+        begun.is_some_and(|begun| ledger.now >= begun + KNOWN_FOR)
+    });
     let right = match (ledger.expect.start, &row.checkpoint) {
         (_, Checkpoint::TrimHorizon) if follows => true,
         (Start::TrimHorizon, Checkpoint::TrimHorizon) => true,
@@ -347,16 +341,17 @@ pub(super) fn leases_start_where_they_should(ledger: &Ledger, event: &Event) -> 
                 Some(_) | None => true,
             });
             let at = at(*time);
-            is_fixed && !is_known(at) && at <= now && u128::from(at) >= first
+            // The service tells its time in whole seconds.
+            is_fixed && !is_read && at <= now && u128::from(at) + 1_000 > first
         }
-        (Start::At(start), Checkpoint::AtTimestamp(time)) => at(*time) == start,
+        (Start::At(start), Checkpoint::AtTimestamp(time)) => at(*time) == start && !is_read,
         (Start::TrimHorizon | Start::Latest | Start::At(_), _) => false,
     };
     if right {
         return Ok(());
     }
     Err(format!(
-        "{} (follows on a read shard: {follows}) gets its first lease at {:?}",
+        "{} (follows on a shard with a lease: {follows}) gets its first lease at {:?}",
         change.shard, row.checkpoint
     ))
 }

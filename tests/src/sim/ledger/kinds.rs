@@ -48,6 +48,8 @@ pub struct ShardLedger {
     pub first: Option<Checkpoint>,
     /// When that was made.
     pub leased: Option<Duration>,
+    /// Since when its checkpoint is another than the first.
+    pub begun: Option<Duration>,
     /// Whether `SHARD_END` was ever durable.
     pub ended: bool,
     /// The number of the event with which its row last went.

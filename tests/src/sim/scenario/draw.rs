@@ -66,8 +66,8 @@ impl Plan {
             plan.start = Start::At(at.min(u64::try_from(first.as_millis()).unwrap_or(0)));
         }
         if plan.start == Start::Latest {
-            // LATEST is fixed by the worker's wall clock: a clock that is ahead starts ahead.
-            plan.skew.iter_mut().for_each(|skew| *skew = 0);
+            // LATEST is fixed by the worker's wall clock, unless that is ahead: one that is behind starts behind.
+            plan.skew.iter_mut().for_each(|skew| *skew = (*skew).max(0));
         }
         if plan.heavy.is_some() {
             plan.heal = Heavy::heal(length);
