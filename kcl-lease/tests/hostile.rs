@@ -3,16 +3,16 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 use kcl_core::error::{Error, ErrorKind};
-use kcl_core::model::{Checkpoint, Epoch, SequenceNumber, WorkerId};
+use kcl_core::model::{Checkpoint, Epoch, SequenceNumber, StreamName, WorkerId};
 use kcl_lease::{
-    DynamoTable, Fence, Freshness, Incarnation, LeaseStore as _, Outcome, Parting, StoreError,
-    WorkerKey,
+    DynamoTable, Fence, Freshness, Incarnation, KinesisShards, LeaseStore as _, Outcome, Parting,
+    ShardList as _, StoreError, WorkerKey,
 };
 use wiremock::matchers::{body_string_contains, header};
 use wiremock::{Mock, MockBuilder, MockServer, ResponseTemplate};
@@ -240,4 +240,45 @@ async fn every_page_of_a_scan_is_read() {
         .mount(&server)
         .await;
     assert_eq!(table.scan(Freshness::Eventual).await.unwrap().len(), 2);
+}
+
+/// What comes of a start at LATEST when the service refuses to compare its clock.
+#[tokio::test]
+async fn a_service_that_does_not_tell_its_time_is_named_or_not_needed() {
+    let past = SystemTime::UNIX_EPOCH + Duration::from_secs(1_600_000_000);
+    let cases = [
+        // Who reads by fan-out alone lacks the permission.
+        ("AccessDeniedException", Ok(past)),
+        // The mock's own date says that it has long come.
+        ("InvalidArgumentException", Err(ErrorKind::Invalid)),
+        ("ResourceNotFoundException", Err(ErrorKind::Unavailable)),
+        (
+            "ProvisionedThroughputExceededException",
+            Err(ErrorKind::Unavailable),
+        ),
+    ];
+    for (kind, expected) in cases {
+        let server = MockServer::start().await;
+        Mock::given(header("x-amz-target", "Kinesis_20131202.GetShardIterator"))
+            .respond_with(refusal(400, kind, ""))
+            .mount(&server)
+            .await;
+        let config = aws_sdk_kinesis::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("eu-central-1"))
+            .credentials_provider(Credentials::new("key", "secret", None, None, "test"))
+            .retry_config(RetryConfig::disabled())
+            .endpoint_url(server.uri())
+            .build();
+        let shards = KinesisShards::new(aws_sdk_kinesis::Client::from_conf(config));
+        let stream = StreamName::new("orders").unwrap();
+        let shard = "shardId-000000000000".into();
+        let reached = shards.reached(&stream, &shard, past).await;
+        if let Err(error) = &reached
+            && error.kind() == ErrorKind::Invalid
+        {
+            assert!(error.hint().unwrap().contains("clock"), "{error}");
+        }
+        assert_eq!(reached.map_err(|error| error.kind()), expected, "{kind}");
+    }
 }

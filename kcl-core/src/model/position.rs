@@ -18,7 +18,8 @@ pub enum InitialPosition {
     #[default]
     TrimHorizon,
     /// Now. It is fixed to a point in time when the lease is created, so that a worker that dies
-    /// before its first checkpoint loses nothing.
+    /// before its first checkpoint loses nothing: by the worker's clock, or by that of the service, which
+    /// tells it in whole seconds, if the worker's is ahead of it.
     Latest,
     /// The first record that arrived at this time or later.
     AtTimestamp(SystemTime),
