@@ -291,11 +291,23 @@ impl Holdings {
             .collect()
     }
 
-    /// Whether a grant that was unfinished is so still.
-    pub(crate) fn is_still_held(&self, held: &BTreeMap<ShardId, Fence>, shard: &ShardId) -> bool {
-        let inner = self.inner();
-        let now = inner.grants.get(shard).filter(|it| !it.is_ending);
-        now.is_some_and(|now| held.get(shard) == Some(&now.fence))
+    /// Tells of grants, unfinished before a consistent read and still, whose rows it did not show. Whether there are any.
+    pub(crate) fn miss(
+        &self,
+        unfinished: &BTreeMap<ShardId, Fence>,
+        known: &Known,
+        is_there: impl Fn(&ShardId) -> bool,
+    ) -> bool {
+        let mut any = false;
+        for (shard, fence) in unfinished.iter().filter(|(shard, _)| !is_there(shard)) {
+            if let Some(checkpoint) = known.checkpoint(shard)
+                && self.unfinished().get(shard) == Some(fence)
+            {
+                self.tell_gone(fence, checkpoint);
+                any = true;
+            }
+        }
+        any
     }
 
     /// The end of the shard is about to be written.

@@ -311,13 +311,16 @@ impl<S: LeaseStore> Planner<S> {
                 Row::Worker(_) | Row::Start(_) | Row::Watch(_) | Row::Streams(_) => None,
             });
             let leases: BTreeMap<_, _> = leases.collect();
-            let is_held = |shard: &ShardId| self.holdings.is_still_held(&held, shard);
-            let vanished = known.vanished(|shard| leases.get(shard).copied(), is_held);
-            self.observer.vanished(&vanished);
+            let replaced = known.replaced(|shard| leases.get(shard).copied());
+            self.observer.vanished(&replaced);
             self.holdings
-                .tell_vanished(&vanished)
+                .tell_vanished(&replaced)
                 .map_err(StoreError::Fatal)?;
-            if !vanished.leases.is_empty() {
+            // The sync says whether it is all of them, and makes them anew.
+            if self
+                .holdings
+                .miss(&held, &known, |shard| leases.contains_key(shard))
+            {
                 self.holdings.sync.notify_one();
             }
         }

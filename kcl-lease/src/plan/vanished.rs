@@ -9,7 +9,7 @@
 
 use std::collections::BTreeMap;
 
-use kcl_core::model::{Checkpoint, ShardId};
+use kcl_core::model::{Checkpoint, Shard, ShardId};
 
 use crate::row::LeaseRow;
 
@@ -62,18 +62,29 @@ impl Known {
         self.0.insert(row.shard.clone(), last);
     }
 
-    /// Which leases were replaced by older ones or are missing, by a consistent read that began after everything
-    /// known was seen. One that is missing may have been finished and removed while nobody looked, so only those count
-    /// of which `is_needed` says that nobody can have: the stream has the shard, or it is held and not being finished.
-    pub(crate) fn vanished<'a>(
+    /// Which leases were replaced by older ones, by a consistent read that began after everything
+    /// known was seen.
+    pub(crate) fn replaced<'a>(&self, row: impl Fn(&ShardId) -> Option<&'a LeaseRow>) -> Vanished {
+        self.judge(|shard, last| row(shard).is_some_and(|row| last.is_before(row)))
+    }
+
+    /// The same, and which are missing. One that the stream has forgotten may have been finished and
+    /// removed while nobody looked, so only those of shards that are listed count. (Who holds one of the others misses
+    /// it all the same, see `Holdings::miss`; that says nothing about the table.)
+    pub(crate) fn vanished(
         &self,
-        row: impl Fn(&ShardId) -> Option<&'a LeaseRow>,
-        is_needed: impl Fn(&ShardId) -> bool,
+        rows: &BTreeMap<ShardId, LeaseRow>,
+        listed: &BTreeMap<ShardId, Shard>,
     ) -> Vanished {
-        self.judge(|shard, last| match row(shard) {
+        self.judge(|shard, last| match rows.get(shard) {
             Some(row) => last.is_before(row),
-            None => is_needed(shard),
+            None => listed.contains_key(shard),
         })
+    }
+
+    /// What was last known to be durable of a shard.
+    pub(crate) fn checkpoint(&self, shard: &ShardId) -> Option<&Checkpoint> {
+        self.0.get(shard).map(|last| &last.checkpoint)
     }
 
     fn judge(&self, is_gone: impl Fn(&ShardId, &Last) -> bool) -> Vanished {
@@ -117,7 +128,7 @@ impl Last {
 
 #[cfg(test)]
 mod tests {
-    use kcl_core::model::{HashKeyRange, Shard};
+    use kcl_core::model::HashKeyRange;
 
     use super::*;
 
@@ -144,9 +155,9 @@ mod tests {
     }
 
     fn judged(known: &Known, rows: &[LeaseRow], listed: &[&str]) -> (Vec<String>, bool) {
-        let row = |shard: &ShardId| rows.iter().find(|row| row.shard == *shard);
-        let is_needed = |shard: &ShardId| listed.iter().any(|name| *shard == ShardId::new(name));
-        let gone = known.vanished(row, is_needed);
+        let rows = rows.iter().map(|row| (row.shard.clone(), row.clone()));
+        let listed = listed.iter().map(|name| (ShardId::new(name), shard(name)));
+        let gone = known.vanished(&rows.collect(), &listed.collect());
         let names = gone.leases.iter().map(|gone| gone.shard.to_string());
         (names.collect(), gone.is_all)
     }
@@ -216,7 +227,7 @@ mod tests {
         ];
         for (now, is_gone) in cases {
             assert_eq!(
-                known.vanished(|_| Some(&now), |_| true).leases.len(),
+                known.replaced(|_| Some(&now)).leases.len(),
                 usize::from(is_gone),
                 "{now:?}"
             );
@@ -227,8 +238,8 @@ mod tests {
     fn a_read_that_lags_takes_nothing_back() {
         let known = known(&[row("a", 7), row("a", 6)]);
         let older = row("a", 6);
-        let gone = known.vanished(|_| Some(&older), |_| false);
+        let gone = known.replaced(|_| Some(&older));
         assert_eq!(gone.leases.len(), 1);
-        assert!(known.vanished(|_| None, |_| false).leases.is_empty());
+        assert!(known.replaced(|_| None).leases.is_empty());
     }
 }

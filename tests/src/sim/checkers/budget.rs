@@ -7,8 +7,9 @@ use crate::sim::history::Event;
 use crate::sim::ledger::Ledger;
 use crate::sim::subject::Subject;
 
-/// What a worker asks in ten seconds whatever it reads: proofs of life, looks at the watch and at the table.
-const BASE: usize = 80;
+/// What a worker asks in ten seconds whatever it reads: proofs of life, looks at the watch and at the table, which come
+/// every twelfth of the lease time.
+const BASE: usize = 90;
 
 /// What it asks besides when it starts: who is there, which shards there are, a row of its own.
 const START: usize = 10;

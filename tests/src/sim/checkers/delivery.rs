@@ -267,7 +267,10 @@ pub(super) fn keys_keep_their_order(ledger: &Ledger, event: &Event) -> Verdict {
         let loss = ledger.shards.get(shard).map(|of| &of.loss);
         let late = loss.and_then(|loss| loss.late.or(loss.abandoned));
         let is_late = late.is_some_and(|from| record.place >= from);
-        if is_late && next.is_some_and(|next| record.key_place < next) {
+        // So does what came before the start, if its shard is made anew when its parents are finished.
+        let is_made_anew = loss.is_some_and(|loss| loss.deleted.is_some());
+        let is_old = is_made_anew && ledger.is_before_start(record);
+        if (is_late || is_old) && next.is_some_and(|next| record.key_place < next) {
             continue;
         }
         if next.is_some_and(|next| next != record.key_place && !is_excused(next)) {
