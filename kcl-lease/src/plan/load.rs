@@ -87,7 +87,8 @@ struct Member<'a> {
     load: f64,
     /// What it would read if all read the same for their capacity; its largest shard, if that alone is more.
     fair: f64,
-    /// Leases it may give away, and take.
+    /// Leases it holds, may give away, and take.
+    held: usize,
     spare: usize,
     room: usize,
 }
@@ -149,6 +150,7 @@ impl<'a> Fleet<'a> {
                 capacity: Capacity::factor(*capacity),
                 load: load as f64,
                 fair: 0.0,
+                held: counts.held,
                 spare: counts.held.saturating_sub(1),
                 room: most.saturating_sub(counts.held),
             });
@@ -328,8 +330,13 @@ fn level(members: &mut [Member<'_>], largest: &BTreeMap<&WorkerKey, f64>) -> f64
     }
 }
 
-/// Its largest lease. What the row of a lease says may be old, so it is at most what the worker reads in all.
+/// Its largest lease. What the row of a lease says may be old, so it is at most what the worker reads in all; and that
+/// itself if it has no other: the difference between two readings would make it a giver or a taker now and then, and
+/// whoever is to deal with it another's partner, so that no wish of theirs lasts.
 fn largest_of(member: &Member<'_>, largest: &BTreeMap<&WorkerKey, f64>) -> f64 {
+    if member.held == 1 {
+        return member.load;
+    }
     largest
         .get(member.key)
         .copied()

@@ -5,7 +5,7 @@ mod fleet;
 
 use self::fleet::*;
 use super::gap::WELL_WITHIN;
-use super::{Capacity, InReturn, Moved};
+use super::{Capacity, InReturn, Member, Moved, level};
 use crate::plan::plan;
 
 use std::time::Duration;
@@ -245,6 +245,38 @@ async fn a_fleet_that_is_even_by_load_takes_in_another_worker() {
         eprintln!("{context}");
         assert!(fleet.worst() <= 0.10, "{context}");
         assert_eq!(fleet.settle(Duration::from_secs(600)), 0, "{context}");
+    }
+}
+
+/// What its lease was measured at and what it is measured at now differ. If that made it a giver now and then, and the
+/// third worker its partner, no wish of the largest to deal with that one would last.
+#[test]
+fn a_worker_with_one_lease_that_is_more_than_a_share_is_neither_giver_nor_taker() {
+    let names = [0, 1, 2, 3].map(key);
+    for measured in [400.0, 430.0] {
+        let member = |of: usize, capacity, load, held| Member {
+            key: &names[of],
+            capacity,
+            load,
+            fair: 0.0,
+            held,
+            spare: held.saturating_sub(1),
+            room: 1,
+        };
+        let mut members = vec![
+            member(0, 2.0, 1738.0, 2),
+            member(1, 1.0, measured, 1),
+            member(2, 1.0, 180.0, 1),
+            member(3, 0.5, 0.0, 0),
+        ];
+        let largest = [1350.0, 416.0, 180.0];
+        let level = level(&mut members, &names.iter().zip(largest).collect());
+        assert_eq!(members[1].fair, measured);
+        let fleet = super::Fleet { members, level };
+        let pairs = fleet
+            .pairs(0.08)
+            .map(|(giver, taker)| (giver.key, taker.key));
+        assert_eq!(pairs.collect::<Vec<_>>(), [(&names[0], &names[3])]);
     }
 }
 

@@ -375,6 +375,7 @@ impl Fleet {
                 capacity: worker.capacity.factor(),
                 load: self.load(worker),
                 fair: 0.0,
+                held: worker.held.len(),
                 spare: 0,
                 room: 0,
             })
