@@ -50,7 +50,7 @@ pub(super) fn nothing_lies_idle_for_long(ledger: &Ledger, event: &Event) -> Verd
             continue;
         }
         let (since, most) = match ledger.holder(row) {
-            None => (of.moved, FREE_MAX),
+            None => (of.moved, free_max(ledger)),
             Some(holder) => {
                 let ended = ledger.processes.get(&holder).and_then(|it| it.ended);
                 (ended, ledger.expect.lease_max + FREE_MAX)
@@ -64,6 +64,20 @@ pub(super) fn nothing_lies_idle_for_long(ledger: &Ledger, event: &Event) -> Verd
         }
     }
     Ok(())
+}
+
+/// Who has the least is offered a lease first, and while it is not known to be dead, it may be: then the next is offered
+/// it. That ends when they are known to be.
+fn free_max(ledger: &Ledger) -> Duration {
+    let is_dead = |incarnation: &&String| {
+        let process = ledger.incarnations.get(*incarnation);
+        let known = process.and_then(|process| ledger.processes.get(process));
+        known.is_some_and(|known| !known.running)
+    };
+    let dead = ledger.workers.keys().filter(is_dead).count();
+    let dead = u32::try_from(dead).unwrap_or(u32::MAX).max(1);
+    let known = ledger.expect.lease_max + FREE_MAX;
+    FREE_MAX.saturating_mul(dead).min(known)
 }
 
 /// When the last of a shard's parents was finished.
