@@ -187,7 +187,7 @@ async fn a_lease_that_an_operator_deletes_is_told_once_and_read_anew() {
 /// It is the first to see it, and might not see it again: another makes the row anew, and keeps the watch by then.
 #[tokio::test(start_paused = true)]
 async fn who_gives_back_a_lease_that_an_operator_deleted_tells_of_it_once() {
-    let world = World::new(17, 1, 0);
+    let world = World::new(17, 2, 0);
     let a = world.start("a").await;
     sleep(SECOND * 20).await;
     let shard = world.stream.open_shards()[0].id.clone();

@@ -9,7 +9,7 @@ use kcl_core::model::ShardId;
 
 use super::Verdict;
 use crate::sim::history::{Errand, Event, HandlerCall, Step};
-use crate::sim::ledger::{Chain, Ledger, ShardLedger};
+use crate::sim::ledger::{Chain, Deletion, Ledger, ShardLedger};
 use crate::sim::scenario::{Door, Handling, Policy};
 
 fn call(event: &Event) -> Option<&HandlerCall> {
@@ -229,6 +229,11 @@ pub(super) fn poison_reaches_the_destination(ledger: &Ledger, event: &Event) -> 
 /// How long a worker may take to end that has to stop, however badly things stand.
 const HALTS: Duration = Duration::from_secs(60);
 
+/// Whether the table itself was deleted.
+const fn is_of_all(deletion: &Deletion) -> bool {
+    deletion.shard.is_none()
+}
+
 /// P: where the policy is to stop, a worker that gives a record up ends with an error that names it. Several of its
 /// shards may meet one; the error is of the shard that could be given back first.
 pub(super) fn who_gives_up_stops(ledger: &Ledger, event: &Event) -> Verdict {
@@ -257,6 +262,8 @@ pub(super) fn who_gives_up_stops(ledger: &Ledger, event: &Event) -> Verdict {
     };
     match outcome {
         Err(error) if all.iter().any(|it| error.contains(it.as_str())) => Ok(()),
+        // Without its table it has to end as well, and the error says that.
+        Err(error) if error.contains("table") && ledger.deletions.iter().any(is_of_all) => Ok(()),
         Ok(()) | Err(_) => Err(format!(
             "{process} gave {all:?} up, and ends with {outcome:?}"
         )),
