@@ -186,12 +186,18 @@ fn a_child_that_starts_at_the_initial_position_breaks_s9() {
     hand.shard("a", &[]);
     hand.starts(P);
     let start = Checkpoint::AtTimestamp(UNIX_EPOCH + hand.now);
-    hand.write(P, "a", None, &row(None, 0, start.clone()));
+    let (fresh, held) = (row(None, 0, start.clone()), row(Some(P), 1, start));
+    hand.write(P, "a", None, &fresh);
+    hand.write(P, "a", Some(&fresh), &held);
     hand.after(1);
+    hand.put("a", 7);
+    hand.processed(P, 0, "a", &[0]);
+    hand.write(P, "a", Some(&held), &row(Some(P), 1, at(0)));
+    hand.after(61);
     hand.shard("b", &["a"]);
     hand.closed("a");
     assert_eq!(hand.broken(), []);
-    hand.write(P, "b", None, &row(None, 0, start));
+    hand.write(P, "b", None, &fresh);
     hand.breaks(Rule::S9);
 }
 
