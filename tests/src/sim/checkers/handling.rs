@@ -185,7 +185,9 @@ pub(super) fn only_poison_is_given_up(ledger: &Ledger, event: &Event) -> Verdict
     };
     let is_alone = handling.bisect || handling.door == Door::Record;
     let poison = ids.iter().filter(|id| handling.is_poison(**id)).count();
-    if poison == 0 || (is_alone && ids.len() > 1) {
+    // Who names what failed names each on its own, and several may have been named often enough at once.
+    let is_named = handling.door == Door::Places && poison == ids.len();
+    if poison == 0 || (is_alone && !is_named && ids.len() > 1) {
         return Err(format!(
             "{shard}: {ids:?} are given up, of which {poison} are poison"
         ));
