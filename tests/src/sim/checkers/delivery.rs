@@ -114,7 +114,7 @@ pub(super) fn records_come_from_their_shard(ledger: &Ledger, event: &Event) -> V
 
 /// For how long a process may not know that a rival took its lease: the protocol gives no notice of what it
 /// does not allow, so this is how long a look at the table or a proof of life can take.
-const THEFT_UNNOTICED: Duration = Duration::from_secs(25);
+pub(super) const THEFT_UNNOTICED: Duration = Duration::from_secs(25);
 
 /// For how long a process may not know that an operator deleted its lease, if it writes nothing meanwhile: until the next
 /// sync, which is once a minute, give or take a tenth.

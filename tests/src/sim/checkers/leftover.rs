@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Verdict;
+use super::delivery::THEFT_UNNOTICED;
 use crate::sim::history::{Event, Leftovers};
 use crate::sim::ledger::Ledger;
 use crate::sim::subject::Subject;
@@ -39,7 +40,10 @@ pub(super) fn no_subscription_outlives_its_lease(ledger: &Ledger, event: &Event)
         let is_held = ledger.holder(row) == Some(*process);
         let is_long_over = of.moved.is_some_and(|moved| moved + noticed < ledger.now);
         let open = of.subscribers.get(process).map_or(0, |it| it.open);
-        if open > 0 && !is_held && is_long_over {
+        // Of a theft nobody tells it, if who keeps the watch cannot look.
+        let stolen = of.grants.values().filter_map(|grant| grant.stolen).max();
+        let is_stolen = stolen.is_some_and(|at| ledger.now < at + THEFT_UNNOTICED);
+        if open > 0 && !is_held && is_long_over && !is_stolen {
             return Err(format!(
                 "{process} holds {open} subscriptions to {shard}, whose lease is not its own"
             ));
