@@ -231,9 +231,11 @@ pub(super) fn poison_reaches_the_destination(ledger: &Ledger, event: &Event) -> 
 /// How long a worker may take to end that has to stop, however badly things stand.
 const HALTS: Duration = Duration::from_secs(60);
 
-/// Whether the table itself was deleted.
-const fn is_of_all(deletion: &Deletion) -> bool {
-    deletion.shard.is_none()
+/// Whether the table itself was deleted, or the stream has forgotten a shard.
+fn is_something_gone(ledger: &Ledger) -> bool {
+    let is_of_all = |deletion: &Deletion| deletion.shard.is_none();
+    let mut shards = ledger.shards.values();
+    ledger.deletions.iter().any(is_of_all) || shards.any(|of| of.loss.forgotten.is_some())
 }
 
 /// P: where the policy is to stop, a worker that gives a record up ends with an error that names it. Several of its
@@ -264,8 +266,8 @@ pub(super) fn who_gives_up_stops(ledger: &Ledger, event: &Event) -> Verdict {
     };
     match outcome {
         Err(error) if all.iter().any(|it| error.contains(it.as_str())) => Ok(()),
-        // Without its table it has to end as well, and the error says that.
-        Err(error) if error.contains("table") && ledger.deletions.iter().any(is_of_all) => Ok(()),
+        // Without its table, or where a shard is gone, it has to end as well, and the error says that.
+        Err(error) if error.contains("does not exist") && is_something_gone(ledger) => Ok(()),
         Ok(()) | Err(_) => Err(format!(
             "{process} gave {all:?} up, and ends with {outcome:?}"
         )),
