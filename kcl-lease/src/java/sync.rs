@@ -150,9 +150,8 @@ impl<L: ShardList> Sync<L> {
 
     async fn create(&self, waves: Vec<Vec<LeaseRow>>) -> Result<usize, StoreError> {
         let mut created = 0;
-        for wave in waves {
-            let rows = wave.into_iter().map(|row| self.as_the_kcl_starts(row));
-            let mut outcomes = stream::iter(rows)
+        for wave in as_the_kcl_starts(waves, &self.initial_position) {
+            let mut outcomes = stream::iter(wave)
                 .map(|row| async move {
                     if self.table.create(&row).await? {
                         tracing::info!(shard = %row.shard, from = %row.checkpoint, "lease created");
@@ -168,15 +167,28 @@ impl<L: ShardList> Sync<L> {
         }
         Ok(created)
     }
+}
 
-    /// `LATEST` stays a word: a Java worker would not know which time another one stands for.
-    fn as_the_kcl_starts(&self, mut row: LeaseRow) -> LeaseRow {
-        let is_latest = self.initial_position == InitialPosition::Latest;
-        if is_latest && matches!(row.checkpoint, Checkpoint::AtTimestamp(_)) {
-            row.checkpoint = Checkpoint::Latest;
+/// `LATEST` stays a word: a Java worker would not know which time another one stands for. Not so for a shard that follows
+/// on one that is made with it: the word means the time at which it is first read, and what came before its parent was
+/// read to the end would be skipped.
+fn as_the_kcl_starts(
+    mut waves: Vec<Vec<LeaseRow>>,
+    initial_position: &InitialPosition,
+) -> Vec<Vec<LeaseRow>> {
+    if *initial_position == InitialPosition::Latest {
+        for (generation, wave) in waves.iter_mut().enumerate() {
+            let word = match generation {
+                0 => Checkpoint::Latest,
+                _ => Checkpoint::TrimHorizon,
+            };
+            let timed = |row: &&mut LeaseRow| matches!(row.checkpoint, Checkpoint::AtTimestamp(_));
+            for row in wave.iter_mut().filter(timed) {
+                row.checkpoint = word.clone();
+            }
         }
-        row
     }
+    waves
 }
 
 fn missing(
@@ -185,4 +197,41 @@ fn missing(
     start: &Start,
 ) -> Vec<Vec<LeaseRow>> {
     lineage::missing(Known { rows, listed }, start)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use kcl_core::model::HashKeyRange;
+
+    use super::*;
+
+    #[test]
+    fn a_child_that_is_made_with_its_parent_at_latest_starts_at_its_first_record() {
+        let shard = |name: &str, parents: &[&str]| Shard {
+            id: name.into(),
+            parents: parents.iter().map(|parent| (*parent).into()).collect(),
+            range: HashKeyRange { start: 0, end: 1 },
+            open: parents.is_empty(),
+        };
+        // It was split while the worker started: both are listed as open since then.
+        let all = [shard("parent", &[]), shard("child", &["parent"])];
+        let listed: Listed = all.into_iter().map(|it| (it.id.clone(), it)).collect();
+        let start = Start::At {
+            time: SystemTime::UNIX_EPOCH,
+            covering: listed.keys().cloned().collect(),
+        };
+        let waves = missing(&BTreeMap::new(), &listed, &start);
+        let rows = as_the_kcl_starts(waves, &InitialPosition::Latest).concat();
+        let starts: Vec<_> = rows
+            .iter()
+            .map(|row| (row.shard.name(), &row.checkpoint))
+            .collect();
+        let expected = [
+            ("parent", &Checkpoint::Latest),
+            ("child", &Checkpoint::TrimHorizon),
+        ];
+        assert_eq!(starts, expected);
+    }
 }
