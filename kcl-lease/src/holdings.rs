@@ -291,6 +291,12 @@ impl Holdings {
             .collect()
     }
 
+    fn is_unfinished(&self, fence: &Fence) -> bool {
+        let inner = self.inner();
+        let holding = inner.grants.get(&fence.shard);
+        holding.is_some_and(|holding| holding.fence == *fence && !holding.is_ending)
+    }
+
     /// Tells of grants, unfinished before a consistent read and still, whose rows it did not show. Whether there are any.
     pub(crate) fn miss(
         &self,
@@ -301,7 +307,7 @@ impl Holdings {
         let mut any = false;
         for (shard, fence) in unfinished.iter().filter(|(shard, _)| !is_there(shard)) {
             if let Some(checkpoint) = known.checkpoint(shard)
-                && self.unfinished().get(shard) == Some(fence)
+                && self.is_unfinished(fence)
             {
                 self.tell_gone(fence, checkpoint);
                 any = true;

@@ -32,11 +32,10 @@ pub trait ShardList: Send + Sync + std::fmt::Debug + 'static {
     /// Without an implementation it is the time as given, right where the clocks are the same.
     async fn reached(
         &self,
-        stream: &StreamName,
-        shard: &ShardId,
+        _stream: &StreamName,
+        _shard: &ShardId,
         time: SystemTime,
     ) -> Result<SystemTime, Error> {
-        let (_, _) = (stream, shard);
         Ok(time)
     }
 }

@@ -158,7 +158,6 @@ impl<S: LeaseStore, L: ShardList> Sync<S, L> {
         self.holdings.listed(&all);
         known.retain(is_listed);
         let vanished = known.vanished(&rows, &all);
-        let is_there = rows.keys().cloned().collect::<BTreeSet<_>>();
         let rows = by_stream(rows);
         let none = Rows::new();
         let of = |tracked: &Tracked| rows.get(&tracked.qualifier().cloned()).unwrap_or(&none);
@@ -168,9 +167,9 @@ impl<S: LeaseStore, L: ShardList> Sync<S, L> {
         self.holdings
             .tell_vanished(&vanished)
             .map_err(StoreError::Fatal)?;
-        self.holdings
-            .miss(&held, &known, |shard| is_there.contains(shard));
         let there: Rows = rows.values().flat_map(|rows| rows.clone()).collect();
+        self.holdings
+            .miss(&held, &known, |shard| there.contains_key(shard));
         self.holdings.keep_known(&there, &all, is_listed);
         for (tracked, list) in &listed {
             match self.bring_up_to_date(tracked, of(tracked), list).await {
