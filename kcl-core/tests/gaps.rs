@@ -172,3 +172,31 @@ async fn a_reader_that_slept_for_a_day_without_its_clock_counting_it_tells_it() 
     assert_eq!(stage.seen(), ["a", "b", "d", "e"]);
     assert_eq!(stage.told(), [expected]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_slept_for_a_day_and_finds_the_end_of_its_shard_tells_it() {
+    let stage = Stage::new().await;
+    let asleep = async {
+        let read = stage.put(&["a", "b"]).await;
+        sleep(SECOND * 5).await;
+        // It waits for the next page, half a second, while this is put and dropped, and the shard is closed.
+        let put = stage.client.put_record().stream_name("stream");
+        put.partition_key("key")
+            .data(Blob::new("lost"))
+            .send()
+            .await
+            .unwrap();
+        stage.service.clock().advance(HOUR * 25);
+        let split = stage.client.split_shard().stream_name("stream");
+        split
+            .shard_to_split(SHARD)
+            .new_starting_hash_key("9")
+            .send()
+            .await
+            .unwrap();
+        format!("{} ", read[1])
+    };
+    let (expected, ()) = tokio::join!(asleep, stage.read(SECOND * 30));
+    assert_eq!(stage.seen(), ["a", "b"]);
+    assert_eq!(stage.told(), [expected]);
+}

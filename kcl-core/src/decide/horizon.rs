@@ -33,28 +33,31 @@ pub(crate) struct Horizon {
 }
 
 impl Horizon {
-    /// A page came, up to this record if it has any, and lies so far behind. The record to look for,
-    /// if that is due; if the service says where it stands, [`Horizon::settled`] is next.
+    /// A page came, up to this record if it has any, and lies so far behind; the shard may end with it. The record to
+    /// look for, if that is due; if the service says where it stands, [`Horizon::settled`] is next.
     pub(crate) fn read(
         &mut self,
         last: Option<&SequenceNumber>,
+        ends: bool,
         lag: Option<Duration>,
         now: Instant,
     ) -> Option<SequenceNumber> {
         let lag = lag.unwrap_or_default();
         let before = self.last.replace((lag, now));
         let age = before.map_or(lag, |(lag, at)| lag + now.duration_since(at));
-        // A page without records moves on only in time.
-        let last = last?;
         self.is_open |= age.max(lag) >= NEAR && self.anchor.is_some();
+        // A page without records moves on only in time, but nothing comes behind the end.
+        if last.is_none() && !ends {
+            return None;
+        }
         if !self.is_open {
-            self.anchor = Some(last.clone());
+            self.anchor = last.cloned();
             return None;
         }
         // What left the horizon behind may have done so by a gap: it is not to wait.
         let leaves = lag < NEAR && !self.is_asked;
         let is_time = |asked| now.duration_since(asked) >= EVERY;
-        if !leaves && !self.asked.is_none_or(is_time) {
+        if !ends && !leaves && !self.asked.is_none_or(is_time) {
             return None;
         }
         (self.is_asked, self.asked) = (true, Some(now));
@@ -90,7 +93,7 @@ mod tests {
         let mut looks = Vec::new();
         for (last, lag, pause) in pages {
             now += *pause;
-            if let Some(anchor) = horizon.read(Some(&number(*last)), Some(*lag), now) {
+            if let Some(anchor) = horizon.read(Some(&number(*last)), false, Some(*lag), now) {
                 looks.push((*last, anchor.as_str().parse().unwrap()));
                 horizon.settled(number(*last));
             }
@@ -141,7 +144,7 @@ mod tests {
     fn a_reader_whose_iterator_expired_looks_at_once() {
         let (mut horizon, now) = (Horizon::default(), Instant::now());
         let read = |horizon: &mut Horizon, last| {
-            horizon.read(Some(&number(last)), Some(Duration::ZERO), now)
+            horizon.read(Some(&number(last)), false, Some(Duration::ZERO), now)
         };
         horizon.reopened();
         assert_eq!(read(&mut horizon, 1), None, "nothing was read before");
@@ -152,14 +155,48 @@ mod tests {
     }
 
     #[test]
+    fn a_shard_that_ends_behind_a_possible_gap_is_looked_at_whatever_was_asked_before() {
+        let (mut horizon, now) = (Horizon::default(), Instant::now());
+        let zero = Some(Duration::ZERO);
+        horizon.read(Some(&number(1)), false, zero, now);
+        let mut still = Horizon::default();
+        still.read(Some(&number(1)), false, zero, now);
+        assert_eq!(
+            still.read(None, true, zero, now),
+            None,
+            "nothing is in question"
+        );
+        horizon.reopened();
+        assert_eq!(horizon.read(None, false, zero, now), None);
+        let looked = horizon.read(Some(&number(2)), false, zero, now);
+        assert_eq!(looked, Some(number(1)));
+        assert_eq!(
+            horizon.read(Some(&number(3)), false, zero, now),
+            None,
+            "asked just now"
+        );
+        assert_eq!(horizon.read(None, true, zero, now), Some(number(1)));
+    }
+
+    #[test]
+    fn a_reader_that_is_set_forward_to_where_nothing_is_looks_at_the_next_record() {
+        let (mut horizon, now) = (Horizon::default(), Instant::now());
+        horizon.read(Some(&number(1)), false, Some(HOUR * 22), now);
+        horizon.read(None, false, Some(HOUR * 24), now);
+        horizon.read(None, false, Some(Duration::ZERO), now);
+        let looked = horizon.read(Some(&number(9)), false, Some(Duration::ZERO), now);
+        assert_eq!(looked, Some(number(1)));
+    }
+
+    #[test]
     fn without_an_answer_it_looks_for_the_same_record_again_in_a_minute() {
         for lag in [HOUR * 24, Duration::ZERO] {
             let (mut horizon, mut now) = (Horizon::default(), Instant::now());
             let mut looked = Vec::new();
-            horizon.read(Some(&number(1)), Some(HOUR * 24), now);
+            horizon.read(Some(&number(1)), false, Some(HOUR * 24), now);
             for last in 2..=70 {
                 now += Duration::from_secs(1);
-                let anchor = horizon.read(Some(&number(last)), Some(lag), now);
+                let anchor = horizon.read(Some(&number(last)), false, Some(lag), now);
                 looked.extend(anchor.map(|anchor| (last, anchor.to_string())));
             }
             assert_eq!(looked, [(2, "1".to_owned()), (62, "1".to_owned())]);

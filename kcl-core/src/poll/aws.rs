@@ -121,17 +121,31 @@ pub(super) async fn page(
     }
 }
 
-/// The first record that is there at this place or behind it. Nothing if the service does not say:
-/// it may answer with empty pages, however much lies behind them.
+/// What is there at a place or behind it.
+pub(super) enum First {
+    Record(Record),
+    /// Nothing, to the end of the shard.
+    End,
+    /// The service does not say: it may answer with empty pages, however much lies behind them.
+    Unsaid,
+}
+
+/// The first record that is there at this place or behind it.
 pub(super) async fn first_at(
     client: &Client,
     target: &Target,
     number: &SequenceNumber,
-) -> Result<Option<Record>, Refused> {
+) -> Result<First, Refused> {
     let position = Position::AtSequence(number.clone());
     let iterator = iterator(client, target, &position).await?;
-    let page = page(client, target, &iterator, 1, None).await?;
-    Ok(page.batch.records.into_iter().next())
+    let Batch {
+        records, children, ..
+    } = page(client, target, &iterator, 1, None).await?.batch;
+    Ok(match (records.into_iter().next(), children) {
+        (Some(record), _) => First::Record(record),
+        (None, Some(_)) => First::End,
+        (None, None) => First::Unsaid,
+    })
 }
 
 /// An iterator that expired, or that the service does not know: it may have been made by a part of

@@ -7,7 +7,7 @@ use aws_sdk_kinesis::Client;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::PollSettings;
-use super::aws::{self, Page, Refused, Target};
+use super::aws::{self, First, Page, Refused, Target};
 use super::iterator::Cursor;
 use crate::decide::backoff::Backoff;
 use crate::decide::horizon::Horizon;
@@ -202,26 +202,22 @@ impl Reader {
 
     /// Tells if this page was read behind records that the stream has dropped unread.
     async fn watch_horizon(&mut self, batch: &Batch) {
-        let now = Instant::now();
         let last = batch.records.last().map(|record| &record.sequence_number);
-        let (Some(anchor), Some(last)) = (self.horizon.read(last, batch.lag, now), last) else {
+        let ends = batch.children.is_some();
+        let now = Instant::now();
+        let Some(anchor) = self.horizon.read(last, ends, batch.lag, now) else {
             return;
         };
         loop {
             sleep_until(self.pace.take(Instant::now())).await;
             self.meter.asks(Instant::now());
-            match aws::first_at(&self.client, &self.target, &anchor).await {
-                Ok(first @ Some(_)) => {
-                    self.meter.answered();
-                    let shard = &self.target.shard;
-                    if let Some(trimmed) = Trimmed::find(shard, &anchor, first.as_ref()) {
-                        self.events.emit(&Event::RecordsTrimmed(trimmed));
-                    }
-                    self.horizon.settled(last.clone());
-                    return;
-                }
+            let first = match aws::first_at(&self.client, &self.target, &anchor).await {
+                Ok(First::Record(first)) => Some(first),
+                Ok(First::End) => None,
+                // Were the record there, the page would begin with it: behind the end of the shard, that has to do.
+                Ok(First::Unsaid) if ends => None,
                 // It is looked for again later: what was read meanwhile is judged then as well.
-                Ok(None) => {
+                Ok(First::Unsaid) => {
                     self.meter.answered();
                     tracing::debug!("the service does not say whether records were trimmed");
                     return;
@@ -235,10 +231,20 @@ impl Reader {
                     Refused::Iterator(error) | Refused::Throttled(error) | Refused::Later(error),
                 ) => {
                     tracing::debug!(error = %error.chain(), "cannot look yet whether records were trimmed");
+                    let pause = self.backoff.after_failure(Instant::now(), &mut self.rng);
+                    sleep(pause).await;
+                    continue;
                 }
+            };
+            self.meter.answered();
+            let shard = &self.target.shard;
+            if let Some(trimmed) = Trimmed::find(shard, &anchor, first.as_ref()) {
+                self.events.emit(&Event::RecordsTrimmed(trimmed));
             }
-            let pause = self.backoff.after_failure(Instant::now(), &mut self.rng);
-            sleep(pause).await;
+            if let Some(last) = last {
+                self.horizon.settled(last.clone());
+            }
+            return;
         }
     }
 
