@@ -364,8 +364,8 @@ impl Ledger {
         };
         if let Some(known) = self.processes.get_mut(&process) {
             known.traffic.add(now, subject == Subject::Shards, shards);
-            if subject == Subject::Take {
-                known.traffic.add_take(now);
+            if matches!(subject, Subject::Make | Subject::Take | Subject::Finish) {
+                known.traffic.add_row(now, subject);
             }
         }
     }

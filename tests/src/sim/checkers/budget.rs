@@ -99,10 +99,11 @@ pub(super) fn no_worker_asks_too_much(ledger: &Ledger, event: &Event) -> Verdict
         true => START,
         false => 0,
     };
-    // Each lease that there is, once: before it reads their shards.
-    let takes = known.traffic.takes(ledger.now).min(ledger.shards.len());
+    // Each row that there is, once: before it reads the shards, and where it comes back after nobody was there, those
+    // that were made and closed long ago.
+    let rows = known.traffic.rows(ledger.now, ledger.shards.len());
     let due =
-        BASE + start + takes + ledger.expect.shard_requests * shards + commits + CHANGE * changes;
+        BASE + start + rows + ledger.expect.shard_requests * shards + commits + CHANGE * changes;
     let most = if is_at_rest(ledger, RECOVERS) {
         due
     } else {

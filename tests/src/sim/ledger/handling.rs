@@ -85,18 +85,20 @@ impl Ledger {
         self.handed(call.process, &call.shard, call.epoch)
     }
 
-    /// What was handed over by a grant. After a row was deleted another one can have its number.
+    /// What was handed over by a grant. After a row was deleted another one can have its epoch.
     #[must_use]
     pub fn handed(&self, process: Process, shard: &ShardId, epoch: u64) -> Option<&HandedLedger> {
-        let granted = self.granted(shard, epoch);
+        let granted = self.granted(process, shard, epoch);
         let handed = self.handling.grants.get(&(process, shard.clone(), epoch));
-        handed.filter(|it| it.number == granted)
+        handed.filter(|it| granted.is_none_or(|granted| it.number == granted))
     }
 
-    fn granted(&self, shard: &ShardId, epoch: u64) -> u64 {
-        let of = self.shards.get(shard);
-        let grant = of.and_then(|of| of.grants.get(&epoch));
-        grant.map_or(0, |grant| grant.number)
+    /// The number of the event that gave a process this grant. Nothing if the last grant of this epoch is another's: then
+    /// the process goes on with one whose row was deleted, until it notices.
+    fn granted(&self, process: Process, shard: &ShardId, epoch: u64) -> Option<u64> {
+        let grant = self.shards.get(shard)?.grants.get(&epoch)?;
+        let by = self.incarnations.get(&grant.incarnation);
+        (by == Some(&process)).then_some(grant.number)
     }
 
     /// The calls of handlers that run in a process.
@@ -122,10 +124,12 @@ impl Ledger {
         let places = records.into_iter();
         let places = places.map(|it| (it.place, self.chain(it), self.turn(it)));
         let places: Vec<_> = places.collect();
-        let number = self.granted(&call.shard, call.epoch);
+        let granted = self.granted(call.process, &call.shard, call.epoch);
         let key = (call.process, call.shard.clone(), call.epoch);
         let handed = self.handling.grants.entry(key).or_default();
-        if handed.number != number {
+        if let Some(number) = granted
+            && handed.number != number
+        {
             *handed = HandedLedger {
                 number,
                 ..HandedLedger::default()

@@ -81,18 +81,36 @@ impl ShardLedger {
 }
 
 impl Ledger {
-    /// Whether the application was never asked to read this shard: it starts later, and the shard was closed before it
-    /// first started, or while it started and has nothing that came after the point at which it starts.
+    /// Whether the application was never asked to read this shard, which is closed: it starts at a time that has come
+    /// after all records of the shard, or at the latest record, and the shard was closed before it first started, or
+    /// while it started and has nothing that came after the point at which it starts. A lease that was made by an old
+    /// list of shards, and deleted by an operator, need not be made again.
     #[must_use]
     pub fn is_unread(&self, of: &ShardLedger) -> bool {
-        let (Start::Latest | Start::At(_), None, Some(closed)) =
-            (self.expect.start, &of.first, of.closed)
-        else {
+        let has_lease = match &of.first {
+            Some(_) => of.row.is_some() || of.loss.deleted.is_none(),
+            None => false,
+        };
+        let Some(closed) = of.closed.filter(|_| !has_lease) else {
             return false;
         };
-        let Some(start) = self.first_start else {
-            return true;
-        };
+        let last = of.records.last();
+        let last = last.and_then(|id| self.records.get(*id as usize));
+        match (self.expect.start, self.first_start) {
+            (Start::TrimHorizon, _) => false,
+            (Start::Latest | Start::At(_), None) => true,
+            (Start::At(point), Some(_)) => last.is_none_or(|last| last.arrival < point),
+            (Start::Latest, Some(start)) => {
+                let is_behind = |point: Duration| {
+                    last.is_none_or(|last| u128::from(last.arrival) < point.as_millis())
+                };
+                closed <= start || (closed <= start + JOINS && self.point().is_some_and(is_behind))
+            }
+        }
+    }
+
+    /// The earliest point in time at which a shard is read first.
+    fn point(&self) -> Option<Duration> {
         let points = self.shards.values().filter_map(|it| match it.first {
             Some(Checkpoint::AtTimestamp(time)) => time.duration_since(self.expect.wall_zero).ok(),
             Some(
@@ -103,11 +121,7 @@ impl Ledger {
             )
             | None => None,
         });
-        let last = of.records.last();
-        let last = last.and_then(|id| self.records.get(*id as usize));
-        let is_behind =
-            |point: Duration| last.is_none_or(|last| u128::from(last.arrival) < point.as_millis());
-        closed <= start || (closed <= start + JOINS && points.min().is_some_and(is_behind))
+        points.min()
     }
 
     /// Whether this record came before the point at which the application starts to read its shard.

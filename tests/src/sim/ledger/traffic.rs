@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use crate::sim::subject::Subject;
+
 /// The window in which requests are counted.
 pub const WINDOW: Duration = Duration::from_secs(10);
 
@@ -14,7 +16,8 @@ pub const LISTS_WINDOW: Duration = Duration::from_secs(60);
 pub struct Traffic {
     sent: VecDeque<Duration>,
     lists: VecDeque<Duration>,
-    takes: VecDeque<Duration>,
+    /// Rows that it made, took or ended.
+    rows: VecDeque<(Duration, Subject)>,
     batches: VecDeque<Duration>,
     /// The most shards that it held, or that its processors were for, within the window before.
     shards: VecDeque<(Duration, usize)>,
@@ -40,9 +43,12 @@ impl Traffic {
         }
     }
 
-    /// Adds an attempt to take a lease, which is a request as well.
-    pub fn add_take(&mut self, now: Duration) {
-        push(&mut self.takes, now, WINDOW);
+    /// Adds an attempt to make, take or end the row of a shard, which is a request as well.
+    pub fn add_row(&mut self, now: Duration, write: Subject) {
+        self.rows.push_back((now, write));
+        while self.rows.front().is_some_and(|(at, _)| *at + WINDOW <= now) {
+            self.rows.pop_front();
+        }
     }
 
     /// Adds a batch of records that it hands over.
@@ -62,10 +68,14 @@ impl Traffic {
         count(&self.lists, now, LISTS_WINDOW)
     }
 
-    /// How many leases it tried to take within the window before this time.
+    /// How many rows it tried to make, to take and to end within the window before this time, each of so many shards
+    /// once.
     #[must_use]
-    pub fn takes(&self, now: Duration) -> usize {
-        count(&self.takes, now, WINDOW)
+    pub fn rows(&self, now: Duration, shards: usize) -> usize {
+        let late = self.rows.iter().filter(|(at, _)| *at + WINDOW > now);
+        let of = |write| late.clone().filter(|(_, it)| *it == write).count();
+        let writes = [Subject::Make, Subject::Take, Subject::Finish];
+        writes.map(|write| of(write).min(shards)).iter().sum()
     }
 
     /// How many batches it handed over within the window before this time.
@@ -152,6 +162,18 @@ mod tests {
             (10, 15, 10, 1)
         );
         traffic.add(second(100), false, 0);
+        for at in [0, 90, 91, 92] {
+            traffic.add_row(second(at), Subject::Make);
+        }
+        traffic.add_row(second(92), Subject::Finish);
+        assert_eq!(
+            (
+                traffic.rows(second(92), 2),
+                traffic.rows(second(92), 5),
+                traffic.rows(second(101), 5)
+            ),
+            (3, 4, 2)
+        );
         assert_eq!(
             (
                 traffic.sent(second(100)),
