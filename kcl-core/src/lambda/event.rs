@@ -7,7 +7,7 @@
 use std::time::{Duration, SystemTime};
 
 use aws_lambda_events::encodings::SecondTimestamp;
-use aws_lambda_events::event::kinesis::{KinesisEvent, KinesisEventRecord, KinesisRecord};
+use aws_lambda_events::event::kinesis::{KinesisEvent, KinesisEventRecord};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -114,34 +114,31 @@ const ARN_HINT: &str = "it looks like arn:aws:kinesis:eu-west-1:123456789012:str
 #[must_use]
 pub fn typed(source: &EventSource, shard: &ShardId, records: &[Record]) -> KinesisEvent {
     let mut event = KinesisEvent::default();
-    event.records = records
-        .iter()
-        .map(|record| typed_record(source, shard, record))
-        .collect();
+    event.records.reserve_exact(records.len());
+    for record in records {
+        // Filled in where it stays: its 280 bytes are not moved.
+        event.records.push(KinesisEventRecord::default());
+        if let Some(last) = event.records.last_mut() {
+            fill(last, source, shard, record);
+        }
+    }
     event
 }
 
-fn typed_record(source: &EventSource, shard: &ShardId, record: &Record) -> KinesisEventRecord {
-    let mut inner = KinesisRecord::default();
+fn fill(outer: &mut KinesisEventRecord, source: &EventSource, shard: &ShardId, record: &Record) {
+    let inner = &mut outer.kinesis;
     inner.approximate_arrival_timestamp = SecondTimestamp(DateTime::<Utc>::from(arrival(record)));
-    inner.data.extend_from_slice(&record.data);
+    *inner.data = record.data.to_vec();
     inner.partition_key = record.partition_key.clone();
-    record
-        .sequence_number
-        .as_str()
-        .clone_into(&mut inner.sequence_number);
+    inner.sequence_number = record.sequence_number.as_str().to_owned();
     inner.kinesis_schema_version = Some(VERSION.to_owned());
-
-    let mut outer = KinesisEventRecord::default();
     outer.aws_region = Some(source.region.clone());
     outer.event_id = Some(event_id(shard, record));
     outer.event_name = Some(NAME.to_owned());
     outer.event_source = Some(SOURCE.to_owned());
     outer.event_source_arn = Some(source.arn.clone());
     outer.event_version = Some(VERSION.to_owned());
-    outer.invoke_identity_arn = source.identity_arn.clone();
-    outer.kinesis = inner;
-    outer
+    outer.invoke_identity_arn.clone_from(&source.identity_arn);
 }
 
 /// The event as Lambda sends it.
@@ -296,8 +293,13 @@ pub(crate) fn uuid(rng: &mut fastrand::Rng) -> String {
 }
 
 fn event_id(shard: &ShardId, record: &Record) -> String {
+    let (shard, number) = (shard.name(), record.sequence_number.as_str());
     // One allocation, as there is one for each record.
-    [shard.name(), record.sequence_number.as_str()].join(":")
+    let mut id = String::with_capacity(shard.len() + 1 + number.len());
+    id.push_str(shard);
+    id.push(':');
+    id.push_str(number);
+    id
 }
 
 fn base64(data: &[u8]) -> String {

@@ -1,7 +1,5 @@
 //! A Lambda function in process beside a plain processor: the same records from the emulator over HTTP, 256 B each, four
-//! shards, both doing nothing with them. In turn, so that whatever else the machine does falls on both. To reach: 0.8.
-//!
-//! `cargo bench -p tests --bench lambda`
+//! shards, both doing nothing with them. In turn, so that whatever else the machine does falls on both.
 
 #![expect(clippy::print_stdout, reason = "a program whose output is its figures")]
 
@@ -26,10 +24,14 @@ use tests::fleet::preload;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-const RECORDS: usize = 200_000;
+const RECORDS: usize = 500_000;
 const SHARDS: i32 = 4;
-const ROUNDS: usize = 5;
-const TO_REACH: f64 = 0.8;
+const ROUNDS: usize = 7;
+
+/// Records in a batch of the function, at most, and what it has to reach: Lambda's default, one between, and Lambda's
+/// maximum, of which 6 MiB of JSON hold about three quarters: events of 7 MB, which no cache holds. The processor is
+/// handed what an answer of the service has.
+const BATCHES: [(usize, f64); 3] = [(100, 0.8), (1_000, 0.8), (10_000, 0.75)];
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -60,8 +62,8 @@ impl RecordProcessor for Plain {
     }
 }
 
-#[tokio::main]
-async fn main() -> Result<(), Failure> {
+/// Measures both, and fails if the function is too slow beside the processor.
+pub async fn measure(allocator: &str) -> Result<(), Failure> {
     if std::env::args().any(|argument| argument == "--test") {
         return Ok(());
     }
@@ -71,34 +73,49 @@ async fn main() -> Result<(), Failure> {
     create.shard_count(SHARDS).send().await?;
     preload(&client, "orders", RECORDS, 256).await?;
 
-    let mut ratios = Vec::new();
-    for round in 0..=ROUNDS {
-        let plain = run(&emulator, with_processor).await?;
-        let lambda = run(&emulator, with_lambda).await?;
-        // The first round warms up.
-        if round > 0 {
-            println!(
-                "processor {plain:.0} records/s, KinesisEvent in process {lambda:.0} records/s: {:.2}",
-                lambda / plain
-            );
-            ratios.push(lambda / plain);
-        }
+    println!("both with {allocator}");
+    let mut is_reached = true;
+    for (batch, to_reach) in BATCHES {
+        is_reached &= compare(&emulator, batch, to_reach).await? >= to_reach;
     }
-    ratios.sort_unstable_by(f64::total_cmp);
-    let median = ratios[ROUNDS / 2];
-    println!(
-        "median {median:.2} (least {:.2}), to reach {TO_REACH}",
-        ratios[0]
-    );
-    if median < TO_REACH {
+    if !is_reached {
         return Err("a function in process is too slow beside a processor".into());
     }
     Ok(())
 }
 
+/// The median of what the function reaches of the processor's records a second.
+async fn compare(emulator: &Emulator, batch: usize, to_reach: f64) -> Result<f64, Failure> {
+    let with_lambda = |builder, counter| with_lambda(builder, counter, batch);
+    let mut all = Vec::new();
+    for round in 0..=ROUNDS {
+        // Now this one first, now that.
+        let (plain, lambda) = if round % 2 == 0 {
+            let plain = run(emulator, with_processor).await?;
+            (plain, run(emulator, with_lambda).await?)
+        } else {
+            let lambda = run(emulator, with_lambda).await?;
+            (run(emulator, with_processor).await?, lambda)
+        };
+        // The first round warms up.
+        if round > 0 {
+            all.push((lambda / plain, plain, lambda));
+        }
+    }
+    all.sort_unstable_by(|one, other| one.0.total_cmp(&other.0));
+    let (median, plain, lambda) = all[ROUNDS / 2];
+    println!(
+        "batches of {batch}: processor {plain:.0} records/s, KinesisEvent in process {lambda:.0}: {median:.2} ({:.2} to \
+         {:.2}), to reach {to_reach}",
+        all[0].0,
+        all[ROUNDS - 1].0
+    );
+    Ok(median)
+}
+
 async fn run(
     emulator: &Emulator,
-    door: fn(WorkerBuilder, Counter) -> WorkerBuilder,
+    door: impl Fn(WorkerBuilder, Counter) -> WorkerBuilder,
 ) -> Result<f64, Failure> {
     let counter = Counter::default();
     let polling = Polling::new(&emulator.sdk_config()).with_settings(PollSettings {
@@ -125,11 +142,11 @@ fn with_processor(builder: WorkerBuilder, counter: Counter) -> WorkerBuilder {
     builder.with_processor(move |_: &ShardContext| Plain(counter.clone()))
 }
 
-fn with_lambda(builder: WorkerBuilder, counter: Counter) -> WorkerBuilder {
+fn with_lambda(builder: WorkerBuilder, counter: Counter, batch: usize) -> WorkerBuilder {
     let source = EventSource::new("arn:aws:kinesis:us-east-1:123456789012:stream/orders");
     let source = source.expect("it is an ARN");
     let settings = MappingSettings {
-        batch_size: 10_000,
+        batch_size: batch,
         ..MappingSettings::default()
     };
     let mapping =
