@@ -37,7 +37,7 @@ pub(crate) const FOUND: &[(Bug, u64)] = &[
     (Bug::TakesRefusalForDone, 360),
     (Bug::FinishesWithoutChildren, 1),
     (Bug::ReadsChildOfOneParent, 1),
-    (Bug::TakesBeforeEviction, 1),
+    (Bug::TakesBeforeEviction, 11),
     (Bug::NeverRings, 2),
     (Bug::NeverClaimsWatch, 12),
     (Bug::GivesNothingUp, 1),
