@@ -69,12 +69,16 @@ impl Stage {
     async fn put(&self, payloads: &[&str]) -> Vec<String> {
         let mut numbers = Vec::new();
         for payload in payloads {
-            let put = self.client.put_record().stream_name("stream");
-            let put = put.partition_key("key").data(Blob::new(*payload));
-            numbers.push(put.send().await.unwrap().sequence_number);
+            numbers.push(self.put_at_once(payload).await);
             sleep(SECOND).await;
         }
         numbers
+    }
+
+    async fn put_at_once(&self, payload: &str) -> String {
+        let put = self.client.put_record().stream_name("stream");
+        let put = put.partition_key("key").data(Blob::new(payload));
+        put.send().await.unwrap().sequence_number
     }
 
     /// Reads for so long, a record at a time and one ahead.
@@ -158,12 +162,7 @@ async fn a_reader_that_slept_for_a_day_without_its_clock_counting_it_tells_it() 
         let read = stage.put(&["a", "b"]).await;
         sleep(SECOND * 5).await;
         // It waits for the next page, half a second, while this is put and dropped.
-        let put = stage.client.put_record().stream_name("stream");
-        put.partition_key("key")
-            .data(Blob::new("lost"))
-            .send()
-            .await
-            .unwrap();
+        stage.put_at_once("lost").await;
         stage.service.clock().advance(HOUR * 25);
         let next = stage.put(&["d", "e"]).await;
         format!("{} {}", read[1], next[0])
@@ -180,12 +179,7 @@ async fn a_reader_that_slept_for_a_day_and_finds_the_end_of_its_shard_tells_it()
         let read = stage.put(&["a", "b"]).await;
         sleep(SECOND * 5).await;
         // It waits for the next page, half a second, while this is put and dropped, and the shard is closed.
-        let put = stage.client.put_record().stream_name("stream");
-        put.partition_key("key")
-            .data(Blob::new("lost"))
-            .send()
-            .await
-            .unwrap();
+        stage.put_at_once("lost").await;
         stage.service.clock().advance(HOUR * 25);
         let split = stage.client.split_shard().stream_name("stream");
         split
