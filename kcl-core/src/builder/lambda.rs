@@ -22,6 +22,9 @@ impl WorkerBuilder {
     /// It is what `lambda_runtime::run` takes, unchanged, and runs in this process; one that takes `KinesisEvent` gets
     /// it without a way through JSON. `FunctionSettings::timeout` is how long an invocation may take.
     ///
+    /// One service serves all shards and lanes. What it does before it gives its future back is done for one invocation at a
+    /// time; the futures run beside each other. An `async fn` does nothing before.
+    ///
     /// The mapping says what [`Settings`](crate::Settings) say elsewhere under `handler` and `failure`, but for
     /// `handler.unsettled_records_max`, `handler.unsettled_bytes_max` and `failure.call_max`, which limits the mapping's
     /// failure destination. A mapping is of one stream, so this is not for a worker of several. It cannot start at a time

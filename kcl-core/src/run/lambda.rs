@@ -7,6 +7,7 @@
 
 mod process;
 mod service;
+mod turns;
 mod windows;
 
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,5 +1,5 @@
-//! A Lambda function in process beside a plain processor: the same records from the emulator over HTTP, 256 B each, four
-//! shards, both doing nothing with them. In turn, so that whatever else the machine does falls on both.
+//! A Lambda function in process beside a plain processor: the same records from an emulator in a process of its own, 256 B
+//! each, four shards, both doing nothing with them. In turn, so that whatever else the machine does falls on both.
 
 #![expect(clippy::print_stdout, reason = "a program whose output is its figures")]
 
@@ -18,15 +18,14 @@ use kcl_core::{
     Batch, Checkpointer, PollSettings, Polling, ProcessorResult, RecordProcessor, ShardContext,
     Worker, WorkerBuilder,
 };
-use kinesis_emulator::Emulator;
 use lambda_runtime::{LambdaEvent, service_fn};
-use tests::fleet::preload;
+use tests::fleet::{EmulatorProcess, binaries, preload};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 const RECORDS: usize = 500_000;
 const SHARDS: i32 = 4;
-const ROUNDS: usize = 7;
+const ROUNDS: usize = 15;
 const TO_REACH: f64 = 0.8;
 
 /// Records in a batch of the function, at most: Lambda's default, one between, and Lambda's maximum, of which 6 MiB of
@@ -68,7 +67,7 @@ pub async fn measure(allocator: &str) -> Result<(), Failure> {
     if std::env::args().any(|argument| argument == "--test") {
         return Ok(());
     }
-    let emulator = Emulator::start().await?;
+    let emulator = EmulatorProcess::start(&binaries().await?).await?;
     let client = Client::new(&emulator.sdk_config());
     let create = client.create_stream().stream_name("orders");
     create.shard_count(SHARDS).send().await?;
@@ -86,7 +85,7 @@ pub async fn measure(allocator: &str) -> Result<(), Failure> {
 }
 
 /// The median of what the function reaches of the processor's records a second.
-async fn compare(emulator: &Emulator, batch: usize) -> Result<f64, Failure> {
+async fn compare(emulator: &EmulatorProcess, batch: usize) -> Result<f64, Failure> {
     let with_lambda = |builder, counter| with_lambda(builder, counter, batch);
     let mut all = Vec::new();
     for round in 0..=ROUNDS {
@@ -115,7 +114,7 @@ async fn compare(emulator: &Emulator, batch: usize) -> Result<f64, Failure> {
 }
 
 async fn run(
-    emulator: &Emulator,
+    emulator: &EmulatorProcess,
     door: impl Fn(WorkerBuilder, Counter) -> WorkerBuilder,
 ) -> Result<f64, Failure> {
     let counter = Counter::default();
@@ -153,8 +152,11 @@ fn with_lambda(builder: WorkerBuilder, counter: Counter, batch: usize) -> Worker
     let mapping =
         Mapping::new(source, FunctionSettings::in_process("bench")).with_settings(settings);
     let function = service_fn(move |event: LambdaEvent<KinesisEvent>| {
-        counter.add(std::hint::black_box(&event.payload.records).len());
-        std::future::ready(Ok::<_, lambda_runtime::Error>(()))
+        let counter = counter.clone();
+        async move {
+            counter.add(std::hint::black_box(&event.payload.records).len());
+            Ok::<_, lambda_runtime::Error>(())
+        }
     });
     builder.with_lambda(mapping, function)
 }

@@ -16,19 +16,19 @@ use lambda_runtime::{
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::Mutex;
 
+use super::turns::Turns;
 use super::{Event, Function, Invocation, Said};
 use crate::event::FailureCause;
 use crate::lambda::event::{PAYLOAD_BYTES_MAX, json, typed};
 use crate::lambda::mapping::Mapping;
 use crate::port::BoxError;
 
-/// A service and the types it was given with. One for all shards and lanes: it is locked until it is ready and has made
-/// the future of a call, not while that runs.
+/// A service and the types it was given with. One for all shards and lanes: one has it at a time, until it is ready and has
+/// made the future of a call, not while that runs.
 pub(crate) struct InProcess<A, F, B, S> {
     mapping: Arc<Mapping>,
-    service: Mutex<F>,
+    service: Turns<F>,
     config: Arc<Config>,
     types: PhantomData<fn(A) -> (B, S)>,
 }
@@ -45,7 +45,7 @@ impl<A, F, B, S> InProcess<A, F, B, S> {
         };
         Self {
             config: Arc::new(config),
-            service: Mutex::new(service),
+            service: Turns::new(service),
             mapping,
             types: PhantomData,
         }
@@ -86,7 +86,7 @@ where
                 Err(error) => return Ok(Said::Failed(FailureCause::Error, error.into())),
             };
             let call = {
-                let mut service = self.service.lock().await;
+                let mut service = self.service.take().await;
                 if let Err(error) = poll_fn(|context| service.poll_ready(context)).await {
                     return Ok(Said::NotInvoked(told(error)));
                 }
