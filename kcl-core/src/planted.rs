@@ -142,6 +142,8 @@ mod bug {
         SettlesFailedCalls,
         /// Records of one key go into several calls at once.
         SplitsKeys,
+        /// A call goes to any lane that is free, where each key has its own.
+        ForgetsLanes,
         /// Records count as given up whatever the failure destination answers.
         GivesUpUnanswered,
         /// A checkpoint moves over records of a window that is open.
@@ -205,6 +207,7 @@ mod bug {
             Self::LeavesRowBehind,
             Self::SettlesFailedCalls,
             Self::SplitsKeys,
+            Self::ForgetsLanes,
             Self::GivesUpUnanswered,
             Self::CommitsOpenWindows,
         ];

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use kcl_core::LaneChoice;
 use kcl_core::model::Checkpoint;
 use tests::sim::checkers::Rule;
 use tests::sim::history::{
@@ -15,6 +16,7 @@ use crate::hand::*;
 const HANDLING: Handling = Handling {
     door: Door::Batch,
     lanes: 2,
+    lane_choice: LaneChoice::Free,
     batch: 10,
     wait: Duration::ZERO,
     span: 500,
@@ -34,6 +36,12 @@ const WINDOWS: Handling = Handling {
     door: Door::Windows,
     lanes: 1,
     window: Some(Duration::from_secs(10)),
+    ..HANDLING
+};
+
+/// Each key has its lane.
+const BY_KEY: Handling = Handling {
+    lane_choice: LaneChoice::ByKey,
     ..HANDLING
 };
 
@@ -61,9 +69,25 @@ impl Hand {
             number,
             shard: "a".into(),
             epoch: 1,
+            lane: None,
             errand,
             ids: ids.to_vec(),
             state: Some(state),
+            mood: Mood::Well,
+        }));
+    }
+
+    /// A call whose handler is told its lane.
+    fn hands_in_lane(&mut self, lane: usize, number: CallNumber, ids: &[RecordId]) {
+        self.add(Event::HandlerCalled(HandlerCall {
+            process: P,
+            number,
+            shard: "a".into(),
+            epoch: 1,
+            lane: Some(lane),
+            errand: Errand::Handle,
+            ids: ids.to_vec(),
+            state: None,
             mood: Mood::Well,
         }));
     }
@@ -124,6 +148,39 @@ fn what_a_handler_is_handed_in_order_breaks_nothing() {
 }
 
 #[test]
+fn two_calls_in_one_lane_break_s5() {
+    let (mut hand, _) = shard(HANDLING, false);
+    hand.hands_in_lane(1, 0, &[0]);
+    hand.hands_in_lane(1, 1, &[1]);
+    hand.breaks(Rule::S5);
+}
+
+#[test]
+fn a_lane_too_many_breaks_s5() {
+    let (mut hand, _) = shard(HANDLING, false);
+    hand.hands_in_lane(2, 0, &[0]);
+    hand.breaks(Rule::S5);
+}
+
+#[test]
+fn a_key_in_another_lane_than_before_breaks_s5_where_each_has_its_own() {
+    for (handling, is_broken) in [(BY_KEY, true), (HANDLING, false)] {
+        let (mut hand, _) = shard(handling, false);
+        hand.hands_in_lane(1, 0, &[0]);
+        hand.returns(0, Ending::Well, &[0]);
+        hand.hands_in_lane(0, 1, &[1]);
+        assert_eq!(hand.broken(), []);
+        hand.returns(1, Ending::Well, &[1]);
+        hand.hands_in_lane(0, 2, &[2]);
+        if is_broken {
+            hand.breaks(Rule::S5);
+        } else {
+            assert_eq!(hand.broken(), []);
+        }
+    }
+}
+
+#[test]
 fn a_record_of_a_key_that_is_passed_over_breaks_s5() {
     let (mut hand, _) = shard(HANDLING, false);
     // Delivered before, so that only this grant's order is broken.
@@ -149,6 +206,7 @@ fn a_gap_in_the_first_call_of_a_grant_breaks_s5() {
         number: 1,
         shard: "a".into(),
         epoch: 3,
+        lane: None,
         errand: Errand::Handle,
         ids: vec![2],
         state: None,

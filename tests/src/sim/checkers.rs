@@ -111,6 +111,7 @@ const RULES: &[(Rule, Check)] = &[
     (Rule::S10, delivery::nothing_twice_when_nothing_fails),
     (Rule::S5, handling::records_are_handed_over_in_order),
     (Rule::S5, handling::no_key_is_in_two_calls),
+    (Rule::S5, handling::keys_keep_their_lane),
     (Rule::S5, handling::windows_follow_each_other),
     (Rule::S10, handling::what_is_settled_does_not_come_again),
     (Rule::P, handling::nothing_is_tried_too_often),

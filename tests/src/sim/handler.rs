@@ -185,6 +185,7 @@ pub struct Handler {
 struct About {
     shard: ShardId,
     epoch: u64,
+    lane: Option<usize>,
     errand: Errand,
     ids: Vec<RecordId>,
     state: Option<u64>,
@@ -274,6 +275,7 @@ impl Handler {
             number,
             shard: about.shard,
             epoch: about.epoch,
+            lane: about.lane,
             errand: about.errand,
             ids: about.ids,
             state: about.state,

@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use kcl_core::LaneChoice;
 use kcl_core::model::ShardId;
 
 use super::Verdict;
@@ -123,6 +124,42 @@ pub(super) fn no_key_is_in_two_calls(ledger: &Ledger, event: &Event) -> Verdict 
             call.shard, call.number, other.number
         )),
     }
+}
+
+/// S5: a lane has one call at a time, and where each key has its lane, all calls of a grant with that key are in it.
+pub(super) fn keys_keep_their_lane(ledger: &Ledger, event: &Event) -> Verdict {
+    let Some((call, handling)) = handing(ledger, event) else {
+        return Ok(());
+    };
+    let (shard, Some(lane)) = (&call.shard, call.lane) else {
+        return Ok(());
+    };
+    let is_beside = |other: &&HandlerCall| other.shard == *shard && other.epoch == call.epoch;
+    let mut beside = ledger.calls_of(call.process).filter(is_beside);
+    if let Some(other) = beside.find(|other| other.lane == Some(lane)) {
+        return Err(format!(
+            "{shard}: call {} is in lane {lane}, and so is call {}",
+            call.number, other.number
+        ));
+    }
+    if lane >= handling.lanes {
+        return Err(format!("{shard}: there is no lane {lane}"));
+    }
+    if handling.lane_choice != LaneChoice::ByKey {
+        return Ok(());
+    }
+    let records = ledger.records_of(&call.ids).unwrap_or_default();
+    let handed = ledger.handed_by(call);
+    for chain in records.into_iter().map(|record| ledger.chain(record)) {
+        let before = handed.and_then(|it| it.lanes.get(&chain));
+        if let Some(before) = before.filter(|before| **before != lane) {
+            return Err(format!(
+                "{shard} e{}: key {chain:?} is in lane {lane}, and was in lane {before}",
+                call.epoch
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// S10: what is settled is not handed over again by the same grant, whatever fails.

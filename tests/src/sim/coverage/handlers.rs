@@ -1,5 +1,6 @@
 //! What a campaign must have seen of handlers: each door with everything that can go wrong behind it.
 
+use kcl_core::LaneChoice;
 use kcl_core::model::ShardId;
 
 use super::Coverage;
@@ -12,8 +13,10 @@ use crate::sim::strike::Strike;
 const HAPPENS: [&str; 2] = ["meets poison", "is killed in a call"];
 
 /// What must have been seen besides, by whatever door.
-const STATES: [&str; 7] = [
+const STATES: [&str; 9] = [
     "handler: several calls of a shard at once",
+    "handler: several calls at once of a shard whose keys have their lanes",
+    "handler: a failed call of a shard whose keys have their lanes",
     "handler: a window is closed",
     "handler: the last call of a window fails",
     "handler: the failure destination refuses",
@@ -57,8 +60,18 @@ impl Coverage {
                     self.saw(cell(handling.door, "meets poison"));
                 }
                 let is_beside = |it: &HandlerCall| it.shard == call.shard;
-                if ledger.calls_of(call.process).any(is_beside) {
+                let is_beside = ledger.calls_of(call.process).any(is_beside);
+                let is_by_key = handling.lane_choice == LaneChoice::ByKey;
+                if is_beside {
                     self.saw("handler: several calls of a shard at once");
+                }
+                if is_beside && is_by_key {
+                    self.saw(
+                        "handler: several calls at once of a shard whose keys have their lanes",
+                    );
+                }
+                if !is_well && is_by_key {
+                    self.saw("handler: a failed call of a shard whose keys have their lanes");
                 }
             }
         }

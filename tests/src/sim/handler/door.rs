@@ -33,6 +33,7 @@ impl Handler {
         }
         settings.handler = HandlerSettings {
             lanes: handling.lanes,
+            lane_choice: handling.lane_choice,
             batch_records_max: handling.batch,
             batch_window: takes(handling.wait),
             ..settings.handler.clone()
@@ -105,6 +106,7 @@ impl Handler {
         let mut running = self.start(About {
             shard: failed.document.shard.clone(),
             epoch: failed.document.epoch.get(),
+            lane: None,
             errand: Errand::GiveUp,
             ids: failed.records.iter().map(id_of).collect(),
             state: None,
@@ -147,6 +149,7 @@ fn about(records: &[Record], context: &HandlerContext) -> About {
     About {
         shard: context.shard().shard().clone(),
         epoch: context.shard().epoch().get(),
+        lane: Some(context.lane()),
         errand: Errand::Handle,
         ids: records.iter().map(id_of).collect(),
         state: None,

@@ -55,6 +55,7 @@ impl Handler {
             batch_size: handling.batch,
             batching_window: takes(handling.wait),
             parallelization_factor: handling.lanes,
+            lane_choice: handling.lane_choice,
             bisect_batch_on_function_error: handling.bisect,
             maximum_retry_attempts: handling.policy.attempts().map(|attempts| attempts - 1),
             tumbling_window: handling.window,
@@ -126,6 +127,8 @@ impl Handler {
         About {
             epoch: self.epoch(&shard),
             shard,
+            // No function in this process is told.
+            lane: None,
             errand,
             ids,
             state,

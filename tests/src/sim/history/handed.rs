@@ -61,6 +61,8 @@ pub struct HandlerCall {
     pub shard: ShardId,
     /// By which grant.
     pub epoch: u64,
+    /// In which lane of the shard, if the handler is told.
+    pub lane: Option<usize>,
     /// What for.
     pub errand: Errand,
     /// With which records, in order.

@@ -102,13 +102,14 @@ impl fmt::Display for Event {
                 number,
                 shard,
                 epoch,
+                lane,
                 errand,
                 ids,
                 state,
                 mood,
             }) => write!(
                 f,
-                "{process} c{number} {shard} e{epoch} {errand:?} {ids:?} {state:?} {mood:?}"
+                "{process} c{number} {shard} e{epoch} lane {lane:?} {errand:?} {ids:?} {state:?} {mood:?}"
             ),
             Self::HandlerReturned { call, ending, done } => {
                 write!(f, "c{call} returned {ending:?} done {done:?}")

@@ -33,6 +33,8 @@ pub struct HandedLedger {
     pub open: BTreeSet<usize>,
     /// Behind which place each chain goes on.
     pub reached: BTreeMap<Chain, usize>,
+    /// In which lane each chain was handed over last, where the handler was told.
+    pub lanes: BTreeMap<Chain, usize>,
     /// The window that is open.
     pub window: Option<Window>,
 }
@@ -143,6 +145,9 @@ impl Ledger {
             }
             let reached = handed.reached.entry(chain).or_default();
             *reached = (place + 1).max(*reached);
+            if let Some(lane) = call.lane {
+                handed.lanes.insert(chain, lane);
+            }
             if has_windows {
                 handed.window.get_or_insert(Window {
                     from: place,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use fastrand::Rng;
+use kcl_core::LaneChoice;
 
 use super::{Kind, Plan};
 use crate::sim::history::{Mood, RecordId};
@@ -108,6 +109,8 @@ pub struct Handling {
     pub door: Door,
     /// How many calls a shard has at once.
     pub lanes: usize,
+    /// Which of them a key goes to.
+    pub lane_choice: LaneChoice,
     /// How many records a call has at most.
     pub batch: usize,
     /// How long a batch waits for more.
@@ -136,6 +139,9 @@ pub struct Handling {
 
 /// How long a call may take, where that is limited. More than a slow one takes.
 const CALL_MAX: Duration = Duration::from_secs(2);
+
+/// Of a stream of its own, so that what else is drawn does not change with it.
+const LANE_CHOICE: u64 = 0x6c61_6e65;
 
 /// Batches of more records are not let hang again and again until the one stands alone that hangs.
 const HANGING_BATCH_MAX: usize = 10;
@@ -180,9 +186,10 @@ impl Handling {
             | Door::Reports
             | Door::Windows => *rng.choice(&[2, 20, 50]).expect("three"),
         };
-        Self {
+        let mut handling = Self {
             door,
             lanes: if door == Door::Windows { 1 } else { lanes },
+            lane_choice: LaneChoice::Free,
             batch: *rng.choice(&[5, 10, 10, 50]).expect("four"),
             wait: Duration::from_millis(*rng.choice(&[0, 0, 300, 2_000]).expect("four")),
             span: *rng.choice(&[40, 500, 20_000]).expect("three"),
@@ -195,7 +202,11 @@ impl Handling {
             trouble_every: None,
             refuses: 0,
             salt: rng.u64(..),
+        };
+        if handling.lanes > 1 && Rng::with_seed(handling.salt ^ LANE_CHOICE).u8(..3) == 0 {
+            handling.lane_choice = LaneChoice::ByKey;
         }
+        handling
     }
 
     fn draw_failures(&mut self, plan: &Plan, rng: &mut Rng) {
