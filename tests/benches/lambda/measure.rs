@@ -18,8 +18,10 @@ use kcl_core::{
     Batch, Checkpointer, PollSettings, Polling, ProcessorResult, RecordProcessor, ShardContext,
     Worker, WorkerBuilder,
 };
+use kinesis_emulator::Emulator;
 use lambda_runtime::{LambdaEvent, service_fn};
-use tests::fleet::{EmulatorProcess, binaries, preload};
+use tests::fleet::{EmulatorProcess, preload};
+use tokio::process::Command;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -32,6 +34,9 @@ const TO_REACH: f64 = 0.8;
 /// JSON hold about three quarters: events of 7 MB, which no cache holds. The processor is handed what an answer of the
 /// service has.
 const BATCHES: [usize; 3] = [100, 1_000, 10_000];
+
+/// The argument of the process that is the emulator.
+const SERVE: &str = "--serve";
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -67,7 +72,12 @@ pub async fn measure(allocator: &str) -> Result<(), Failure> {
     if std::env::args().any(|argument| argument == "--test") {
         return Ok(());
     }
-    let emulator = EmulatorProcess::start(&binaries().await?).await?;
+    if std::env::args().any(|argument| argument == SERVE) {
+        return serve().await;
+    }
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg(SERVE);
+    let emulator = EmulatorProcess::spawn(command).await?;
     let client = Client::new(&emulator.sdk_config());
     let create = client.create_stream().stream_name("orders");
     create.shard_count(SHARDS).send().await?;
@@ -82,6 +92,13 @@ pub async fn measure(allocator: &str) -> Result<(), Failure> {
         return Err("a function in process is too slow beside a processor".into());
     }
     Ok(())
+}
+
+/// What the other process does.
+async fn serve() -> Result<(), Failure> {
+    let emulator = Emulator::start().await?;
+    println!("listening on {}", emulator.endpoint());
+    std::future::pending().await
 }
 
 /// The median of what the function reaches of the processor's records a second.

@@ -69,8 +69,17 @@ impl EmulatorProcess {
     /// # Errors
     /// If it does not say so in time.
     pub async fn start(binaries: &Path) -> Result<Self, Error> {
-        let mut process = Command::new(binaries.join("kinesis-emulator"))
-            .args(["--port", "0"])
+        let mut command = Command::new(binaries.join("kinesis-emulator"));
+        command.args(["--port", "0"]);
+        Self::spawn(command).await
+    }
+
+    /// Starts a program that is one, and says where it listens as `kinesis-emulator` does.
+    ///
+    /// # Errors
+    /// If it does not say so in time.
+    pub async fn spawn(mut command: Command) -> Result<Self, Error> {
+        let mut process = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())

@@ -48,6 +48,7 @@ pub(crate) const FOUND: &[(Bug, u64)] = &[
     (Bug::LeavesRowBehind, 2),
     (Bug::SettlesFailedCalls, 13),
     (Bug::SplitsKeys, 13),
+    (Bug::ForgetsLanes, 54),
     (Bug::GivesUpUnanswered, 13),
     (Bug::CommitsOpenWindows, 107),
     (Bug::ForgetsStart, 81),
