@@ -3,7 +3,8 @@
 //!
 //! * here: one invocation for one batch, whatever the function is.
 //! * `windows`: invocations with tumbling windows.
-//! * `service`: functions in this process. `process`: functions in processes of their own.
+//! * `service`: functions in this process; `turns`: who of all shards and lanes may call one now. `process`: functions in
+//!   processes of their own.
 
 mod process;
 mod service;
