@@ -11,9 +11,9 @@
 //!
 //! Pure. [`super::shard`] owns it, says when calls may start at all, and commits what is settled.
 //!
-//! * here: in and out; `hold`: what is settled and not to be committed yet; `keys`: what waits; `job`: what is
-//!   out; `fail`: what follows on a call; `leave`: how the shard is left; `look`: how full the lanes are, and when
-//!   there is something to do; `words`: what goes in and comes out.
+//! * here: in and out; `hold`: what is settled and not to be committed yet; `keys`: what waits, by number; `pages`: the
+//!   records of those numbers; `job`: what is out; `fail`: what follows on a call; `leave`: how the shard is left; `look`:
+//!   how full the lanes are, and when there is something to do; `words`: what goes in and comes out.
 //!
 //! INVARIANT: a lane has one call at a time, and a key is in one call or failed piece at a time.
 //! INVARIANT: every record is waiting, out or settled, until the shard is left.
@@ -24,11 +24,12 @@ mod job;
 mod keys;
 mod leave;
 mod look;
+mod pages;
 #[cfg(test)]
 mod tests;
 mod words;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
@@ -37,8 +38,9 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 use self::hold::Held;
-use self::job::{Job, Piece, Purpose, Running};
+use self::job::{Job, Piece, Purpose, Running, Taken};
 use self::keys::{Heap, KeyHash, Keys};
+use self::pages::Pages;
 pub(crate) use self::words::{
     CallId, Errand, GivenUp, Keep, LaneCall, LanesStart, Load, Note, Weigh,
 };
@@ -68,22 +70,18 @@ struct Step<'a> {
     rng: &'a mut fastrand::Rng,
 }
 
-/// Records that came together.
-#[derive(Debug)]
-struct Page {
-    first: Number,
-    came: Instant,
-    lag: Option<Duration>,
-}
-
 pub(crate) struct Lanes {
     settings: Arc<Settings>,
     is_by_record: bool,
     keep: Option<Keep>,
+    weigh: Option<Weigh>,
     /// One instant on both clocks.
     clocks: (Instant, SystemTime),
     settlement: Settlement,
     keys: Keys,
+    pages: Pages,
+    /// Of records that were processed while others waited, for the next call.
+    room: Taken,
     jobs: BTreeMap<CallId, Job>,
     running: BTreeMap<CallId, Running>,
     /// Jobs that do not run, and when they go on.
@@ -92,8 +90,6 @@ pub(crate) struct Lanes {
     free: BTreeSet<usize>,
     /// Of records that are not settled.
     bytes: usize,
-    /// Those with unsettled records, the oldest first.
-    pages: VecDeque<Page>,
     leaving: Option<Leaving>,
     /// What the handler holds in memory.
     hold: Option<Held>,
@@ -114,16 +110,18 @@ impl Lanes {
         Self {
             is_by_record: start.is_by_record,
             keep: start.keep,
+            weigh: start.weigh,
             clocks: (now, start.wall),
             settlement: Settlement::new(at),
-            keys: Keys::new(start.weigh),
+            keys: Keys::default(),
+            pages: Pages::default(),
+            room: Taken::default(),
             jobs: BTreeMap::new(),
             running: BTreeMap::new(),
             due: BTreeSet::new(),
             calls: 0,
             free: (0..settings.handler.lanes).collect(),
             bytes: 0,
-            pages: VecDeque::new(),
             leaving: None,
             hold: None,
             seen: 0,
@@ -136,26 +134,28 @@ impl Lanes {
     /// Takes records in, in the order of the shard.
     pub(crate) fn take(&mut self, records: Vec<Record>, lag: Option<Duration>, now: Instant) {
         let numbers = self.settlement.take(records.len());
-        self.pages.push_back(Page {
-            first: numbers.start,
-            came: now,
-            lag,
-        });
+        let first = numbers.start;
         let (keep, mut filtered) = (self.keep.clone(), 0);
-        for (number, record) in numbers.zip(records) {
-            if keep.as_ref().is_some_and(|keep| !keep(&record)) {
+        // In the list that came: a place is as large as a record.
+        let mut places: Vec<_> = records.into_iter().map(Some).collect();
+        for (number, place) in numbers.zip(&mut places) {
+            let Some(record) = place else { continue };
+            if keep.as_ref().is_some_and(|keep| !keep(record)) {
                 self.settlement
-                    .settle(&[number], std::slice::from_ref(&record));
+                    .settle(&[number], std::slice::from_ref(record));
+                *place = None;
                 filtered += 1;
             } else {
-                self.bytes += record_bytes(&record);
-                self.keys.push(self.hash(&record), number, record);
+                self.bytes += record_bytes(record);
+                let (hash, weight) = (self.hash(record), self.weight(record));
+                self.keys.push(hash, number, weight);
             }
         }
+        self.pages.push(first, places, lag, now);
         if filtered > 0 {
             self.notes.push(Note::Filtered { records: filtered });
         }
-        self.forget_pages();
+        self.forget_settled();
     }
 
     /// The next call to start now, if there is one. `ends` if no more records will come.
@@ -179,7 +179,6 @@ impl Lanes {
             },
         );
         let newest = piece.numbers.last().copied().unwrap_or_default();
-        let page = self.pages.partition_point(|page| page.first <= newest);
         let errand = match job.purpose {
             Purpose::Handle => Errand::Handle,
             Purpose::Divert(reason) => Errand::Divert(GivenUp {
@@ -193,10 +192,7 @@ impl Lanes {
             lane,
             attempt: piece.attempts + 1,
             records: piece.records.clone(),
-            lag: page
-                .checked_sub(1)
-                .and_then(|page| self.pages.get(page))
-                .and_then(|page| page.lag),
+            lag: self.pages.lag(newest),
             errand,
         };
         self.free.remove(&lane);
@@ -256,8 +252,12 @@ impl Lanes {
             records_max = records_max.min(share.max(1));
         }
         let (bytes_max, policy) = (handler.batch_bytes_max, self.settings.failure.policy);
-        let mut piece = self.keys.take(&heap, records_max, bytes_max, below);
-        if policy == FailurePolicy::Divert && self.keys.is_too_heavy(&piece, bytes_max) {
+        let mut taken = std::mem::take(&mut self.room);
+        taken.reserve(heap.records.min(records_max));
+        let keys = &mut self.keys;
+        keys.take(&heap, records_max, bytes_max, below, &mut taken);
+        let mut piece = taken.into_piece(&mut self.pages);
+        if policy == FailurePolicy::Divert && self.is_too_heavy(&piece, bytes_max) {
             let reason = GiveUpReason::RecordTooLarge;
             self.note_given_up(&piece, Some(reason));
             return Some(self.add(Purpose::Divert(reason), piece));
@@ -297,6 +297,7 @@ impl Lanes {
             || self.leaving.is_some()
             || !self.has_room()
             || self
+                .pages
                 .came(heap.oldest)
                 .is_none_or(|came| came + handler.batch_window <= now)
     }
@@ -331,7 +332,7 @@ impl Lanes {
                 None
             }
         };
-        self.forget_pages();
+        self.forget_settled();
         self.fill_when_returned();
         halt
     }
@@ -341,6 +342,34 @@ impl Lanes {
         self.settlement.settle(&piece.numbers, &piece.records);
         self.bytes -= piece.bytes();
         self.keys.release(&piece.hashes);
+    }
+
+    /// Keeps the room that these records took, while there are others to go into it. The next call asks for a block of
+    /// that size otherwise, for which an allocator may put together all small ones that are free (glibc does), and cut
+    /// them apart again for what the handler makes.
+    fn keep_room(&mut self, piece: Piece) {
+        if !self.keys.is_empty()
+            && let Some(room) = piece.into_room()
+        {
+            self.room = room;
+        }
+    }
+
+    /// Pages that are settled are of no interest.
+    fn forget_settled(&mut self) {
+        self.pages.forget_settled(self.settlement.settled());
+    }
+
+    /// How much of a batch a record takes.
+    fn weight(&self, record: &Record) -> usize {
+        let weigh = self.weigh.as_ref();
+        weigh.map_or_else(|| record_bytes(record), |weigh| weigh(record))
+    }
+
+    /// Whether this is a record that goes into no batch.
+    fn is_too_heavy(&self, piece: &Piece, bytes_max: usize) -> bool {
+        self.weigh.is_some()
+            && matches!(&piece.records[..], [record] if self.weight(record) > bytes_max)
     }
 
     /// Whether nothing waits, nothing is out and nothing is held.

@@ -47,6 +47,7 @@ impl Lanes {
         match outcome {
             Outcome::Done => {
                 self.process(&piece);
+                self.keep_room(piece);
                 if let Some(next) = job.pieces.pop_front() {
                     (job.pauses, job.failure) = (None, None);
                     self.go_on(job, next, step.now);
@@ -127,7 +128,7 @@ impl Lanes {
             job.pieces.push_front(at);
         }
         self.jobs.insert(id, job);
-        self.forget_pages();
+        self.forget_settled();
     }
 
     /// Notes up to where the handler may have seen records.
@@ -161,16 +162,23 @@ impl Lanes {
     /// Not begun: they wait again, before the others of their keys.
     fn put_back(&mut self, piece: Piece, job: &mut Job) {
         self.put_back_later(job);
-        self.keys.put_back(piece);
+        self.put_back_piece(piece);
         self.forget_beyond();
     }
 
     /// What was to come after the first piece waits again as well.
     fn put_back_later(&mut self, job: &mut Job) {
         for later in mem::take(&mut job.pieces).into_iter().rev() {
-            self.keys.put_back(later);
+            self.put_back_piece(later);
         }
         self.forget_beyond();
+    }
+
+    fn put_back_piece(&mut self, piece: Piece) {
+        for (number, hash, record) in piece.into_records().into_iter().rev() {
+            self.keys.put_back(hash, number, self.weight(&record));
+            self.pages.put_back(number, record);
+        }
     }
 
     /// What follows for records that failed.

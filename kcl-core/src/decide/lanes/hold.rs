@@ -78,7 +78,7 @@ impl Lanes {
     /// may come that belong to what is held.
     pub(super) fn wakes_at(&self) -> Option<Instant> {
         let held = self.hold.as_ref().filter(|_| self.is_idle())?;
-        let lag = self.pages.back().and_then(|page| page.lag);
-        held.hold.wakes_at.checked_add(lag.unwrap_or_default())
+        let lag = self.pages.newest_lag().unwrap_or_default();
+        held.hold.wakes_at.checked_add(lag)
     }
 }

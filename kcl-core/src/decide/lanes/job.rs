@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::keys::KeyHash;
+use super::pages::Pages;
 use super::{CallId, record_bytes};
 use crate::decide::backoff::Backoff;
 use crate::decide::settlement::Number;
@@ -22,7 +23,8 @@ pub(super) struct Piece {
     pub(super) attempts: u32,
 }
 
-/// Records on their way into a piece, in any order.
+/// Records on their way into a piece.
+#[derive(Debug, Default)]
 pub(super) struct Taken {
     numbers: Vec<Number>,
     hashes: Vec<KeyHash>,
@@ -30,18 +32,17 @@ pub(super) struct Taken {
 }
 
 impl Taken {
-    pub(super) fn with_capacity(records: usize) -> Self {
-        Self {
-            numbers: Vec::with_capacity(records),
-            hashes: Vec::with_capacity(records),
-            records: Vec::with_capacity(records),
-        }
+    /// With room for so many.
+    pub(super) fn reserve(&mut self, records: usize) {
+        self.numbers.reserve_exact(records);
+        self.hashes.reserve_exact(records);
+        self.records.reserve_exact(records);
     }
 
-    pub(super) fn push(&mut self, number: Number, hash: KeyHash, record: Record) {
+    /// A record that is to be taken out of its page, in any order.
+    pub(super) fn push(&mut self, number: Number, hash: KeyHash) {
         self.numbers.push(number);
         self.hashes.push(hash);
-        self.records.push(record);
     }
 
     pub(super) const fn len(&self) -> usize {
@@ -52,32 +53,64 @@ impl Taken {
         self.numbers.is_empty()
     }
 
-    /// In the order of their numbers, which those of one key have already.
-    pub(super) fn into_piece(self) -> Piece {
-        let piece = Piece {
+    /// Takes the records out, in the order of their numbers, which those of one key have already.
+    pub(super) fn into_piece(mut self, pages: &mut Pages) -> Piece {
+        if !self.numbers.is_sorted() {
+            let mut all: Vec<_> = self.numbers.drain(..).zip(self.hashes.drain(..)).collect();
+            all.sort_unstable();
+            (self.numbers, self.hashes) = all.into_iter().unzip();
+        }
+        let mut found = 0;
+        for at in 0..self.numbers.len() {
+            let (number, hash) = (self.numbers[at], self.hashes[at]);
+            let Some(record) = pages.take(number) else {
+                debug_assert!(false, "{number} waits and is not in its place");
+                continue;
+            };
+            self.records.push(record);
+            (self.numbers[found], self.hashes[found]) = (number, hash);
+            found += 1;
+        }
+        self.numbers.truncate(found);
+        self.hashes.truncate(found);
+        Piece {
             numbers: self.numbers,
             hashes: self.hashes,
             records: Arc::new(self.records),
             attempts: 0,
-        };
-        if piece.numbers.is_sorted() {
-            return piece;
         }
-        let mut all = piece.into_records();
-        all.sort_unstable_by_key(|(number, ..)| *number);
-        Piece::new(all)
     }
 }
 
 impl Piece {
     /// Of records in order.
     pub(super) fn new(all: Vec<(Number, KeyHash, Record)>) -> Self {
-        let mut taken = Taken::with_capacity(all.len());
+        let mut taken = Taken::default();
+        taken.reserve(all.len());
         for (number, hash, record) in all {
-            taken.push(number, hash, record);
+            taken.push(number, hash);
+            taken.records.push(record);
         }
         debug_assert!(taken.numbers.is_sorted());
-        taken.into_piece()
+        Self {
+            numbers: taken.numbers,
+            hashes: taken.hashes,
+            records: Arc::new(taken.records),
+            attempts: 0,
+        }
+    }
+
+    /// The room that its records took, if nobody has them any more.
+    pub(super) fn into_room(mut self) -> Option<Taken> {
+        let mut records = Arc::into_inner(self.records)?;
+        self.numbers.clear();
+        self.hashes.clear();
+        records.clear();
+        Some(Taken {
+            numbers: self.numbers,
+            hashes: self.hashes,
+            records,
+        })
     }
 
     pub(super) fn into_records(self) -> Vec<(Number, KeyHash, Record)> {

@@ -4,10 +4,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::job::{Piece, Taken};
-use super::{Weigh, record_bytes};
+use super::job::Taken;
 use crate::decide::settlement::Number;
-use crate::model::Record;
 
 /// A key by its hash.
 pub(super) type KeyHash = u64;
@@ -18,7 +16,6 @@ struct Waiting {
     number: Number,
     /// How much of a batch it takes, which is told once for each record.
     weight: usize,
-    record: Record,
 }
 
 #[derive(Debug, Default)]
@@ -42,8 +39,6 @@ pub(super) struct Heap {
 
 #[derive(Default)]
 pub(super) struct Keys {
-    /// How much of a batch a record takes, if not its bytes.
-    weigh: Option<Weigh>,
     keys: BTreeMap<KeyHash, Key>,
     /// Those that are ready, by the number of their oldest record.
     ready: BTreeMap<Number, KeyHash>,
@@ -53,22 +48,10 @@ pub(super) struct Keys {
 }
 
 impl Keys {
-    pub(super) fn new(weigh: Option<Weigh>) -> Self {
-        Self {
-            weigh,
-            ..Self::default()
-        }
-    }
-
     /// The newest record of the shard waits.
-    pub(super) fn push(&mut self, hash: KeyHash, number: Number, record: Record) {
-        let weight = self.weight(&record);
+    pub(super) fn push(&mut self, hash: KeyHash, number: Number, weight: usize) {
         let key = self.keys.entry(hash).or_default();
-        key.waiting.push_back(Waiting {
-            number,
-            weight,
-            record,
-        });
+        key.waiting.push_back(Waiting { number, weight });
         key.bytes += weight;
         self.waiting += 1;
         if key.out == 0 {
@@ -80,16 +63,16 @@ impl Keys {
         }
     }
 
-    /// Takes records of this heap out, the oldest first, up to these bounds; one at least. Those at `below` and beyond
-    /// stay.
+    /// Records of this heap are out from now on, the oldest first, up to these bounds; one at least. Those at `below` and
+    /// beyond stay.
     pub(super) fn take(
         &mut self,
         heap: &Heap,
         records_max: usize,
         bytes_max: usize,
         below: Number,
-    ) -> Piece {
-        let mut taken = Taken::with_capacity(heap.records.min(records_max));
+        taken: &mut Taken,
+    ) {
         let mut bytes = 0;
         while taken.len() < records_max
             && bytes < bytes_max
@@ -107,7 +90,7 @@ impl Keys {
                     key.bytes -= next.weight;
                     bytes += next.weight;
                     key.out += 1;
-                    taken.push(next.number, hash, next.record);
+                    taken.push(next.number, hash);
                 }
             });
             self.waiting -= taken.len() - before;
@@ -115,7 +98,6 @@ impl Keys {
                 break;
             }
         }
-        taken.into_piece()
     }
 
     /// The oldest record of a heap that can be taken, and its key.
@@ -138,23 +120,16 @@ impl Keys {
         }
     }
 
-    /// These records wait again, before all others of their keys.
-    pub(super) fn put_back(&mut self, piece: Piece) {
-        for (number, hash, record) in piece.into_records().into_iter().rev() {
-            self.waiting += 1;
-            let weight = self.weight(&record);
-            self.change(hash, |key| {
-                key.out -= 1;
-                key.bytes += weight;
-                let next = key.waiting.front();
-                debug_assert!(next.is_none_or(|next| number < next.number));
-                key.waiting.push_front(Waiting {
-                    number,
-                    weight,
-                    record,
-                });
-            });
-        }
+    /// A record waits again, before all others of its key.
+    pub(super) fn put_back(&mut self, hash: KeyHash, number: Number, weight: usize) {
+        self.waiting += 1;
+        self.change(hash, |key| {
+            key.out -= 1;
+            key.bytes += weight;
+            let next = key.waiting.front();
+            debug_assert!(next.is_none_or(|next| number < next.number));
+            key.waiting.push_front(Waiting { number, weight });
+        });
     }
 
     /// Forgets all that wait at this number and beyond.
@@ -192,17 +167,6 @@ impl Keys {
             None if key.out == 0 => drop(self.keys.remove(&hash)),
             Some(_) | None => {}
         }
-    }
-
-    fn weight(&self, record: &Record) -> usize {
-        let weigh = self.weigh.as_ref();
-        weigh.map_or_else(|| record_bytes(record), |weigh| weigh(record))
-    }
-
-    /// Whether this is a record that goes into no batch.
-    pub(super) fn is_too_heavy(&self, piece: &Piece, bytes_max: usize) -> bool {
-        self.weigh.is_some()
-            && matches!(&piece.records[..], [record] if self.weight(record) > bytes_max)
     }
 
     /// The oldest record that can be taken.

@@ -52,11 +52,13 @@ impl Lanes {
 
     /// Forgets what waits and will not be called any more.
     pub(super) fn forget_beyond(&mut self) {
-        match self.leaving {
-            Some(Leaving::Filling { below }) => self.keys.forget_from(below),
-            Some(Leaving::Cut | Leaving::Lost) => self.keys.forget_from(0),
-            None | Some(Leaving::Returning) => {}
-        }
+        let from = match self.leaving {
+            Some(Leaving::Filling { below }) => below,
+            Some(Leaving::Cut | Leaving::Lost) => 0,
+            None | Some(Leaving::Returning) => return,
+        };
+        self.keys.forget_from(from);
+        self.pages.forget_from(from);
     }
 
     /// When all calls are back it is known what was seen, and so what has to be filled.

@@ -5,7 +5,6 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{Lanes, Load, Note};
-use crate::decide::settlement::Number;
 
 /// How often it is told that a call runs long.
 const RUNS_LONG: Duration = Duration::from_secs(60);
@@ -36,7 +35,7 @@ impl Lanes {
         let mut due = self.due.iter().map(|(at, _)| *at).filter(|_| is_free);
         let due = due.find(|at| *at > now);
         let oldest = self.keys.oldest_ready().filter(|_| is_free);
-        let window = oldest.and_then(|oldest| self.came(oldest));
+        let window = oldest.and_then(|oldest| self.pages.came(oldest));
         let window = window.map(|came| came + self.settings.handler.batch_window);
         let held = self.wakes_at().filter(|_| is_free);
         let all = [long, due, window, held].into_iter().flatten();
@@ -46,28 +45,15 @@ impl Lanes {
 
     pub(crate) fn load(&self, now: Instant) -> Load {
         let is_open = self.settlement.span() > 0;
-        let oldest = self.came(self.settlement.settled()).filter(|_| is_open);
+        let oldest = self
+            .pages
+            .came(self.settlement.settled())
+            .filter(|_| is_open);
         Load {
             busy: self.running.len(),
             span: self.settlement.span(),
             bytes: self.bytes,
             oldest: oldest.map(|came| now.saturating_duration_since(came)),
-        }
-    }
-
-    /// When a record came.
-    pub(super) fn came(&self, number: Number) -> Option<Instant> {
-        let page = self.pages.partition_point(|page| page.first <= number);
-        let page = self.pages.get(page.checked_sub(1)?);
-        page.map(|page| page.came)
-    }
-
-    /// Pages that are settled are of no interest.
-    pub(super) fn forget_pages(&mut self) {
-        while let Some(next) = self.pages.get(1)
-            && next.first <= self.settlement.settled()
-        {
-            self.pages.pop_front();
         }
     }
 }

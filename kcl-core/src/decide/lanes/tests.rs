@@ -21,7 +21,7 @@ use crate::settings::{FailureSettings, HandlerSettings};
 const SECOND: Duration = Duration::from_secs(1);
 
 /// The record with this number, which arrived as many seconds after 1970. Its payload is `payload`.
-fn record(number: Number, key: &str, payload: &str) -> Record {
+pub(super) fn record(number: Number, key: &str, payload: &str) -> Record {
     Record {
         sequence_number: SequenceNumber::new((number + 1).to_string()).unwrap(),
         subsequence_number: 0,
