@@ -113,12 +113,30 @@ const ARN_HINT: &str = "it looks like arn:aws:kinesis:eu-west-1:123456789012:str
 /// The event as the type of `aws_lambda_events`. Payloads are copied once, because that type owns them.
 #[must_use]
 pub fn typed(source: &EventSource, shard: &ShardId, records: &[Record]) -> KinesisEvent {
+    typed_in(Vec::new(), source, shard, records)
+}
+
+/// As [`typed`], in this list.
+pub(crate) fn typed_in(
+    list: Vec<KinesisEventRecord>,
+    source: &EventSource,
+    shard: &ShardId,
+    records: &[Record],
+) -> KinesisEvent {
     let mut event = KinesisEvent::default();
+    event.records = list;
     event.records.reserve_exact(records.len());
+    let mut date = (SystemTime::UNIX_EPOCH, DateTime::UNIX_EPOCH);
     for record in records {
+        // What was put together arrived together, and nothing else here takes as long as a date but copies.
+        let arrived = arrival(record);
+        if arrived != date.0 {
+            date = (arrived, DateTime::from(arrived));
+        }
         // Filled in where it stays: its 280 bytes are not moved.
         event.records.push(KinesisEventRecord::default());
         if let Some(last) = event.records.last_mut() {
+            last.kinesis.approximate_arrival_timestamp = SecondTimestamp(date.1);
             fill(last, source, shard, record);
         }
     }
@@ -127,7 +145,6 @@ pub fn typed(source: &EventSource, shard: &ShardId, records: &[Record]) -> Kines
 
 fn fill(outer: &mut KinesisEventRecord, source: &EventSource, shard: &ShardId, record: &Record) {
     let inner = &mut outer.kinesis;
-    inner.approximate_arrival_timestamp = SecondTimestamp(DateTime::<Utc>::from(arrival(record)));
     *inner.data = record.data.to_vec();
     inner.partition_key = record.partition_key.clone();
     inner.sequence_number = record.sequence_number.as_str().to_owned();
@@ -383,8 +400,10 @@ mod tests {
     fn the_type_is_what_the_json_says() {
         let records = [
             record(b"\x00\xff", 1_545_084_650_987),
+            record(b"together", 1_545_084_650_987),
             record(b"", 1_000),
             record(b"", 0),
+            record(b"later", 1_000),
         ];
         let through_text: KinesisEvent =
             serde_json::from_slice(&json(&source(), &shard(), &records)).unwrap();

@@ -3,10 +3,11 @@
 //!
 //! * here: one invocation for one batch, whatever the function is.
 //! * `windows`: invocations with tumbling windows.
-//! * `service`: functions in this process; `turns`: who of all shards and lanes may call one now. `process`: functions in
-//!   processes of their own.
+//! * `service`: functions in this process; `turns`: who of all shards and lanes may call one now; `rooms`: where their
+//!   events are put. `process`: functions in processes of their own.
 
 mod process;
+mod rooms;
 mod service;
 mod turns;
 mod windows;

@@ -17,10 +17,11 @@ use lambda_runtime::{
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::rooms::Rooms;
 use super::turns::Turns;
 use super::{Event, Function, Invocation, Said};
 use crate::event::FailureCause;
-use crate::lambda::event::{PAYLOAD_BYTES_MAX, json, typed};
+use crate::lambda::event::{PAYLOAD_BYTES_MAX, json};
 use crate::lambda::mapping::Mapping;
 use crate::port::BoxError;
 
@@ -29,6 +30,7 @@ use crate::port::BoxError;
 pub(crate) struct InProcess<A, F, B, S> {
     mapping: Arc<Mapping>,
     service: Turns<F>,
+    rooms: Rooms,
     config: Arc<Config>,
     types: PhantomData<fn(A) -> (B, S)>,
 }
@@ -46,6 +48,7 @@ impl<A, F, B, S> InProcess<A, F, B, S> {
         Self {
             config: Arc::new(config),
             service: Turns::new(service),
+            rooms: Rooms::default(),
             mapping,
             types: PhantomData,
         }
@@ -120,7 +123,7 @@ impl<A, F, B, S> InProcess<A, F, B, S> {
         if let Event::Records(records) = &invocation.event
             && let Some(event) = (&mut event as &mut dyn Any).downcast_mut::<Option<KinesisEvent>>()
         {
-            *event = Some(typed(source, shard, records));
+            *event = Some(self.rooms.event(source, shard, records));
         }
         match (event, &invocation.event) {
             (Some(event), _) => Ok(event),
