@@ -141,6 +141,6 @@ pub use run::stream::{BatchStream, StreamBatch};
 pub use run::worker::Worker;
 pub use settings::{
     CheckpointPolicy, CommitSettings, DecodeSettings, FailurePolicy, FailureSettings,
-    HandlerSettings, LaneChoice, Settings, ShutdownSettings,
+    HandlerSettings, LaneChoice, LaneCommit, Settings, ShutdownSettings,
 };
 pub use streams::{StreamTracker, Streams};

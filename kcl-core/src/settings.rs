@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::decode::DecodeSettings;
 pub use self::failure::{FailurePolicy, FailureSettings};
-pub use self::handler::{HandlerSettings, LaneChoice};
+pub use self::handler::{HandlerSettings, LaneChoice, LaneCommit};
 use crate::error::Problem;
 
 /// All settings of a worker that are not about one source or one lease store.

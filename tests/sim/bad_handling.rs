@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use kcl_core::LaneChoice;
 use kcl_core::model::Checkpoint;
+use kcl_core::{LaneChoice, LaneCommit};
 use tests::sim::checkers::Rule;
 use tests::sim::history::{
     Call, CallNumber, Ending, Errand, Event, HandlerCall, LeaseRow, Mood, RecordId, Step,
@@ -17,6 +17,7 @@ const HANDLING: Handling = Handling {
     door: Door::Batch,
     lanes: 2,
     lane_choice: LaneChoice::Free,
+    lane_commit: LaneCommit::Record,
     batch: 10,
     wait: Duration::ZERO,
     span: 500,

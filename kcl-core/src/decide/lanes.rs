@@ -49,7 +49,7 @@ use crate::error::Error;
 use crate::event::GiveUpReason;
 use crate::model::{Checkpoint, Record};
 use crate::port::Outcome;
-use crate::settings::{FailurePolicy, LaneChoice, Settings};
+use crate::settings::{FailurePolicy, LaneChoice, LaneCommit, Settings};
 
 /// How the shard is left.
 #[derive(Debug)]
@@ -112,9 +112,9 @@ impl Lanes {
             keep: start.keep,
             weigh: start.weigh,
             clocks: (now, start.wall),
-            settlement: Settlement::new(at),
+            settlement: Settlement::new(at.clone()),
             keys: Keys::default(),
-            pages: Pages::default(),
+            pages: Pages::new(at),
             room: Taken::default(),
             jobs: BTreeMap::new(),
             running: BTreeMap::new(),
@@ -134,7 +134,7 @@ impl Lanes {
     /// Takes records in, in the order of the shard.
     pub(crate) fn take(&mut self, records: Vec<Record>, lag: Option<Duration>, now: Instant) {
         let numbers = self.settlement.take(records.len());
-        let first = numbers.start;
+        let (first, end) = (numbers.start, records.last().map(Record::checkpoint));
         let (keep, mut filtered) = (self.keep.clone(), 0);
         // In the list that came: a place is as large as a record.
         let mut places: Vec<_> = records.into_iter().map(Some).collect();
@@ -151,7 +151,7 @@ impl Lanes {
                 self.keys.push(hash, number, weight);
             }
         }
-        self.pages.push(first, places, lag, now);
+        self.pages.push(first, places, end, lag, now);
         if filtered > 0 {
             self.notes.push(Note::Filtered { records: filtered });
         }
@@ -398,8 +398,16 @@ impl Lanes {
     pub(crate) fn settled_to(&self) -> &Checkpoint {
         match &self.hold {
             Some(held) if !planted!(CommitsOpenWindows) => held.before(),
+            Some(_) | None if self.commits_pages() => self.pages.settled_to(),
             Some(_) | None => self.settlement.settled_to(),
         }
+    }
+
+    /// Whether only whole pages are committed. Not where the shard is left, or what was done beyond them would come again
+    /// (S10).
+    fn commits_pages(&self) -> bool {
+        let handler = &self.settings.handler;
+        handler.lanes > 1 && handler.lane_commit == LaneCommit::Page && self.leaving.is_none()
     }
 
     /// What is to be told since it was last asked for.

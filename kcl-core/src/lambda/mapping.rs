@@ -16,8 +16,8 @@ use super::runtime_api::FunctionSettings;
 use super::window::{self, FinalInvocation};
 use crate::error::Problem;
 use crate::settings::{
-    DecodeSettings, FailurePolicy, FailureSettings, HandlerSettings, LaneChoice, Settings,
-    optional_text, text,
+    DecodeSettings, FailurePolicy, FailureSettings, HandlerSettings, LaneChoice, LaneCommit,
+    Settings, optional_text, text,
 };
 
 /// What becomes of a record that is too large for any event: 6 MiB, base64 and all. A stream can have records of 10 MiB.
@@ -49,6 +49,9 @@ pub struct MappingSettings {
     /// [`LaneChoice::ByKey`] a process of a function sees all records of its keys. Lambda's is a hash that is not
     /// documented.
     pub lane_choice: LaneChoice,
+    /// Up to where a shard is committed while several of them run. Default: before the oldest record that is not
+    /// processed. Lambda's is not documented.
+    pub lane_commit: LaneCommit,
     /// `BisectBatchOnFunctionError`: whether a batch that failed comes again in halves. Default no. A cut does not use
     /// up an attempt.
     pub bisect_batch_on_function_error: bool,
@@ -86,6 +89,7 @@ impl Default for MappingSettings {
             batching_window: Duration::ZERO,
             parallelization_factor: 1,
             lane_choice: LaneChoice::Free,
+            lane_commit: LaneCommit::Record,
             bisect_batch_on_function_error: false,
             maximum_retry_attempts: None,
             maximum_record_age: None,
@@ -299,6 +303,7 @@ impl Mapping {
         worker.handler = HandlerSettings {
             lanes: mapping.parallelization_factor,
             lane_choice: mapping.lane_choice,
+            lane_commit: mapping.lane_commit,
             batch_records_max: mapping.batch_size,
             batch_bytes_max: self.records_bytes_max(),
             batch_window: mapping.batching_window,

@@ -20,6 +20,20 @@ pub enum LaneChoice {
     ByKey,
 }
 
+/// Up to where a shard with several lanes is committed. Either way everything before that place is settled, and what was
+/// processed behind it comes again after a crash. A shard that is given back is committed up to the record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LaneCommit {
+    /// Before the oldest record that is not settled.
+    #[default]
+    Record,
+    /// Behind the newest page before that of which all records are settled. A page is what one answer of the service
+    /// brought, so what comes again is what a poller would have that hands a page to its lanes and waits for all of
+    /// them.
+    Page,
+}
+
 /// How records are handed to a handler: a [`BatchHandler`](crate::BatchHandler), a closure, a stream. A
 /// [`RecordProcessor`](crate::RecordProcessor) gets whole pages, one after the other, and none of this applies.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +44,8 @@ pub struct HandlerSettings {
     pub lanes: usize,
     /// Which of them a partition key goes to. Default: whichever is free.
     pub lane_choice: LaneChoice,
+    /// Up to where the shard is committed, with more than one. Default: before the oldest record that is not settled.
+    pub lane_commit: LaneCommit,
     /// Records in one call, at most. Default 100. A handler of single records is called for each of them, and
     /// this says how many at most are counted as settled together. 1 to 10,000.
     pub batch_records_max: usize,
@@ -52,6 +68,7 @@ impl Default for HandlerSettings {
         Self {
             lanes: 1,
             lane_choice: LaneChoice::Free,
+            lane_commit: LaneCommit::Record,
             batch_records_max: 100,
             batch_bytes_max: 4 * 1024 * 1024,
             batch_window: Duration::ZERO,

@@ -1,7 +1,7 @@
 //! 6.3, several invocations of one shard at once.
 
-use kcl_core::LaneChoice;
 use kcl_core::lambda::mapping::MappingSettings;
+use kcl_core::{LaneChoice, LaneCommit};
 
 use crate::stage::{Answer, Call, SECOND, fails_on_bad, mapping, run};
 use crate::suite::{Case, case};
@@ -15,6 +15,10 @@ pub(crate) fn cases() -> Vec<Case> {
         case!(
             ["6.3 checkpoint of lanes", "6.4.2"],
             a_lane_that_is_blocked_holds_up_the_checkpoint_and_no_other_lane
+        ),
+        case!(
+            ["6.3 checkpoint of lanes"],
+            whole_answers_are_committed_if_that_is_wanted
         ),
         case!(
             ["6.3 key to lane"],
@@ -73,6 +77,21 @@ async fn a_lane_that_is_blocked_holds_up_the_checkpoint_and_no_other_lane() {
             .all(|text| run.calls.contains(&vec![(*text).to_owned()]))
     );
     assert_eq!(run.checkpoint, "1");
+}
+
+/// All came in one answer, so nothing of it is committed while one of them is not done.
+async fn whole_answers_are_committed_if_that_is_wanted() {
+    let settings = MappingSettings {
+        batch_size: 1,
+        parallelization_factor: 2,
+        lane_commit: LaneCommit::Page,
+        ..MappingSettings::default()
+    };
+    let records = ["a", "bad", "b", "c"];
+    let blocked = run(&records, mapping(settings.clone()), fails_on_bad).await;
+    assert_eq!(blocked.checkpoint, "TRIM_HORIZON");
+    let done = run(&records, mapping(settings), |_| Answer::Nothing).await;
+    assert_eq!((done.finished, &*done.checkpoint), (1, "SHARD_END"));
 }
 
 /// By a hash some of so many keys would come to lie behind the blocked one.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::decide::settlement::Number;
-use crate::model::Record;
+use crate::model::{Checkpoint, Record};
 
 /// Records that came together.
 #[derive(Debug)]
@@ -16,28 +16,48 @@ struct Page {
     first: Number,
     came: Instant,
     lag: Option<Duration>,
-    /// By number, from `first` on.
+    /// By number, from `first` on. None are kept once all are settled.
     places: Vec<Option<Record>>,
+    /// The number behind its last record.
+    next: Number,
+    /// The place of its last record, until that is settled with all before it. Nothing if it has no record.
+    end: Option<Checkpoint>,
 }
 
-/// Pages with unsettled records, the oldest first, and the newest page in any case.
-#[derive(Debug, Default)]
-pub(super) struct Pages(VecDeque<Page>);
+#[derive(Debug)]
+pub(super) struct Pages {
+    /// Those with unsettled records, the oldest first, and the newest in any case.
+    pages: VecDeque<Page>,
+    /// Behind the newest page of which all records are settled, as are those of all before it.
+    settled_to: Checkpoint,
+}
 
 impl Pages {
-    /// A page came, the first of which has this number.
+    /// None has come behind this place.
+    pub(super) const fn new(at: Checkpoint) -> Self {
+        Self {
+            pages: VecDeque::new(),
+            settled_to: at,
+        }
+    }
+
+    /// A page came: its records, the first of which has this number, and the place of the last of them, which may have been
+    /// filtered out.
     pub(super) fn push(
         &mut self,
         first: Number,
         places: Vec<Option<Record>>,
+        end: Option<Checkpoint>,
         lag: Option<Duration>,
         came: Instant,
     ) {
-        self.0.push_back(Page {
+        self.pages.push_back(Page {
             first,
             came,
             lag,
+            next: first + places.len() as Number,
             places,
+            end,
         });
     }
 
@@ -57,37 +77,37 @@ impl Pages {
 
     fn place(&mut self, number: Number) -> Option<&mut Option<Record>> {
         let at = self.page_at(number)?;
-        let page = self.0.get_mut(at)?;
+        let page = self.pages.get_mut(at)?;
         page.places
             .get_mut(usize::try_from(number - page.first).ok()?)
     }
 
     /// Which page a record came with.
     fn page_at(&self, number: Number) -> Option<usize> {
-        self.0
+        self.pages
             .partition_point(|page| page.first <= number)
             .checked_sub(1)
     }
 
     /// When a record came.
     pub(super) fn came(&self, number: Number) -> Option<Instant> {
-        let page = self.0.get(self.page_at(number)?)?;
+        let page = self.pages.get(self.page_at(number)?)?;
         Some(page.came)
     }
 
     /// How far the page of a record was behind the tip of the shard.
     pub(super) fn lag(&self, number: Number) -> Option<Duration> {
-        self.0.get(self.page_at(number)?)?.lag
+        self.pages.get(self.page_at(number)?)?.lag
     }
 
     /// How far the newest page was behind.
     pub(super) fn newest_lag(&self) -> Option<Duration> {
-        self.0.back().and_then(|page| page.lag)
+        self.pages.back().and_then(|page| page.lag)
     }
 
     /// Forgets the records that wait at this number and beyond.
     pub(super) fn forget_from(&mut self, number: Number) {
-        for page in &mut self.0 {
+        for page in &mut self.pages {
             let kept = usize::try_from(number.saturating_sub(page.first)).unwrap_or(usize::MAX);
             page.places
                 .iter_mut()
@@ -96,18 +116,25 @@ impl Pages {
         }
     }
 
-    /// Pages below this number are settled, and of no interest.
+    /// All records below this number are settled. Pages that have no others are of no interest.
     pub(super) fn forget_settled(&mut self, settled: Number) {
-        while let Some(next) = self.0.get(1)
-            && next.first <= settled
-        {
-            self.0.pop_front();
-        }
-        if let Some(page) = self.0.front_mut()
-            && page.first + page.places.len() as Number <= settled
+        while let Some(page) = self.pages.front_mut()
+            && page.next <= settled
         {
             page.places = Vec::new();
+            if let Some(end) = page.end.take() {
+                self.settled_to = end;
+            }
+            if self.pages.len() == 1 {
+                break;
+            }
+            self.pages.pop_front();
         }
+    }
+
+    /// Behind the newest page of which all records are settled, as are those of all before it.
+    pub(super) const fn settled_to(&self) -> &Checkpoint {
+        &self.settled_to
     }
 }
 
@@ -117,9 +144,14 @@ mod tests {
     use super::*;
 
     fn page(pages: &mut Pages, numbers: std::ops::Range<Number>, lag: u64) {
-        let places = numbers.clone().map(|number| Some(record(number, "a", "")));
+        let records: Vec<_> = numbers
+            .clone()
+            .map(|number| record(number, "a", ""))
+            .collect();
+        let end = records.last().map(Record::checkpoint);
+        let places = records.into_iter().map(Some).collect();
         let lag = Some(Duration::from_secs(lag));
-        pages.push(numbers.start, places.collect(), lag, Instant::now());
+        pages.push(numbers.start, places, end, lag, Instant::now());
     }
 
     fn takes(pages: &mut Pages, number: Number) -> bool {
@@ -130,7 +162,7 @@ mod tests {
 
     #[test]
     fn a_record_is_in_its_place_until_it_is_taken_out_and_when_it_is_back() {
-        let mut pages = Pages::default();
+        let mut pages = Pages::new(Checkpoint::TrimHorizon);
         page(&mut pages, 0..3, 9);
         page(&mut pages, 3..5, 8);
         assert!(takes(&mut pages, 2) && takes(&mut pages, 3));
@@ -144,7 +176,7 @@ mod tests {
 
     #[test]
     fn what_waits_beyond_is_forgotten_and_its_places_are_not() {
-        let mut pages = Pages::default();
+        let mut pages = Pages::new(Checkpoint::TrimHorizon);
         page(&mut pages, 0..3, 0);
         page(&mut pages, 3..5, 0);
         assert!(takes(&mut pages, 4));
@@ -157,15 +189,18 @@ mod tests {
 
     #[test]
     fn settled_pages_go_and_of_the_newest_its_lag_stays() {
-        let mut pages = Pages::default();
+        let mut pages = Pages::new(Checkpoint::TrimHorizon);
         page(&mut pages, 0..3, 9);
         page(&mut pages, 3..5, 8);
         pages.forget_settled(2);
         assert_eq!(pages.lag(2), Some(Duration::from_secs(9)));
+        assert_eq!(pages.settled_to(), &Checkpoint::TrimHorizon);
         pages.forget_settled(3);
         assert_eq!(pages.lag(2), None);
+        assert_eq!(pages.settled_to(), &record(2, "a", "").checkpoint());
         pages.forget_settled(5);
+        assert_eq!(pages.settled_to(), &record(4, "a", "").checkpoint());
         assert_eq!(pages.newest_lag(), Some(Duration::from_secs(8)));
-        assert_eq!(pages.0[0].places.capacity(), 0, "nothing is kept of it");
+        assert_eq!(pages.pages[0].places.capacity(), 0, "nothing is kept of it");
     }
 }

@@ -1,7 +1,7 @@
 //! What a campaign must have seen of handlers: each door with everything that can go wrong behind it.
 
-use kcl_core::LaneChoice;
 use kcl_core::model::ShardId;
+use kcl_core::{LaneChoice, LaneCommit};
 
 use super::Coverage;
 use crate::sim::history::{Ending, Errand, HandlerCall, LeaseRow, Mood, Process};
@@ -13,8 +13,9 @@ use crate::sim::strike::Strike;
 const HAPPENS: [&str; 2] = ["meets poison", "is killed in a call"];
 
 /// What must have been seen besides, by whatever door.
-const STATES: [&str; 9] = [
+const STATES: [&str; 10] = [
     "handler: several calls of a shard at once",
+    "handler: several calls at once of a shard of which whole pages are committed",
     "handler: several calls at once of a shard whose keys have their lanes",
     "handler: a failed call of a shard whose keys have their lanes",
     "handler: a window is closed",
@@ -64,6 +65,11 @@ impl Coverage {
                 let is_by_key = handling.lane_choice == LaneChoice::ByKey;
                 if is_beside {
                     self.saw("handler: several calls of a shard at once");
+                }
+                if is_beside && handling.lane_commit == LaneCommit::Page {
+                    self.saw(
+                        "handler: several calls at once of a shard of which whole pages are committed",
+                    );
                 }
                 if is_beside && is_by_key {
                     self.saw(

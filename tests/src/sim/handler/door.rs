@@ -34,6 +34,7 @@ impl Handler {
         settings.handler = HandlerSettings {
             lanes: handling.lanes,
             lane_choice: handling.lane_choice,
+            lane_commit: handling.lane_commit,
             batch_records_max: handling.batch,
             batch_window: takes(handling.wait),
             ..settings.handler.clone()

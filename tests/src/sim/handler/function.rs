@@ -56,6 +56,7 @@ impl Handler {
             batching_window: takes(handling.wait),
             parallelization_factor: handling.lanes,
             lane_choice: handling.lane_choice,
+            lane_commit: handling.lane_commit,
             bisect_batch_on_function_error: handling.bisect,
             maximum_retry_attempts: handling.policy.attempts().map(|attempts| attempts - 1),
             tumbling_window: handling.window,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fastrand::Rng;
-use kcl_core::LaneChoice;
+use kcl_core::{LaneChoice, LaneCommit};
 
 use super::{Kind, Plan};
 use crate::sim::history::{Mood, RecordId};
@@ -111,6 +111,8 @@ pub struct Handling {
     pub lanes: usize,
     /// Which of them a key goes to.
     pub lane_choice: LaneChoice,
+    /// Up to where a shard is committed meanwhile.
+    pub lane_commit: LaneCommit,
     /// How many records a call has at most.
     pub batch: usize,
     /// How long a batch waits for more.
@@ -140,8 +142,9 @@ pub struct Handling {
 /// How long a call may take, where that is limited. More than a slow one takes.
 const CALL_MAX: Duration = Duration::from_secs(2);
 
-/// Of a stream of its own, so that what else is drawn does not change with it.
+/// Of streams of their own, so that what else is drawn does not change with them.
 const LANE_CHOICE: u64 = 0x6c61_6e65;
+const LANE_COMMIT: u64 = 0x7061_6765;
 
 /// Batches of more records are not let hang again and again until the one stands alone that hangs.
 const HANGING_BATCH_MAX: usize = 10;
@@ -190,6 +193,7 @@ impl Handling {
             door,
             lanes: if door == Door::Windows { 1 } else { lanes },
             lane_choice: LaneChoice::Free,
+            lane_commit: LaneCommit::Record,
             batch: *rng.choice(&[5, 10, 10, 50]).expect("four"),
             wait: Duration::from_millis(*rng.choice(&[0, 0, 300, 2_000]).expect("four")),
             span: *rng.choice(&[40, 500, 20_000]).expect("three"),
@@ -205,6 +209,9 @@ impl Handling {
         };
         if handling.lanes > 1 && Rng::with_seed(handling.salt ^ LANE_CHOICE).u8(..3) == 0 {
             handling.lane_choice = LaneChoice::ByKey;
+        }
+        if handling.lanes > 1 && Rng::with_seed(handling.salt ^ LANE_COMMIT).u8(..3) == 0 {
+            handling.lane_commit = LaneCommit::Page;
         }
         handling
     }

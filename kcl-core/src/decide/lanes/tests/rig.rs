@@ -15,6 +15,8 @@ struct Rig {
     keys: usize,
     poison: BTreeSet<Number>,
     taken: Number,
+    /// Where pages end.
+    ends: Vec<Number>,
     /// The calls that run.
     calls: BTreeMap<CallId, LaneCall>,
     /// The lane of each key, where each has one.
@@ -43,6 +45,7 @@ impl Rig {
         let handler = HandlerSettings {
             lanes: rng.usize(1..5),
             lane_choice: *rng.choice(&[LaneChoice::Free, LaneChoice::ByKey]).unwrap(),
+            lane_commit: *rng.choice(&[LaneCommit::Record, LaneCommit::Page]).unwrap(),
             batch_records_max: rng.usize(1..8),
             batch_window: SECOND * rng.u32(0..3),
             unsettled_records_max: rng.usize(5..60),
@@ -65,6 +68,7 @@ impl Rig {
             keys: rng.usize(1..6),
             poison: (0..200).filter(|_| rng.u8(..12) == 0).collect(),
             taken: 0,
+            ends: Vec::new(),
             calls: BTreeMap::new(),
             lane_of: BTreeMap::new(),
             settled: BTreeSet::new(),
@@ -84,6 +88,7 @@ impl Rig {
         let count = self.rng.u64(0..12);
         let numbers = self.taken..self.taken + count;
         self.taken = numbers.end;
+        self.ends.push(numbers.end);
         let keys: Vec<_> = numbers.map(|number| (number, self.key(number))).collect();
         let records = keys.into_iter();
         let records = records.map(|(number, key)| record(number, &key.to_string(), "data"));
@@ -247,7 +252,13 @@ impl Rig {
     }
 
     fn check_prefix(&self) {
-        let at = self.prefix().checked_sub(1);
+        let handler = &self.settings.handler;
+        let mut settled = self.prefix();
+        if handler.lanes > 1 && handler.lane_commit == LaneCommit::Page && !self.left {
+            let ends = self.ends.iter().copied();
+            settled = ends.take_while(|end| *end <= settled).last().unwrap_or(0);
+        }
+        let at = settled.checked_sub(1);
         let at = at.map_or(Checkpoint::TrimHorizon, |at| {
             record(at, "", "").checkpoint()
         });

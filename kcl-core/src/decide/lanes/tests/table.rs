@@ -118,6 +118,61 @@ pub(super) fn divert_after(attempts: u32) -> FailureSettings {
 }
 
 #[test]
+fn records_that_are_done_leave_their_room_to_the_next_unless_somebody_has_them() {
+    let handler = HandlerSettings {
+        batch_records_max: 2,
+        ..HandlerSettings::default()
+    };
+    let mut bench = Bench::new(handler, FailureSettings::default());
+    bench.take("aaaaaaaa");
+    let next = |bench: &mut Bench| bench.lanes.start(false, bench.now).unwrap().records;
+    let first = next(&mut bench).as_ptr();
+    bench.returned(0, Outcome::Done);
+    let second = next(&mut bench);
+    assert_eq!(second.as_ptr(), first);
+    bench.returned(1, Outcome::Done);
+    let third = next(&mut bench);
+    assert_eq!(second.iter().map(number_of).collect::<Vec<_>>(), [2, 3]);
+    assert_eq!(third.iter().map(number_of).collect::<Vec<_>>(), [4, 5]);
+    assert_ne!(third.as_ptr(), second.as_ptr());
+}
+
+#[test]
+fn whole_pages_are_committed_until_the_shard_is_left() {
+    let handler = HandlerSettings {
+        batch_records_max: 1,
+        lane_commit: LaneCommit::Page,
+        ..with_lanes(3)
+    };
+    let mut bench = Bench::new(handler, FailureSettings::default());
+    bench.take("ab");
+    bench.take("cde");
+    assert_eq!(bench.start().len(), 3);
+    bench.returned(0, Outcome::Done);
+    assert_eq!(bench.settled(), "TRIM_HORIZON");
+    bench.returned(1, Outcome::Done);
+    assert_eq!(bench.settled(), "2");
+    bench.returned(2, Outcome::Done);
+    assert_eq!(bench.settled(), "2", "of the second page one is done");
+    bench.lanes.leave();
+    assert_eq!(bench.settled(), "3");
+}
+
+#[test]
+fn with_one_lane_what_is_done_is_committed_whatever_pages_are() {
+    let handler = HandlerSettings {
+        batch_records_max: 1,
+        lane_commit: LaneCommit::Page,
+        ..HandlerSettings::default()
+    };
+    let mut bench = Bench::new(handler, FailureSettings::default());
+    bench.take("ab");
+    bench.start();
+    bench.returned(0, Outcome::Done);
+    assert_eq!(bench.settled(), "1");
+}
+
+#[test]
 fn one_lane_keeps_the_order_of_the_shard() {
     let mut bench = Bench::new(with_lanes(1), FailureSettings::default());
     bench.take("abc");
