@@ -28,9 +28,9 @@ pub enum LaneCommit {
     /// Before the oldest record that is not settled.
     #[default]
     Record,
-    /// Behind the newest page before that of which all records are settled. A page is what one answer of the service
-    /// brought, so what comes again is what a poller would have that hands a page to its lanes and waits for all of
-    /// them.
+    /// Behind the newest page before that of which all records are settled, so what comes again is what a poller would
+    /// have that hands a page to its lanes and waits for all of them: up to a page more. A page is what one answer of
+    /// the service brought, or a piece of it where aggregated records are taken apart and it grows too large.
     Page,
 }
 

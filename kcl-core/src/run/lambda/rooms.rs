@@ -17,7 +17,8 @@ use crate::model::{Record, ShardId};
 const LISTS: usize = 8;
 const LISTS_BYTES_MAX: usize = 256 * 1024;
 
-/// Empty lists.
+/// Empty lists: kept as long as the function is, up to the bound above or one as long as an event had records, for each
+/// thread that made one at the same time.
 #[derive(Default)]
 pub(super) struct Rooms(Mutex<Vec<Vec<KinesisEventRecord>>>);
 
